@@ -1,0 +1,102 @@
+"""What passes from data to model: the keys of a batch, their shapes, and one checker.
+
+Shapes: B batch, Tc context steps, Td horizon steps, Fp features of the context, Ff features
+of the horizon. Tc and Td are the longest row of the batch. A mask is True on data.
+"""
+
+from typing import Protocol, TypedDict, runtime_checkable
+
+import torch
+
+from transformertf.errors import InputError
+
+
+class Batch(TypedDict, total=False):
+    """One batch of windows.
+
+    Attributes:
+        encoder_input: (B, Tc, Fp) scaled features of the context: time feature, known
+            covariates, past covariates, target history, in this order.
+        encoder_lengths: (B,) int64, number of context steps.
+        encoder_mask: (B, Tc) bool.
+        decoder_input: (B, Td, Ff) scaled features of the horizon: time feature, known covariates.
+        decoder_lengths: (B,) int64, number of horizon steps.
+        decoder_mask: (B, Td) bool.
+        target: (B, Td, 1) globally scaled target; absent where no target is known.
+        target_mask: (B, Td) bool, on the horizon and observed.
+        weight: (B,) weight of each window in the loss; absent means 1.
+        window_loc: (B,) mean of the context's target, in globally scaled units; only where the
+            data is normalised per window.
+        window_scale: (B,) spread of the context's target, likewise.
+        series: (B,) int64, index of the series.
+        origin: (B,) int64, 0-based row, within the series after downsampling, of the last
+            context step.
+    """
+
+    encoder_input: torch.Tensor
+    encoder_lengths: torch.Tensor
+    encoder_mask: torch.Tensor
+    decoder_input: torch.Tensor
+    decoder_lengths: torch.Tensor
+    decoder_mask: torch.Tensor
+    target: torch.Tensor
+    target_mask: torch.Tensor
+    weight: torch.Tensor
+    window_loc: torch.Tensor
+    window_scale: torch.Tensor
+    series: torch.Tensor
+    origin: torch.Tensor
+
+
+@runtime_checkable
+class TargetUnits(Protocol):
+    """Whatever can bring scaled targets back to original units: a fitted data module."""
+
+    def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return `values` (B, Td, ...) of the target in original units."""
+        ...
+
+
+def validate_lengths(lengths: torch.Tensor, batch_size: int, max_length: int) -> None:
+    """Check lengths (B,) against the padded batch they describe; looks at values, on the host.
+
+    Raises:
+        InputError: wrong shape, wrong dtype, wrong count, a length below 1 or above `max_length`.
+    """
+    if lengths.ndim != 1:
+        raise InputError(f"lengths must have one dimension, found shape {tuple(lengths.shape)}")
+    if lengths.dtype != torch.int64:
+        raise InputError(f"lengths must be int64, found {lengths.dtype}")
+    if lengths.numel() != batch_size:
+        raise InputError(f"lengths must count {batch_size} rows, found {lengths.numel()}")
+    if lengths.numel() == 0:
+        return
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < 1:
+        raise InputError(f"lengths must be at least 1, found {low}")
+    if high > max_length:
+        raise InputError(f"lengths must not exceed the {max_length} padded steps, found {high}")
+
+
+def check_batch(batch: Batch) -> None:
+    """Check the lengths, masks and shapes of a batch, once, on the host.
+
+    Raises:
+        InputError: a key is missing, or a length, mask or shape contradicts another.
+    """
+    for side in ("encoder", "decoder"):
+        for key in (f"{side}_input", f"{side}_lengths", f"{side}_mask"):
+            if key not in batch:
+                raise InputError(f"batch: key {key!r} is missing")
+        inputs: torch.Tensor = batch[f"{side}_input"]  # type: ignore[literal-required]
+        lengths: torch.Tensor = batch[f"{side}_lengths"]  # type: ignore[literal-required]
+        mask: torch.Tensor = batch[f"{side}_mask"]  # type: ignore[literal-required]
+        if inputs.ndim != 3 or mask.shape != inputs.shape[:2] or mask.dtype != torch.bool:
+            raise InputError(
+                f"batch: {side}_input must be (batch, steps, features) with a boolean "
+                f"{side}_mask (batch, steps); found {tuple(inputs.shape)} and "
+                f"{tuple(mask.shape)} {mask.dtype}"
+            )
+        validate_lengths(lengths, *mask.shape)
+        if not torch.equal(mask.sum(dim=1), lengths):
+            raise InputError(f"batch: {side}_lengths differ from the steps of {side}_mask")

@@ -1,0 +1,16 @@
+"""From files to batches, one step a module:
+
+1. `columns`     which column is time, target, known, past; the order of the features
+2. `files`       paths, globs and lists -> tables
+3. `frames`      tables -> checked, thinned series of one dtype
+4. `transform`   series -> scaled series, and back
+5. `splits`      series -> training, validation and test parts
+6. `windows`     parts -> index ranges
+7. `sampler`     index ranges -> the order and the lengths of an epoch
+8. `dataset`     series and index ranges -> whole batches
+9. `datamodule`  the Lightning data module that wires 1 to 8
+"""  # noqa: D415 -- a list, not a sentence
+
+from transformertf.data.datamodule import EncoderDecoderDataModule
+
+__all__ = ["EncoderDecoderDataModule"]

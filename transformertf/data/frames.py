@@ -1,0 +1,182 @@
+"""Tables to checked series: numeric values, rising time, no gaps where data is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from transformertf.data.columns import Columns
+from transformertf.data.files import expand_paths, read_table, series_names
+from transformertf.errors import InputError
+
+DownsampleMethod = Literal["interval", "average", "median"]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One checked series in original units.
+
+    Attributes:
+        name: the series' name in forecasts.
+        values: (rows, columns) float64, in the order of `Columns.values`, target last.
+        time: (rows,) time stamps, datetime or number; None without a time column.
+        observed: rows whose target is known; fewer than all rows only at predict.
+    """
+
+    name: str
+    values: FloatArray
+    time: pd.Index | None
+    observed: int
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.values)
+
+    def elapsed(self) -> FloatArray:
+        """Return time since the first row, in seconds for datetimes, else in the column's unit."""
+        if self.time is None:
+            return np.arange(len(self), dtype=np.float64)
+        if isinstance(self.time, pd.DatetimeIndex):
+            return np.asarray((self.time - self.time[0]).total_seconds(), dtype=np.float64)
+        stamps = self.time.to_numpy()
+        return np.asarray(stamps - stamps[0], dtype=np.float64)
+
+
+def read_series(
+    spec: str | Sequence[str], argument: str, columns: Columns, *, future: bool = False
+) -> list[Series]:
+    """Read and check files that hold one series each.
+
+    Args:
+        spec: a path, a glob or a list of them.
+        argument: name of the argument they were given to, for messages.
+        columns: roles of the columns.
+        future: allow the target to be missing at the end, for predict.
+    """
+    paths = expand_paths(spec, argument)
+    wanted = [*columns.values, *([] if columns.time is None else [columns.time])]
+    return [
+        check_frame(read_table(path, wanted), columns, name, str(path), future=future)
+        for path, name in zip(paths, series_names(paths), strict=True)
+    ]
+
+
+def check_frame(
+    frame: pd.DataFrame, columns: Columns, name: str, where: str, *, future: bool = False
+) -> Series:
+    """Check one table and return it as a series.
+
+    Args:
+        frame: holds the columns.
+        columns: their roles.
+        name: name of the series.
+        where: file or name to put first in messages.
+        future: allow the target, and past covariates with it, to be missing at the end.
+
+    Raises:
+        InputError: no rows; a column that is not numeric; a missing or infinite value where
+            one is needed; time that does not rise.
+    """
+    if frame.empty:
+        raise InputError(f"{where}: no rows")
+    values = np.column_stack(
+        [_as_numbers(frame[column], column, where) for column in columns.values]
+    )
+    target = values[:, -1]
+    observed = len(frame)
+    if future:
+        known = np.flatnonzero(~np.isnan(target))
+        if known.size == 0:
+            raise InputError(
+                f"{where}: column {columns.target!r} has no value; a forecast needs past values"
+            )
+        observed = int(known[-1]) + 1
+    for index, column in enumerate(columns.values):
+        rows = len(frame) if column in columns.known else observed
+        _refuse_missing(values[:rows, index], column, where)
+    time = None if columns.time is None else _check_time(frame[columns.time], columns.time, where)
+    return Series(name, values, time, observed)
+
+
+def _as_numbers(column: pd.Series, name: str, where: str) -> FloatArray:
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if column.isna().all():
+        return np.full(len(column), np.nan)
+    numbers = pd.to_numeric(column.astype("object"), errors="coerce")
+    bad = np.flatnonzero(numbers.isna() & column.notna())
+    row = int(bad[0]) if bad.size else 0
+    raise InputError(
+        f"{where}: column {name!r} must be numeric, found {column.iloc[row]!r} in row {row} "
+        "(counted from 0); convert the column or leave it out"
+    )
+
+
+def _refuse_missing(values: FloatArray, name: str, where: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if not bad.size:
+        return
+    what = "missing (NaN)" if np.isnan(values[bad[0]]) else "infinite"
+    rows = ", ".join(str(row) for row in bad[:3])
+    raise InputError(
+        f"{where}: column {name!r} has {bad.size} {what} value{'s' if bad.size > 1 else ''}, "
+        f"first in row {rows} (counted from 0); fill or cut those rows"
+    )
+
+
+def _check_time(column: pd.Series, name: str, where: str) -> pd.Index:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        stamps = column
+    elif pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        stamps = column
+        _refuse_missing(column.to_numpy(dtype=np.float64, na_value=np.nan), name, where)
+    else:
+        stamps = pd.to_datetime(column, errors="coerce")
+    bad = np.flatnonzero(stamps.isna())
+    if bad.size:
+        raise InputError(
+            f"{where}: time column {name!r} holds {column.iloc[int(bad[0])]!r} in row {bad[0]} "
+            "(counted from 0), expected a time stamp or a number"
+        )
+    falling = np.flatnonzero(stamps.to_numpy()[1:] <= stamps.to_numpy()[:-1])
+    if falling.size:
+        row = int(falling[0]) + 1
+        raise InputError(
+            f"{where}: time column {name!r} does not rise in row {row} (counted from 0): "
+            f"{stamps.iloc[row]} after {stamps.iloc[row - 1]}; sort the rows and drop repeats"
+        )
+    index: pd.Index = pd.Index(stamps)
+    return index
+
+
+def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:
+    """Thin a series to every `factor`-th step.
+
+    "interval" keeps the first row of each block of `factor` rows. "average" and "median"
+    summarise each whole block and carry the time stamp of its last row, when the value is
+    complete; rows after the last whole block are not used. A block with a missing target has
+    a missing target.
+    """
+    if factor == 1:
+        return series
+    if method == "interval":
+        picked = slice(None, None, factor)
+        values = series.values[picked]
+        observed = -(-series.observed // factor)
+    else:
+        blocks = len(series) // factor
+        if blocks == 0:
+            raise InputError(
+                f"series {series.name!r} has {len(series)} rows, fewer than downsample={factor}"
+            )
+        picked = slice(factor - 1, None, factor)
+        summary = np.mean if method == "average" else np.median
+        stacked = series.values[: blocks * factor].reshape(blocks, factor, -1)
+        values = summary(stacked, axis=1)
+        observed = series.observed // factor
+    time = None if series.time is None else series.time[picked]
+    return Series(series.name, values, time, observed)

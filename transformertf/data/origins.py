@@ -1,0 +1,107 @@
+"""Where forecasts start at predict: from what the user asked for to windows."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from transformertf.data.frames import Series
+from transformertf.data.windows import Part, Run, WindowLimits, sliding
+from transformertf.errors import InputError
+
+Kind = Literal["auto", "last", "all", "every", "at"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A parsed request for origins.
+
+    Attributes:
+        kind: auto, last, all, every (n rows) or at (a time or row).
+        step: rows between origins, for "every".
+        at: time stamp or row, for "at".
+    """
+
+    kind: Kind
+    step: int = 1
+    at: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Origin":
+        """Parse `auto`, `last`, `all`, `every:N` or a time stamp or row number.
+
+        Raises:
+            InputError: N is not a whole number above 0.
+        """
+        if text in ("auto", "last", "all"):
+            return cls(cast(Kind, text))
+        if text.startswith("every:"):
+            step = text.removeprefix("every:")
+            if not step.isdigit() or int(step) < 1:
+                raise InputError(f"origin every:N wants a whole number above 0, found {step!r}")
+            return cls("every", step=int(step))
+        return cls("at", at=text)
+
+    def windows(self, index: int, series: Series, limits: WindowLimits) -> Run:
+        """Return the windows of one series to forecast.
+
+        Raises:
+            InputError: no forecast is possible there.
+        """
+        whole = Part(index, series.name, 0, len(series))
+        if self.kind == "at":
+            return self._single(index, series, limits, self._row(series))
+        if self.kind == "auto" and series.observed < len(series):
+            return self._single(index, series, limits, series.observed - 1)
+        if self.kind in ("auto", "every", "all"):
+            step = {"auto": limits.horizon, "every": self.step, "all": 1}[self.kind]
+            run = sliding(whole, limits, step)
+            # contexts end where the target is known; horizons may go on
+            known = (series.observed - 1 - run.origin) // run.step + 1
+            return replace(run, count=min(run.count, known))
+        latest = min(series.observed - 1, len(series) - limits.horizon - 1)
+        return self._single(index, series, limits, latest)
+
+    def _single(self, index: int, series: Series, limits: WindowLimits, origin: int) -> Run:
+        context = min(limits.context, origin + 1)
+        horizon = min(limits.horizon, len(series) - 1 - origin)
+        if horizon < 1:
+            raise InputError(
+                f"series {series.name!r}: nothing to predict after row {origin}: append rows "
+                "with the known covariates of the horizon"
+            )
+        if context < limits.min_context:
+            raise InputError(
+                f"series {series.name!r}: {max(context, 0)} rows of context up to the origin, "
+                f"expected at least {limits.min_context} (min_ctxt_seq_len)"
+            )
+        return Run(index, origin, 1, 1, context, horizon)
+
+    def _row(self, series: Series) -> int:
+        """Return the last row at or before the asked time."""
+        try:
+            if series.time is None:
+                row = int(self.at)
+            elif isinstance(series.time, pd.DatetimeIndex):
+                stamp = pd.Timestamp(self.at)
+                if series.time.tz is not None and stamp.tz is None:
+                    stamp = stamp.tz_localize(series.time.tz)
+                row = int(series.time.searchsorted(stamp, side="right")) - 1
+            else:
+                stamps = series.time.to_numpy()
+                row = int(np.searchsorted(stamps, float(self.at), side="right")) - 1
+        except (ValueError, TypeError) as error:
+            kind = "row number" if series.time is None else "time stamp"
+            raise InputError(
+                f"origin {self.at!r} is neither auto, last, all, every:N nor a {kind}"
+            ) from error
+        if not 0 <= row < series.observed:
+            last = series.observed - 1
+            first_place = 0 if series.time is None else series.time[0]
+            last_place = last if series.time is None else series.time[last]
+            raise InputError(
+                f"series {series.name!r}: origin {self.at} lies outside {first_place} to "
+                f"{last_place}, where the target is known"
+            )
+        return row

@@ -1,0 +1,25 @@
+"""Errors that users read, and the hint that goes with a misspelt name."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave: a file, a column, a key or a value.
+
+    The message is one line that says what is wrong, where, what was expected, what was
+    found and what to do. The command line prints it and exits with code 2.
+    """
+
+
+class NonFiniteLossError(RuntimeError):
+    """Training diverged: the loss on data is NaN or infinite."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint naming the known word nearest to `word`, or all of them if none is near."""
+    candidates = sorted(known)
+    match = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    if match:
+        return f"did you mean {match[0]!r}?"
+    return f"known: {', '.join(candidates)}"

@@ -1,0 +1,235 @@
+"""The shared base of all forecasters: steps, loss, point forecast, metrics, optimizer."""
+
+import abc
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, TypedDict
+
+import lightning
+import torch
+import torchmetrics
+from torch.optim.lr_scheduler import LRScheduler
+
+from transformertf.batch import Batch, TargetUnits, check_batch
+from transformertf.errors import InputError, NonFiniteLossError, nearest
+from transformertf.models.hyperparameters import describe
+from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
+from transformertf.nn.recurrent import Packing
+
+OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
+
+METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
+    "MAE": torchmetrics.MeanAbsoluteError,
+    "MAPE": torchmetrics.MeanAbsolutePercentageError,
+    "MSE": torchmetrics.MeanSquaredError,
+    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
+    "SMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
+}
+
+
+class ForecastOutput(TypedDict, total=False):
+    """What a forward gives: `output` (B, Td, Q), in globally scaled units from a module."""
+
+    output: torch.Tensor
+
+
+class ForecastModule(lightning.LightningModule, abc.ABC):
+    """Training, validation, test and prediction of a forecaster.
+
+    B batch, Td horizon steps, Q outputs of each step (1, or the quantiles).
+
+    Args:
+        output_dim: outputs of each step; follows the criterion where it is left at its default.
+        criterion: elementwise loss, any torch loss included. Default: `MSELoss` for one output,
+            `QuantileLoss` for the seven of its default levels.
+        use_loss_masking: leave padding out of the loss. False weighs padding as data and is
+            there for comparison only.
+        packing: how recurrences treat ragged rows; "auto" takes the fastest exact way.
+        logging_metrics: names of metrics to log for validation and test, in original units:
+            MAE, MAPE, MSE, RMSE, SMAPE.
+        optimizer: makes the optimizer of the parameters. Default: Adam with learning rate 1e-3.
+        lr_scheduler: makes the learning-rate scheduler of the optimizer. Default: none.
+        lr_scheduler_interval: whether the scheduler advances every "epoch" or every "step".
+        lr_scheduler_monitor: logged value given to a scheduler that looks at one.
+    """
+
+    def __init__(
+        self,
+        output_dim: int = 1,
+        criterion: torch.nn.Module | None = None,
+        use_loss_masking: bool = True,
+        packing: Packing = "auto",
+        logging_metrics: Sequence[str] = ("MAE", "RMSE"),
+        optimizer: OptimizerCallable | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        lr_scheduler_monitor: str = "validation/loss",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False, ignore=["criterion", "optimizer", "lr_scheduler"])
+        default_dim = inspect.signature(type(self)).parameters["output_dim"].default
+        self.criterion, self.output_dim = _match_criterion(criterion, output_dim, default_dim)
+        self.hparams.update(describe(self, output_dim=self.output_dim, criterion=self.criterion))
+        self.use_loss_masking = use_loss_masking
+        self.packing = packing
+        metrics: dict[str, torchmetrics.Metric | torchmetrics.MetricCollection] = {
+            name: _make_metric(name) for name in logging_metrics
+        }
+        self.validation_metrics = torchmetrics.MetricCollection(metrics, prefix="validation/")
+        self.test_metrics = self.validation_metrics.clone(prefix="test/")
+        self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
+        self._make_scheduler = lr_scheduler
+        self._scheduler_options = {
+            "interval": lr_scheduler_interval,
+            "monitor": lr_scheduler_monitor,
+        }
+
+    @abc.abstractmethod
+    def forecast(self, batch: Batch) -> ForecastOutput:
+        """Run the network; `output` (B, Td, Q) in the units of the batch's inputs."""
+
+    def forward(self, batch: Batch) -> ForecastOutput:
+        """Forecast a batch; `output` (B, Td, Q) in globally scaled units of the target."""
+        result = self.forecast(batch)
+        if "window_loc" in batch:
+            loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
+            result["output"] = result["output"] * scale + loc
+        return result
+
+    @property
+    def quantiles(self) -> list[float] | None:
+        """Levels of the outputs, or None where there is one point forecast."""
+        return quantile_levels(self.criterion)
+
+    def point_forecast(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the point forecast (B, Td, 1) of outputs (B, Td, Q): the 0.5 quantile."""
+        levels = self.quantiles
+        return output if levels is None else median(output, levels)
+
+    def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the mean loss over data elements and quantiles: sum(w l) / sum(w).
+
+        Padding and unobserved targets take no part: they are replaced before the criterion, so
+        that no value in them, NaN included, reaches the loss or a gradient.
+
+        Args:
+            output: forward's result or its `output` (B, Td, Q).
+            batch: with `target` and `target_mask`, and `weight` where windows are weighted.
+
+        Returns:
+            Scalar; 0 where the batch holds no observed target.
+        """
+        values = output["output"] if isinstance(output, Mapping) else output
+        mask = batch["target_mask"].unsqueeze(-1)
+        # 1 and not 0 as the stand-in: relative losses divide by the target
+        target = torch.where(mask, batch["target"].to(values.dtype), 1.0)
+        if self.use_loss_masking:
+            values = torch.where(mask, values, 1.0)
+        else:
+            target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
+        loss: torch.Tensor = self.criterion(values, target.expand(-1, -1, max(1, values.size(-1))))
+        weight = mask.to(loss.dtype)
+        if "weight" in batch:
+            weight = weight * batch["weight"].view(-1, 1, 1)
+        total = weight.sum() * values.size(-1)
+        mean: torch.Tensor = (loss * weight).sum() / torch.where(total > 0, total, 1.0)
+        return mean
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Check each batch once, while it is on the host."""
+        check_batch(batch)
+        return batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Return the loss of a batch and log `train/loss`."""
+        loss = self.calc_loss(self(batch), batch)
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(self._describe_non_finite(batch, loss))
+        self._log_loss("train/loss", loss, batch)
+        self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log `validation/loss` in the loss's units and the metrics in original units."""
+        self._evaluate(batch, "validation/loss", self.validation_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log `test/loss` in the loss's units and the metrics in original units."""
+        self._evaluate(batch, "test/loss", self.test_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Return forecasts (B, Td, Q) in original units."""
+        return self._to_original(self(batch)["output"], batch)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, with its scheduler where there is one."""
+        optimizer = self._make_optimizer(self.parameters())
+        if self._make_scheduler is None:
+            return optimizer
+        scheduler = {"scheduler": self._make_scheduler(optimizer), **self._scheduler_options}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _evaluate(self, batch: Batch, name: str, metrics: torchmetrics.MetricCollection) -> None:
+        if "target" not in batch:
+            return
+        output = self(batch)["output"]
+        self._log_loss(name, self.calc_loss(output, batch), batch)
+        mask = batch["target_mask"]
+        point = self._to_original(self.point_forecast(output), batch)
+        target = self._to_original(batch["target"], batch)
+        metrics.update(point[mask].float(), target[mask].float())
+        self.log_dict(metrics, prog_bar=True)
+
+    def _log_loss(self, name: str, loss: torch.Tensor, batch: Batch) -> None:
+        # weighted by the number of observed steps, the mean over an epoch is exact
+        observed = int(batch["target_mask"].sum())
+        self.log(
+            name, loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=observed
+        )
+
+    def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
+        units = getattr(self._trainer, "datamodule", None)
+        if isinstance(units, TargetUnits):
+            return units.inverse_transform_target(values, batch)
+        return values
+
+    def _describe_non_finite(self, batch: Batch, loss: torch.Tensor) -> str:
+        target = torch.where(batch["target_mask"], batch["target"].squeeze(-1), 0.0)
+        bad = ~torch.isfinite(target.sum(dim=1) + self(batch)["output"].detach().sum(dim=(1, 2)))
+        rows = bad.nonzero().flatten()[:3].tolist() or [0]
+        places = "; ".join(
+            f"series {int(batch['series'][row])}, origin row {int(batch['origin'][row])}"
+            for row in rows
+        )
+        return (
+            f"the training loss is {loss.item()} in epoch {self.current_epoch}, step "
+            f"{self.global_step} ({places}): lower the learning rate or clip gradients "
+            "(trainer.gradient_clip_val)"
+        )
+
+
+def _make_metric(name: str) -> torchmetrics.Metric:
+    if name not in METRICS:
+        raise InputError(f"logging_metrics: unknown metric {name!r}; {nearest(name, METRICS)}")
+    return METRICS[name]()
+
+
+def _match_criterion(
+    criterion: torch.nn.Module | None, output_dim: int, default_dim: int
+) -> tuple[torch.nn.Module, int]:
+    """Return the elementwise criterion and the outputs it wants.
+
+    An `output_dim` other than the model's default was the user's choice and must agree.
+    """
+    if criterion is None:
+        criterion = MSELoss() if output_dim == 1 else QuantileLoss()
+    levels = quantile_levels(criterion)
+    wanted = 1 if levels is None else len(levels)
+    if output_dim not in (wanted, default_dim):
+        raise InputError(
+            f"output_dim is {output_dim}, but the criterion {type(criterion).__name__} wants "
+            f"{wanted}: leave output_dim out, or give a criterion with {output_dim} outputs"
+        )
+    return elementwise(criterion, wanted), wanted

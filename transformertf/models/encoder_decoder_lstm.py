@@ -1,0 +1,229 @@
+"""Encoder-decoder LSTM: the recurrent sequence-to-sequence forecaster.
+
+Sutskever, Vinyals and Le, "Sequence to Sequence Learning with Neural Networks", 2014: an LSTM
+reads the context, and its final state starts a second LSTM. Departures: the decoder reads the
+known future covariates instead of its own last output, so a horizon takes one fused call and
+errors do not feed back; the state is projected where encoder and decoder differ in width.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+
+from transformertf.batch import Batch
+from transformertf.models.base import ForecastModule, ForecastOutput
+from transformertf.nn.recurrent import LSTM, Packing, State
+from transformertf.utils.sequence import (
+    Alignment,
+    align_encoder_sequences,
+    create_padding_mask,
+    first_data_step,
+    shift_rows,
+)
+
+ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}
+Activation = Literal["relu", "gelu", "tanh"]
+
+
+class EncoderDecoderLSTMModel(torch.nn.Module):
+    """LSTM over the context, LSTM over the known future started from its state, head.
+
+    B batch, Tc context steps, Td horizon steps, Q outputs of each step.
+
+    Args:
+        num_past_features: features of each context step.
+        num_future_features: features of each horizon step.
+        d_encoder: width of the encoder's state.
+        d_decoder: width of the decoder's state.
+        num_encoder_layers: stacked encoder layers.
+        num_decoder_layers: stacked decoder layers.
+        dropout: dropout between the layers of each LSTM, 0 to 1.
+        d_mlp_hidden: width, or widths, of the head's hidden layers; None for a linear head.
+        mlp_activation: activation of the head's hidden layers.
+        mlp_dropout: dropout after each hidden layer of the head, 0 to 1.
+        output_dim: outputs Q of each step.
+        encoder_alignment: end of the padded context at which the data lies.
+        packing: how the encoder treats ragged rows; see `transformertf.nn.recurrent`.
+    """
+
+    def __init__(
+        self,
+        num_past_features: int,
+        num_future_features: int,
+        d_encoder: int = 128,
+        d_decoder: int = 128,
+        num_encoder_layers: int = 2,
+        num_decoder_layers: int = 2,
+        dropout: float = 0.1,
+        d_mlp_hidden: int | Sequence[int] | None = None,
+        mlp_activation: Activation = "relu",
+        mlp_dropout: float = 0.1,
+        output_dim: int = 1,
+        encoder_alignment: Alignment = "left",
+        packing: Packing = "auto",
+    ) -> None:
+        super().__init__()
+        self.encoder_alignment: Alignment = encoder_alignment
+        self.encoder = LSTM(num_past_features, d_encoder, num_encoder_layers, dropout, packing)
+        self.decoder = LSTM(num_future_features, d_decoder, num_decoder_layers, dropout, packing)
+        self.bridge = StateBridge(d_encoder, d_decoder, num_encoder_layers, num_decoder_layers)
+        hidden = [d_mlp_hidden] if isinstance(d_mlp_hidden, int) else list(d_mlp_hidden or ())
+        self.head = make_head(d_decoder, hidden, output_dim, mlp_activation, mlp_dropout)
+
+    def forward(
+        self,
+        past_sequence: torch.Tensor,
+        future_sequence: torch.Tensor,
+        encoder_lengths: torch.Tensor | None = None,
+        decoder_lengths: torch.Tensor | None = None,
+    ) -> ForecastOutput:
+        """Forecast every horizon step.
+
+        Args:
+            past_sequence: (B, Tc, num_past_features), aligned as configured.
+            future_sequence: (B, Td, num_future_features), data first.
+            encoder_lengths: (B,) int64 data steps of the context; None where all are full.
+            decoder_lengths: (B,) int64 data steps of the horizon; None where all are full.
+
+        Returns:
+            `output` (B, Td, Q), zero on padding.
+        """
+        if encoder_lengths is not None:
+            past_sequence = align_encoder_sequences(
+                past_sequence, encoder_lengths, source=self.encoder_alignment, target="left"
+            )
+        _, state = self.encoder(past_sequence, encoder_lengths)  # (N, B, d_encoder)
+        if decoder_lengths is not None:
+            # whatever the padding holds, NaN included, must not meet a weight
+            future_sequence = align_encoder_sequences(
+                future_sequence, decoder_lengths, source="left", target="left"
+            )
+        # the decoder is causal and its final state is not read: it may run over the zeros
+        hidden, _ = self.decoder(future_sequence, None, self.bridge(state))  # (B, Td, d_decoder)
+        output = self.head(hidden)  # (B, Td, Q)
+        if decoder_lengths is not None:
+            mask = create_padding_mask(decoder_lengths, output.size(1)).unsqueeze(-1)
+            output = torch.where(mask, output, 0.0)
+        return {"output": output}
+
+
+class StateBridge(torch.nn.Module):
+    """Turns the encoder's final state into the decoder's first one.
+
+    Widths that differ are projected linearly. Decoder layers take the encoder layer of the same
+    distance from the top; those the encoder has no partner for take its lowest layer.
+
+    Args:
+        d_encoder: width of the encoder's state.
+        d_decoder: width of the decoder's state.
+        num_encoder_layers: layers of the encoder.
+        num_decoder_layers: layers of the decoder.
+    """
+
+    def __init__(
+        self, d_encoder: int, d_decoder: int, num_encoder_layers: int, num_decoder_layers: int
+    ) -> None:
+        super().__init__()
+        above = num_encoder_layers - num_decoder_layers
+        self.layers = [max(0, layer + above) for layer in range(num_decoder_layers)]
+        same = d_encoder == d_decoder
+        self.hidden = torch.nn.Identity() if same else torch.nn.Linear(d_encoder, d_decoder)
+        self.cell = torch.nn.Identity() if same else torch.nn.Linear(d_encoder, d_decoder)
+
+    def forward(self, state: State) -> State:
+        """Map (h, c), each (N_encoder, B, d_encoder), to (N_decoder, B, d_decoder)."""
+        hidden, cell = state
+        return self.hidden(hidden[self.layers]).contiguous(), self.cell(
+            cell[self.layers]
+        ).contiguous()
+
+
+def make_head(
+    d_input: int,
+    d_hidden: Sequence[int],
+    output_dim: int,
+    activation: Activation,
+    dropout: float,
+) -> torch.nn.Sequential:
+    """Return a linear map to the outputs, behind hidden layers where widths are given."""
+    layers: list[torch.nn.Module] = []
+    for width in d_hidden:
+        layers += [
+            torch.nn.Linear(d_input, width),
+            ACTIVATIONS[activation](),
+            torch.nn.Dropout(dropout),
+        ]
+        d_input = width
+    return torch.nn.Sequential(*layers, torch.nn.Linear(d_input, output_dim))
+
+
+class EncoderDecoderLSTM(ForecastModule):
+    """Encoder-decoder LSTM on batches; see `EncoderDecoderLSTMModel`.
+
+    Args:
+        num_past_features: features of each context step; linked from the data.
+        num_future_features: features of each horizon step; linked from the data.
+        d_encoder: width of the encoder's state.
+        d_decoder: width of the decoder's state.
+        num_encoder_layers: stacked encoder layers.
+        num_decoder_layers: stacked decoder layers.
+        dropout: dropout between the layers of each LSTM, 0 to 1.
+        d_mlp_hidden: width, or widths, of the head's hidden layers; None for a linear head.
+        mlp_activation: activation of the head's hidden layers.
+        mlp_dropout: dropout after each hidden layer of the head, 0 to 1.
+        output_dim: outputs of each step; follows the criterion.
+        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
+    """
+
+    def __init__(
+        self,
+        num_past_features: int,
+        num_future_features: int,
+        d_encoder: int = 128,
+        d_decoder: int = 128,
+        num_encoder_layers: int = 2,
+        num_decoder_layers: int = 2,
+        dropout: float = 0.1,
+        d_mlp_hidden: int | list[int] | None = None,
+        mlp_activation: Activation = "relu",
+        mlp_dropout: float = 0.1,
+        output_dim: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(output_dim=output_dim, **kwargs)
+        self.model = EncoderDecoderLSTMModel(
+            num_past_features,
+            num_future_features,
+            d_encoder,
+            d_decoder,
+            num_encoder_layers,
+            num_decoder_layers,
+            dropout,
+            d_mlp_hidden,
+            mlp_activation,
+            mlp_dropout,
+            self.output_dim,
+            packing=self.packing,
+        )
+
+    def forecast(self, batch: Batch) -> ForecastOutput:
+        """Bring both sides to the left end of their padding, run, and bring the output back."""
+        encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
+        encoder_lengths, decoder_lengths = batch["encoder_lengths"], batch["decoder_lengths"]
+        start = first_data_step(decoder_mask)
+        result = self.model(
+            shift_rows(
+                batch["encoder_input"],
+                first_data_step(encoder_mask),
+                create_padding_mask(encoder_lengths, encoder_mask.size(1)),
+            ),
+            shift_rows(
+                batch["decoder_input"],
+                start,
+                create_padding_mask(decoder_lengths, decoder_mask.size(1)),
+            ),
+            encoder_lengths,
+            decoder_lengths,
+        )
+        return {"output": shift_rows(result["output"], -start, decoder_mask)}

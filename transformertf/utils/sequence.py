@@ -1,0 +1,134 @@
+"""Lengths, masks, alignment and packing: the only place that knows what padding is.
+
+B is the batch size, T the padded number of steps. `lengths` (B,) int64 counts data steps;
+a mask is True on data. Alignment "left" is `[data, data, pad]`, "right" is `[pad, data, data]`.
+Nothing here decides from the values of a sequence: zeros can be data, NaN can be padding.
+"""
+
+from typing import Literal
+
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from transformertf.batch import validate_lengths
+from transformertf.errors import InputError
+
+__all__ = [
+    "Alignment",
+    "align_encoder_sequences",
+    "create_padding_mask",
+    "first_data_step",
+    "pack_decoder_sequences",
+    "pack_encoder_sequences",
+    "shift_rows",
+    "should_use_packing",
+    "unpack_to_fixed_length",
+    "validate_lengths",
+]
+
+Alignment = Literal["left", "right"]
+
+
+def should_use_packing(lengths: torch.Tensor) -> bool:
+    """Say whether rows differ enough to pack: spread above 10 % of the longest, or 8 rows or more.
+
+    Equal lengths never need packing. This is the rule of thumb of the field; where packing was
+    measured to lose, `transformertf.nn.recurrent` does not ask it.
+    """
+    low, high = int(lengths.min()), int(lengths.max())
+    if low == high:
+        return False
+    return lengths.numel() >= 8 or (high - low) / high > 0.1
+
+
+def create_padding_mask(
+    lengths: torch.Tensor, max_length: int | None = None, alignment: Alignment = "left"
+) -> torch.Tensor:
+    """Return the mask (B, max_length), True on data; `max_length` defaults to the longest row."""
+    steps = int(lengths.max()) if max_length is None else max_length
+    position = torch.arange(steps, device=lengths.device)
+    if alignment == "right":
+        position = position.flip(0)
+    return position < lengths.unsqueeze(1)
+
+
+def first_data_step(mask: torch.Tensor) -> torch.Tensor:
+    """Return (B,) the position of the first data step of each row of a mask (B, T)."""
+    return mask.to(torch.int8).argmax(dim=1)
+
+
+def shift_rows(sequences: torch.Tensor, first: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Move rows in time: step t of the result is step `first + t` of the source, on data.
+
+    Args:
+        sequences: (B, T, ...) source.
+        first: (B,) int64 source position of the result's step 0; may be negative.
+        mask: (B, M) True where the result holds data; the rest becomes 0.
+
+    Returns:
+        (B, M, ...).
+    """
+    position = torch.arange(mask.size(1), device=mask.device)
+    source = (first.unsqueeze(1) + position).clamp(0, sequences.size(1) - 1)
+    trailing = sequences.shape[2:]
+    shape = (*source.shape, *(1 for _ in trailing))
+    moved = sequences.gather(1, source.view(shape).expand(*source.shape, *trailing))
+    return torch.where(mask.view(shape), moved, 0.0)
+
+
+def align_encoder_sequences(
+    sequences: torch.Tensor,
+    lengths: torch.Tensor,
+    max_length: int | None = None,
+    *,
+    source: Alignment = "right",
+    target: Alignment = "left",
+) -> torch.Tensor:
+    """Move the data of each row from one end of the padding to the other.
+
+    Args:
+        sequences: (B, T, ...) with data at the `source` end.
+        lengths: (B,) int64 data steps, at most T and at most `max_length`.
+        max_length: padded steps of the result; T if not given.
+        source: end at which the data lies.
+        target: end at which the data shall lie.
+
+    Returns:
+        (B, max_length, ...), zero on padding whatever the padding held.
+    """
+    padded = sequences.size(1)
+    steps = padded if max_length is None else max_length
+    first = torch.zeros_like(lengths)
+    if source == "right":
+        first = first + padded - lengths
+    if target == "right":
+        first = first - (steps - lengths)
+    return shift_rows(sequences, first, create_padding_mask(lengths, steps, target))
+
+
+def pack_encoder_sequences(sequences: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
+    """Pack left-aligned context sequences (B, T, F); the batch order is kept."""
+    return pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
+
+
+def pack_decoder_sequences(sequences: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
+    """Pack left-aligned horizon sequences (B, T, F); the batch order is kept."""
+    return pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
+
+
+def unpack_to_fixed_length(
+    packed: PackedSequence, lengths: torch.Tensor, total_length: int
+) -> torch.Tensor:
+    """Unpack to (B, total_length, F), zero on padding.
+
+    Raises:
+        InputError: `lengths` are not those the sequence was packed with.
+    """
+    sequences, packed_lengths = pad_packed_sequence(
+        packed, batch_first=True, total_length=total_length
+    )
+    if not torch.equal(packed_lengths, lengths.cpu()):
+        raise InputError(
+            f"lengths {lengths.tolist()} differ from the packed ones {packed_lengths.tolist()}"
+        )
+    return sequences
