@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from transformertf.batch import Batch
+from transformertf.batch import Batch, check_batch
 from transformertf.data.frames import Series
 from transformertf.data.sampler import Request
 from transformertf.data.scaling import Scaling
@@ -78,11 +78,13 @@ class WindowDataset(Dataset[Batch]):
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)
         last = self._offset[series] + origin
-        return self._fill(
+        batch = self._fill(
             {"series": torch.from_numpy(series), "origin": torch.from_numpy(origin)},
             _Side(last - context + 1, context, self.layout.encoder_alignment),
             _Side(last + 1, horizon, self.layout.decoder_alignment),
         )
+        check_batch(batch)
+        return batch
 
     def _fill(self, batch: Batch, encoder: "_Side", decoder: "_Side") -> Batch:
         past, future = self._values[encoder.rows], self._values[decoder.rows]

@@ -11,7 +11,8 @@ import torch
 import torchmetrics
 from torch.optim.lr_scheduler import LRScheduler
 
-from transformertf.batch import Batch, TargetUnits, check_batch
+from transformertf import __version__
+from transformertf.batch import Batch, TargetUnits
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.models.hyperparameters import describe
 from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
@@ -137,11 +138,6 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         mean: torch.Tensor = (loss * weight).sum() / torch.where(total > 0, total, 1.0)
         return mean
 
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Check each batch once, while it is on the host."""
-        check_batch(batch)
-        return batch
-
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
         loss = self.calc_loss(self(batch), batch)
@@ -162,6 +158,10 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
     def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return forecasts (B, Td, Q) in original units."""
         return self._to_original(self(batch)["output"], batch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the version that wrote the checkpoint."""
+        checkpoint["transformertf_version"] = __version__
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer, with its scheduler where there is one."""

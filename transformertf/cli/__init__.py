@@ -1,0 +1,5 @@
+"""The command line: `transformertf fit|validate|test|predict`."""
+
+from transformertf.cli.main import main
+
+__all__ = ["main"]

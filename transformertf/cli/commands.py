@@ -1,0 +1,239 @@
+"""What each command does, once its options are read."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerStatus
+
+from transformertf.callbacks import ForecastWriter, LossCurve, RandomState
+from transformertf.checkpoint import Checkpoint
+from transformertf.cli import runs
+from transformertf.cli.config import Composer
+from transformertf.cli.lightning_cli import LINKS, ForecastCLI
+from transformertf.errors import InputError
+from transformertf.plots import can_plot
+from transformertf.predictions import ForecastFile
+
+log = logging.getLogger(__name__)
+
+Stage = Literal["validate", "test", "predict"]
+
+
+def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Train; a new run folder holds config, metrics, checkpoints and plots."""
+    name = _name(options)
+    checkpoint = _find_checkpoint(options)
+    composer = _composer(options, flags, None)
+    folder = Path()
+
+    def prepare(cli: ForecastCLI) -> dict[str, Any]:
+        nonlocal folder
+        if checkpoint is not None:
+            checkpoint.refuse_other(cli.model)
+            _say_differences(checkpoint, cli)
+        if options.transfer_ckpt is not None:
+            transfer(Checkpoint.read(options.transfer_ckpt), cli)
+        cli.datamodule.setup("fit")
+        folder = runs.new_version(name or type(cli.model).__name__)
+        _save_config(cli, folder, checkpoint)
+        return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder)}
+
+    cli = ForecastCLI(composer, prepare)
+    say(f"run: {folder}")
+    path = None if checkpoint is None else checkpoint.path
+    _run(cli, "fit", ckpt_path=path)
+    say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder / 'checkpoints')})")
+
+
+def validate(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Print the metrics of a checkpoint on the validation data."""
+    _evaluate("validate", options, flags)
+
+
+def test(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Print the metrics of a checkpoint on the test data."""
+    _evaluate("test", options, flags)
+
+
+def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Write the forecasts of a checkpoint to a parquet file."""
+    file = ForecastFile(options.output)
+    cli, checkpoint = _load("predict", options, [*flags, f"--data.origin={options.origin}"], file)
+    _say_uncovered(cli)
+    with file:
+        _run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    say(f"forecasts: {options.output} ({file.rows} rows)")
+
+
+def say(text: str) -> None:
+    """Print a line for the user; results go to standard output, everything else here."""
+    print(text, file=sys.stderr)
+
+
+def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
+    """Take over the weights that have the same name and shape, and say what was not.
+
+    Raises:
+        InputError: nothing in common.
+    """
+    own, stored = cli.model.state_dict(), source.content["state_dict"]
+    matching = {
+        name: value for name, value in stored.items()
+        if name in own and own[name].shape == value.shape
+    }  # fmt: skip
+    if not matching:
+        raise InputError(
+            f"--transfer-ckpt {source.path}: no parameter has a name and shape of "
+            f"{type(cli.model).__name__}; it holds {next(iter(stored), 'none')}, ..."
+        )
+    cli.model.load_state_dict(matching, strict=False)
+    left = [name for name in own if name not in matching]
+    say(f"transferred {len(matching)} of {len(own)} parameters from {source.path}")
+    if left:
+        say(f"not in the checkpoint with this shape: {', '.join(left)}")
+
+
+def _evaluate(stage: Literal["validate", "test"], options: Any, flags: Sequence[str]) -> None:
+    cli, checkpoint = _load(stage, options, flags)
+    _run(cli, stage, ckpt_path=checkpoint.path)
+
+
+def _load(
+    stage: Stage,
+    options: argparse.Namespace,
+    flags: Sequence[str],
+    file: ForecastFile | None = None,
+) -> tuple[ForecastCLI, Checkpoint]:
+    checkpoint = _find_checkpoint(options)
+    if checkpoint is None:
+        raise InputError(f"{stage} wants a checkpoint: give --ckpt_path FILE")
+    composer = _composer(options, flags, checkpoint)
+
+    def prepare(cli: ForecastCLI) -> dict[str, Any]:
+        checkpoint.refuse_other(cli.model)
+        cli.datamodule.load_state_dict(checkpoint.data_state)
+        cli.datamodule.setup(stage)
+        callbacks = [] if file is None else [ForecastWriter(file, cli.datamodule)]
+        return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
+
+    return ForecastCLI(composer, prepare), checkpoint
+
+
+def _composer(
+    options: argparse.Namespace, flags: Sequence[str], checkpoint: Checkpoint | None
+) -> Composer:
+    composer = Composer()
+    if checkpoint is not None:
+        tree = {"model": checkpoint.model, "data": checkpoint.data}
+        composer.add_tree(str(checkpoint.path), tree)
+    for path in options.config:
+        composer.add_file(path)
+    composer.add_flags(flags)
+    return composer
+
+
+def _run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
+    command = getattr(cli.trainer, stage)
+    try:
+        command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
+    except SystemExit as error:
+        # Lightning leaves so after Ctrl-C, once loggers and workers are closed
+        if cli.trainer.state.status == TrainerStatus.INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _name(options: argparse.Namespace) -> str | None:
+    if options.name is not None:
+        return runs.check_name(options.name)
+    return options.config[0].stem if options.config else None
+
+
+def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    if options.ckpt_path is None:
+        return None
+    if options.ckpt_path != "last":
+        return Checkpoint.read(Path(options.ckpt_path))
+    name = _name(options)
+    if name is None:
+        raise InputError("--ckpt_path last wants the experiment: give -n NAME or --config FILE")
+    path = runs.last_checkpoint(name)
+    if path is not None:
+        say(f"checkpoint: {path}")
+        return Checkpoint.read(path)
+    if options.command == "fit":
+        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
+        return None
+    raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
+
+
+def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Tell which settings of the checkpoint a resumed fit does not keep."""
+    for section, stored, own in (
+        ("model", checkpoint.model["init_args"], dict(cli.model.hparams)),
+        ("data", checkpoint.data["init_args"], dict(cli.datamodule.hparams)),
+    ):
+        for name, value in stored.items():
+            if name in own and own[name] != value:
+                say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
+
+
+def _say_uncovered(cli: ForecastCLI) -> None:
+    """Tell of rows after the last target that lie beyond the horizon."""
+    horizon = cli.datamodule.tgt_seq_len
+    for series in cli.datamodule.predict_series:
+        beyond = len(series) - series.observed - horizon
+        if beyond > 0:
+            say(
+                f"series {series.name!r}: {len(series) - series.observed} rows to forecast, the "
+                f"model's horizon covers the first {horizon}"
+            )
+
+
+def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
+    tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+    tree.pop("config", None)
+    for target in LINKS.values():
+        argument = target.rpartition(".")[2]
+        tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+    header = "" if parent is None else f"# resumed from {parent.path}\n"
+    text = header + yaml.safe_dump(tree, sort_keys=False)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    root, name = folder.parent.parent, folder.parent.name
+    version = runs.number(folder)
+    loggers: list[Logger] = [CSVLogger(root, name, version)]
+    if find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(root, name, version))
+    return loggers
+
+
+def _callbacks(cli: ForecastCLI, folder: Path) -> list[Callback]:
+    limit = cli.config["trainer"]["limit_val_batches"]
+    monitor = "validation/loss" if cli.datamodule.has_validation and limit != 0 else "train/loss"
+    place = folder / "checkpoints"
+    callbacks: list[Callback] = [
+        RandomState(),
+        ModelCheckpoint(place, filename="{epoch}-{step}", monitor=monitor),
+        # of its own: beside a monitor, Lightning writes `last` only when the best one changes
+        ModelCheckpoint(
+            place, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        ),
+    ]
+    if can_plot():
+        callbacks.insert(0, LossCurve(folder / "plots" / "loss.png"))
+    return callbacks
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.glob("*.ckpt")))

@@ -1,0 +1,249 @@
+"""From YAML files, a checkpoint and flags to one resolved configuration.
+
+Files merge from left to right, flags come last, and `${...}` is resolved after the merge.
+Bare names of this package's classes become full paths, so that `MSELoss` means ours.
+"""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from transformertf.cli.classes import BARE_NAMES, arguments_of, import_class
+from transformertf.errors import InputError, nearest
+
+Tree = dict[str, Any]
+
+TOP_LEVEL = ("seed_everything", "trainer", "model", "data", "optimizer", "lr_scheduler")
+DEFAULT_DATA = "EncoderDecoderDataModule"
+
+
+@dataclass
+class Composer:
+    """Collects the sources of a configuration, then composes them.
+
+    Attributes:
+        sources: (name, tree) in the order of their precedence, the last one wins.
+    """
+
+    sources: list[tuple[str, Tree]] = field(default_factory=list)
+
+    def add_tree(self, name: str, tree: Tree) -> None:
+        """Add a tree, such as what a checkpoint says of itself."""
+        self.sources.append((name, _shape(tree)))
+
+    def add_file(self, path: Path) -> None:
+        """Add a YAML file.
+
+        Raises:
+            InputError: no such file, or not a mapping in YAML.
+        """
+        if not path.is_file():
+            raise InputError(f"--config {path}: no such file")
+        try:
+            tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        except (yaml.YAMLError, OmegaConfBaseException, UnicodeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"--config {path}: not valid YAML ({reason})") from error
+        if not isinstance(tree, dict):
+            raise InputError(f"--config {path}: expected keys and values, found {tree!r:.60}")
+        tree = _shape({str(key): value for key, value in tree.items()})
+        _find_data(tree, path.parent)
+        self.sources.append((str(path), tree))
+
+    def add_flags(self, flags: Sequence[str]) -> None:
+        """Add what is left of the command line: `--a.b value`, `--a.b=value`, `--a.b v1 v2`.
+
+        Raises:
+            InputError: a word that belongs to no flag, or a flag without a value.
+        """
+        for key, values in _split_flags(flags):
+            parsed = [_parse_value(key, value) for value in values]
+            tree: Tree = {}
+            node = tree
+            *parents, leaf = key.split(".")
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[leaf] = parsed[0] if len(parsed) == 1 else parsed
+            self.sources.append((f"--{key}", _shape(tree)))
+
+    def compose(self) -> Tree:
+        """Return the merged, resolved and checked configuration.
+
+        Raises:
+            InputError: an unknown key or class, or an interpolation that leads nowhere.
+        """
+        merged: Tree = {}
+        for _, source in self.sources:
+            merged = _merge(merged, source, "")
+        try:
+            config = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"config: {reason}{self.where(error.full_key or '')}") from error
+        assert isinstance(config, dict)
+        tree: Tree = {str(key): value for key, value in config.items()}
+        self._check_keys(tree, "", TOP_LEVEL)
+        self._check_keys(tree.get("trainer") or {}, "trainer", arguments_of(lightning.Trainer))
+        tree.setdefault("data", {}).setdefault("class_path", BARE_NAMES[DEFAULT_DATA])
+        if "class_path" not in (tree.get("model") or {}):
+            raise InputError("config: no model.class_path; give --config FILE with a `model:`")
+        for section in ("model", "data"):
+            tree[section]["init_args"] = tree[section].get("init_args") or {}
+        self._check_classes(tree, "")
+        _move_optimizer(tree)
+        return tree
+
+    def _check_classes(self, node: Any, path: str) -> None:
+        """Check every class of the tree: that it exists, and that it takes its arguments."""
+        if isinstance(node, list):
+            for index, item in enumerate(node):
+                self._check_classes(item, f"{path}.{index}")
+        if not isinstance(node, dict):
+            return
+        if isinstance(node.get("class_path"), str):
+            cls = import_class(node["class_path"], f"{path}.class_path")
+            extra = ("interval", "monitor") if path == "lr_scheduler" else ()
+            self._check_keys(node, path, ("class_path", "init_args", *extra))
+            known = arguments_of(cls)
+            if known is not None:
+                self._check_keys(node.get("init_args") or {}, f"{path}.init_args", known)
+        for key, value in node.items():
+            self._check_classes(value, f"{path}.{key}".lstrip("."))
+
+    def _check_keys(self, tree: Tree, prefix: str, known: Sequence[str] | None) -> None:
+        for key in tree:
+            if known is not None and key not in known:
+                path = f"{prefix}.{key}" if prefix else key
+                raise InputError(f"unknown key {path!r}{self.where(path)}; {nearest(key, known)}")
+
+    def where(self, path: str) -> str:
+        """Return the source that set a key, for messages."""
+        for name, tree in reversed(self.sources):
+            node: Any = tree
+            for part in path.split("."):
+                node = node.get(part) if isinstance(node, dict) else None
+            if node is not None:
+                return f" in {name}"
+        return ""
+
+
+def _shape(tree: Tree) -> Tree:
+    """Bring shorthands to `class_path` and `init_args`, and bare names to full ones."""
+    shaped: Tree = _qualify(tree)
+    for section in ("model", "data"):
+        value = shaped.get(section)
+        if isinstance(value, str):
+            shaped[section] = {"class_path": BARE_NAMES.get(value, value)}
+        elif value is None:
+            shaped.pop(section, None)
+        elif isinstance(value, dict):
+            loose = {k: value.pop(k) for k in list(value) if k not in ("class_path", "init_args")}
+            if loose:
+                value["init_args"] = {**(value.get("init_args") or {}), **loose}
+    for node in (shaped, (shaped.get("model") or {}).get("init_args") or {}):
+        for key in ("criterion", "optimizer", "lr_scheduler"):
+            if isinstance(node.get(key), str):
+                node[key] = {"class_path": BARE_NAMES.get(node[key], node[key])}
+    return shaped
+
+
+def _merge(base: Tree, new: Tree, path: str) -> Tree:
+    """Return `base` overlaid with `new`; lists are replaced, not joined.
+
+    Where the class changes, only those arguments stay that the new class takes as well.
+    """
+    merged = dict(base)
+    if "class_path" in new and base.get("class_path", new["class_path"]) != new["class_path"]:
+        known = arguments_of(import_class(new["class_path"], f"{path}class_path"))
+        kept = {k: v for k, v in (base.get("init_args") or {}).items() if known and k in known}
+        merged["init_args"] = kept
+    for key, value in new.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merge(old, value, f"{path}{key}.")
+        merged[key] = value
+    return merged
+
+
+def _qualify(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_qualify(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    tree = {key: _qualify(value) for key, value in node.items()}
+    if isinstance(tree.get("class_path"), str):
+        tree["class_path"] = BARE_NAMES.get(tree["class_path"], tree["class_path"])
+    return tree
+
+
+def _find_data(tree: Tree, folder: Path) -> None:
+    """Let data paths start at the YAML's folder where they lead nowhere from here."""
+    arguments = (tree.get("data") or {}).get("init_args") or {}
+    for key, spec in arguments.items():
+        if key.endswith("_df_paths") and spec is not None:
+            paths = [
+                _find_path(path, folder) for path in ([spec] if isinstance(spec, str) else spec)
+            ]
+            arguments[key] = paths[0] if isinstance(spec, str) else paths
+
+
+def _find_path(path: str, folder: Path) -> str:
+    pattern = os.path.expanduser(os.path.expandvars(str(path)))
+    beside = os.path.join(folder, pattern)
+    if "$" in pattern or glob.glob(pattern, recursive=True):
+        return path
+    return beside if glob.glob(beside, recursive=True) else path
+
+
+def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    flags: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            flags.append((key, [value] if equals else []))
+        elif flags:
+            flags[-1][1].append(word)
+        else:
+            raise InputError(f"unexpected argument {word!r}; options start with --")
+    for key, values in flags:
+        if not values:
+            raise InputError(f"--{key} wants a value")
+    return flags
+
+
+def _parse_value(key: str, text: str) -> Any:
+    """Return a flag's value as YAML would read it; what is not YAML is text."""
+    try:
+        tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
+    except (yaml.YAMLError, OmegaConfBaseException):
+        return text
+    assert isinstance(tree, dict)
+    return tree["value"]
+
+
+def _move_optimizer(tree: Tree) -> None:
+    """Make the top-level `optimizer` and `lr_scheduler` arguments of the model.
+
+    Raises:
+        InputError: the model has its own as well.
+    """
+    arguments = tree["model"]["init_args"]
+    for key in ("optimizer", "lr_scheduler"):
+        value = tree.pop(key, None)
+        if value is None:
+            continue
+        if arguments.get(key) is not None:
+            raise InputError(f"{key} is given twice: at top level and in model.init_args; keep one")
+        value = dict(value)
+        for option in ("interval", "monitor"):
+            if key == "lr_scheduler" and option in value:
+                arguments[f"lr_scheduler_{option}"] = value.pop(option)
+        arguments[key] = value

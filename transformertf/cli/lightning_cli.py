@@ -1,0 +1,137 @@
+"""The LightningCLI: a resolved configuration to data module, model and trainer."""
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from transformertf.cli.config import Composer
+from transformertf.data import EncoderDecoderDataModule
+from transformertf.errors import InputError
+from transformertf.models import ForecastModule
+
+LINKS = {
+    "data.num_past_known_covariates": "model.init_args.num_past_features",
+    "data.num_future_known_covariates": "model.init_args.num_future_features",
+}
+
+
+class ForecastCLI(LightningCLI):
+    """Instantiates what a configuration says; the commands run it.
+
+    Args:
+        composer: composed to the resolved configuration; names the sources of values.
+        trainer_options: called once data and model are there and checked; returns arguments
+            for the trainer that the configuration leaves open.
+    """
+
+    model: ForecastModule
+    datamodule: EncoderDecoderDataModule
+
+    def __init__(
+        self,
+        composer: Composer,
+        trainer_options: Callable[["ForecastCLI"], dict[str, Any]],
+    ) -> None:
+        self._trainer_options = trainer_options
+        self._composer = composer
+        self.given = composer.compose()
+        super().__init__(
+            ForecastModule,
+            EncoderDecoderDataModule,
+            save_config_callback=None,
+            trainer_defaults={"devices": 1},
+            seed_everything_default=42,
+            parser_kwargs={"exit_on_error": False},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=self.given,
+            run=False,
+            auto_configure_optimizers=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link what the model must know of the data."""
+        for source, target in LINKS.items():
+            parser.link_arguments(source, target, apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Check types and fill in defaults."""
+        try:
+            self.config = parser.parse_object(args)
+        except argparse.ArgumentError as error:
+            raise InputError(explain(str(error), self.given, self._composer.where)) from error
+
+    def instantiate_classes(self) -> None:
+        """Make data module, model and trainer; what they refuse is the user's to mend."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise _cause(error) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """Make the trainer, with the command's own loggers and callbacks."""
+        self._check_links()
+        options = self._trainer_options(self)
+        chosen = self.config_init["trainer"]
+        callbacks = [*(chosen["callbacks"] or []), *options.pop("callbacks")]
+        if chosen["logger"] is not None:
+            options.pop("logger", None)
+        return super().instantiate_trainer(**options, callbacks=callbacks)
+
+    def _check_links(self) -> None:
+        """Refuse a number of features that contradicts the data."""
+        for source, target in LINKS.items():
+            found = self.given["model"]["init_args"].get(target.rpartition(".")[2])
+            wanted = getattr(self.datamodule, source.rpartition(".")[2])
+            if found not in (None, wanted):
+                raise InputError(
+                    f"{target} is {found}{self._composer.where(target)}, but the columns of the "
+                    f"data give {wanted}; leave it out"
+                )
+
+
+def explain(message: str, config: dict[str, Any], where: Callable[[str], str]) -> str:
+    """Return one line for a type error that jsonargparse tells in many.
+
+    Args:
+        message: its message.
+        config: the configuration it read.
+        where: names the source of a key.
+    """
+    keys = re.findall(r'[Kk]ey "([^"]+)"', message)
+    if not keys:
+        return " ".join(message.split())
+    path = ""
+    value: Any = config
+    for key in ".".join(keys).split("."):
+        if isinstance(value, dict) and key not in value and key in (value.get("init_args") or {}):
+            path, value = f"{path}.init_args", value["init_args"]
+        path, value = f"{path}.{key}".lstrip("."), value.get(key) if isinstance(value, dict) else ""
+    tail = message[message.rindex(f'"{keys[-1]}"') :]
+    expected = [
+        _plain_type(line) for line in re.findall(r"(?:Expected|Not) (?:an? )?(.+)", tail)
+        if "NoneType" not in line
+    ]  # fmt: skip
+    wanted = " or ".join(dict.fromkeys(expected)) or " ".join(tail.split())
+    return f"{path}{where(path)}: expected {wanted}; found {value!r}"
+
+
+def _plain_type(text: str) -> str:
+    text = text.partition(". Got value")[0]
+    text = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", text)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+
+
+def _cause(error: BaseException) -> InputError:
+    """Return the user's mistake at the bottom of an error, or make one of its message."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, InputError):
+            return link
+        link = link.__cause__ or link.__context__
+    return InputError(str(error).splitlines()[0])

@@ -1,0 +1,141 @@
+"""The entry point: options of each command, exit codes, and what is said on the way."""
+
+import argparse
+import contextlib
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from transformertf import __version__
+from transformertf.cli import commands
+from transformertf.data import EncoderDecoderDataModule
+from transformertf.errors import InputError, NonFiniteLossError, nearest
+from transformertf.models import EncoderDecoderLSTM
+
+COMMANDS = {
+    "fit": (commands.fit, "train a model; writes runs/NAME/version_K/"),
+    "validate": (commands.validate, "measure a checkpoint on the validation data"),
+    "test": (commands.test, "measure a checkpoint on the test data"),
+    "predict": (commands.predict, "write the forecasts of a checkpoint to a parquet file"),
+}
+EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+class _FullHelp(argparse.Action):
+    """Prints the command's own options, then every argument of trainer, model and data."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        parser.print_help()
+        full = LightningArgumentParser(add_help=False, prog=parser.prog, usage=argparse.SUPPRESS)
+        full.add_class_arguments(EncoderDecoderDataModule, "data")
+        full.add_class_arguments(EncoderDecoderLSTM, "model")
+        print("\nEvery argument below is a key of the YAML, too.")
+        full.print_help()
+        print("\n--trainer.* takes every argument of lightning.Trainer.")
+        parser.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    0 done, 1 a failure of ours, 2 a mistake of the user (told in one line), 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = "-v" in words or "--verbose" in words
+    try:
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
+        options, flags = _make_parser().parse_known_args(words)
+        with _quiet(verbose):
+            COMMANDS[options.command][0](options, flags)
+    except InputError as error:
+        _report(error, verbose)
+        return EXIT_USER
+    except NonFiniteLossError as error:
+        _report(error, verbose)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        print("interrupted; `fit` goes on with --ckpt_path last", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (
+        Exception
+    ):  # the last resort: say that it is our failure, with what is needed to report it
+        traceback.print_exc()
+        print("error: this is a failure of transformertf, please report it", file=sys.stderr)
+        return EXIT_FAILURE
+    return 0
+
+
+def _report(error: Exception, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exception(error)
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="transformertf",
+        description="Forecast long, ragged, covariate-driven time series.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    choices = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+    for name, (_, summary) in COMMANDS.items():
+        command = choices.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False, add_help=False
+        )
+        _add_options(command, name)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
+    add = parser.add_argument
+    add("-h", "--help", action=_FullHelp, nargs=0, help="show every argument and exit")
+    add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
+        help="YAML; repeatable, later files win")  # fmt: skip
+    add("--ckpt_path", metavar="FILE", help="checkpoint, or `last` for the newest of NAME")
+    add("-n", "--name", help="name of the experiment; default: the config's stem")
+    add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
+    if command == "fit":
+        add("--transfer-ckpt", type=Path, metavar="FILE",
+            help="start from the weights of this checkpoint that fit")  # fmt: skip
+    if command == "predict":
+        add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
+            help="parquet file to write (default: %(default)s)")  # fmt: skip
+        add("--origin", default="auto",
+            help="where forecasts start: auto, last, all, every:N, or a time")  # fmt: skip
+
+
+@contextlib.contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Keep Lightning's hints off the screen unless asked for."""
+    lightning_log = logging.getLogger("lightning.pytorch")
+    fabric_log = logging.getLogger("lightning.fabric")
+    levels = lightning_log.level, fabric_log.level
+    if not verbose:
+        lightning_log.setLevel(logging.WARNING)
+        fabric_log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            if not verbose:
+                # hints to programmers: workers, loggers, folders that are not empty
+                warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        lightning_log.setLevel(levels[0])
+        fabric_log.setLevel(levels[1])

@@ -1,0 +1,60 @@
+"""Run folders: `runs/<name>/version_<k>/`, and the newest whole checkpoint among them."""
+
+import logging
+from pathlib import Path
+
+from transformertf.checkpoint import Checkpoint
+from transformertf.errors import InputError
+
+log = logging.getLogger(__name__)
+
+ROOT = Path("runs")
+
+
+def check_name(name: str) -> str:
+    """Return the name of an experiment if it can be a folder's name."""
+    if not name or name in (".", "..") or any(c in name for c in "/\\"):
+        raise InputError(f"-n {name!r}: expected a plain name without slashes")
+    return name
+
+
+def versions(name: str) -> list[Path]:
+    """Return the run folders of an experiment, newest first."""
+    found = [
+        path
+        for path in (ROOT / name).glob("version_*")
+        if path.name.removeprefix("version_").isdigit()
+    ]
+    return sorted(found, key=number, reverse=True)
+
+
+def new_version(name: str) -> Path:
+    """Make the next run folder; two fits that start at once get different ones."""
+    while True:
+        found = versions(name)
+        path = ROOT / name / f"version_{number(found[0]) + 1 if found else 0}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+
+
+def last_checkpoint(name: str) -> Path | None:
+    """Return `last.ckpt` of the newest version that holds a whole one."""
+    for folder in versions(name):
+        path = folder / "checkpoints" / "last.ckpt"
+        if not path.exists():
+            continue
+        try:
+            Checkpoint.read(path)
+        except InputError as error:
+            log.warning("skipped: %s", error)
+            continue
+        return path
+    return None
+
+
+def number(version: Path) -> int:
+    """Return k of a run folder `version_k`."""
+    return int(version.name.removeprefix("version_"))
