@@ -49,11 +49,15 @@ class Batch(TypedDict, total=False):
 
 
 @runtime_checkable
-class TargetUnits(Protocol):
-    """Whatever can bring scaled targets back to original units: a fitted data module."""
+class BatchSource(Protocol):
+    """What a model may ask of whoever makes its batches: a fitted data module."""
 
     def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return `values` (B, Td, ...) of the target in original units."""
+        ...
+
+    def describe_training_window(self, series: int, origin: int) -> str:
+        """Return words for the training window of a batch's `series` and `origin`."""
         ...
 
 

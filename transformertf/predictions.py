@@ -47,7 +47,7 @@ def forecast_frame(
     index = batch["series"].cpu()[window].numpy()
     columns = {"prediction": point[..., 0].double().cpu()[mask].numpy()}
     if quantiles is not None:
-        # trained apart, quantiles can cross; in order they are no worse (Chernozhukov et al. 2010)
+        # in order, as for the point forecast
         ordered = outputs.sort(dim=-1).values.double().cpu()[mask].numpy()
         columns |= {f"q{level:g}": ordered[:, i] for i, level in enumerate(quantiles)}
     pieces = []

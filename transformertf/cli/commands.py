@@ -32,7 +32,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     name = _name(options)
     checkpoint = _find_checkpoint(options)
     composer = _composer(options, flags, None)
-    folder = Path()
+    folder: Path | None = None
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         nonlocal folder
@@ -46,7 +46,13 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         _save_config(cli, folder, checkpoint)
         return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder)}
 
-    cli = ForecastCLI(composer, prepare)
+    try:
+        cli = ForecastCLI(composer, prepare)
+    except InputError:
+        if folder is not None:
+            runs.discard(folder)
+        raise
+    assert folder is not None
     say(f"run: {folder}")
     path = None if checkpoint is None else checkpoint.path
     _run(cli, "fit", ckpt_path=path)
@@ -66,7 +72,7 @@ def test(options: argparse.Namespace, flags: Sequence[str]) -> None:
 def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Write the forecasts of a checkpoint to a parquet file."""
     file = ForecastFile(options.output)
-    cli, checkpoint = _load("predict", options, [*flags, f"--data.origin={options.origin}"], file)
+    cli, checkpoint = _load("predict", options, flags, file)
     _say_uncovered(cli)
     with file:
         _run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
@@ -137,6 +143,8 @@ def _composer(
     for path in options.config:
         composer.add_file(path)
     composer.add_flags(flags)
+    if options.command == "predict":
+        composer.add_tree("--origin", {"data": {"origin": options.origin}})
     return composer
 
 

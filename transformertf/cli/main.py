@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from lightning.pytorch.cli import LightningArgumentParser
+import jsonargparse
 
 from transformertf import __version__
 from transformertf.cli import commands
@@ -39,7 +39,7 @@ class _FullHelp(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         parser.print_help()
-        full = LightningArgumentParser(add_help=False, prog=parser.prog, usage=argparse.SUPPRESS)
+        full = jsonargparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
         full.add_class_arguments(EncoderDecoderDataModule, "data")
         full.add_class_arguments(EncoderDecoderLSTM, "model")
         print("\nEvery argument below is a key of the YAML, too.")

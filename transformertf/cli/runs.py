@@ -1,6 +1,7 @@
 """Run folders: `runs/<name>/version_<k>/`, and the newest whole checkpoint among them."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from transformertf.checkpoint import Checkpoint
@@ -38,6 +39,14 @@ def new_version(name: str) -> Path:
         except FileExistsError:
             continue
         return path
+
+
+def discard(folder: Path) -> None:
+    """Take a run folder away again that never came to train."""
+    shutil.rmtree(folder)
+    for parent in (folder.parent, ROOT):
+        if not any(parent.iterdir()):
+            parent.rmdir()
 
 
 def last_checkpoint(name: str) -> Path | None:

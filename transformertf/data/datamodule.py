@@ -222,6 +222,12 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
         """Return target values (B, Td, ...) in original units."""
         return self.scaling.inverse_target(values)
 
+    def describe_training_window(self, series: int, origin: int) -> str:
+        """Return name, origin row and time of a training window, for messages."""
+        item = self._stage_series("train")[series]
+        time = "" if item.time is None else f" ({self.columns.time} {item.time[origin]})"
+        return f"series {item.name!r}, origin row {origin}{time}"
+
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, and the seed of the sampling, as primitives."""
         return {"seed": self.seed, "scaling": self.scaling.state_dict()}

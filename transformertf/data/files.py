@@ -28,7 +28,7 @@ def _read_feather(path: Path, columns: list[str] | None) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, columns: list[str] | None) -> pd.DataFrame:
-    return pd.read_csv(path, usecols=columns, float_precision="round_trip")
+    return pd.read_csv(path, usecols=columns)
 
 
 def _csv_columns(path: Path) -> list[str]:

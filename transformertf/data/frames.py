@@ -1,5 +1,6 @@
 """Tables to checked series: numeric values, rising time, no gaps where data is needed."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -135,7 +136,10 @@ def _check_time(column: pd.Series, name: str, where: str) -> pd.Index:
         stamps = column
         _refuse_missing(column.to_numpy(dtype=np.float64, na_value=np.nan), name, where)
     else:
-        stamps = pd.to_datetime(column, errors="coerce")
+        with warnings.catch_warnings():
+            # pandas warns where it finds no one format; what it cannot read is told below
+            warnings.simplefilter("ignore", UserWarning)
+            stamps = pd.to_datetime(column, errors="coerce")
     bad = np.flatnonzero(stamps.isna())
     if bad.size:
         raise InputError(

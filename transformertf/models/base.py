@@ -12,7 +12,7 @@ import torchmetrics
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf import __version__
-from transformertf.batch import Batch, TargetUnits
+from transformertf.batch import Batch, BatchSource
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.models.hyperparameters import describe
 from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
@@ -105,9 +105,13 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         return quantile_levels(self.criterion)
 
     def point_forecast(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the point forecast (B, Td, 1) of outputs (B, Td, Q): the 0.5 quantile."""
+        """Return the point forecast (B, Td, 1) of outputs (B, Td, Q): the 0.5 quantile.
+
+        Quantiles trained side by side can cross; they are brought in order first, which is
+        never worse (Chernozhukov, Fernandez-Val and Galichon 2010).
+        """
         levels = self.quantiles
-        return output if levels is None else median(output, levels)
+        return output if levels is None else median(output.sort(dim=-1).values, levels)
 
     def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the mean loss over data elements and quantiles: sum(w l) / sum(w).
@@ -123,6 +127,15 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
             Scalar; 0 where the batch holds no observed target.
         """
         values = output["output"] if isinstance(output, Mapping) else output
+        loss, weight = self._elementwise_loss(values, batch)
+        total = weight.sum() * values.size(-1)
+        mean: torch.Tensor = (loss * weight).sum() / torch.where(total > 0, total, 1.0)
+        return mean
+
+    def _elementwise_loss(
+        self, values: torch.Tensor, batch: Batch
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return losses (B, Td, Q) and their weights (B, Td, 1)."""
         mask = batch["target_mask"].unsqueeze(-1)
         # 1 and not 0 as the stand-in: relative losses divide by the target
         target = torch.where(mask, batch["target"].to(values.dtype), 1.0)
@@ -130,19 +143,18 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
             values = torch.where(mask, values, 1.0)
         else:
             target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
-        loss: torch.Tensor = self.criterion(values, target.expand(-1, -1, max(1, values.size(-1))))
+        loss: torch.Tensor = self.criterion(values, target.expand_as(values))
         weight = mask.to(loss.dtype)
         if "weight" in batch:
             weight = weight * batch["weight"].view(-1, 1, 1)
-        total = weight.sum() * values.size(-1)
-        mean: torch.Tensor = (loss * weight).sum() / torch.where(total > 0, total, 1.0)
-        return mean
+        return loss, weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
-        loss = self.calc_loss(self(batch), batch)
+        output = self(batch)["output"]
+        loss = self.calc_loss(output, batch)
         if not torch.isfinite(loss):
-            raise NonFiniteLossError(self._describe_non_finite(batch, loss))
+            raise NonFiniteLossError(self._describe_non_finite(output, batch, loss))
         self._log_loss("train/loss", loss, batch)
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
         return loss
@@ -190,23 +202,27 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         )
 
     def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
-        units = getattr(self._trainer, "datamodule", None)
-        if isinstance(units, TargetUnits):
-            return units.inverse_transform_target(values, batch)
-        return values
+        source = self._source()
+        return values if source is None else source.inverse_transform_target(values, batch)
 
-    def _describe_non_finite(self, batch: Batch, loss: torch.Tensor) -> str:
-        target = torch.where(batch["target_mask"], batch["target"].squeeze(-1), 0.0)
-        bad = ~torch.isfinite(target.sum(dim=1) + self(batch)["output"].detach().sum(dim=(1, 2)))
-        rows = bad.nonzero().flatten()[:3].tolist() or [0]
-        places = "; ".join(
-            f"series {int(batch['series'][row])}, origin row {int(batch['origin'][row])}"
-            for row in rows
-        )
+    def _source(self) -> BatchSource | None:
+        """Return the data module of the running trainer, where there is one."""
+        source = getattr(self._trainer, "datamodule", None)
+        return source if isinstance(source, BatchSource) else None
+
+    def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
+        losses, weight = self._elementwise_loss(output.detach(), batch)
+        bad = ~torch.isfinite((losses * weight).sum(dim=(1, 2)))
+        source, places = self._source(), []
+        for row in bad.nonzero().flatten()[:3].tolist():
+            series, origin = int(batch["series"][row]), int(batch["origin"][row])
+            place = f"series {series}, origin row {origin}"
+            places.append(source.describe_training_window(series, origin) if source else place)
         return (
             f"the training loss is {loss.item()} in epoch {self.current_epoch}, step "
-            f"{self.global_step} ({places}): lower the learning rate or clip gradients "
-            "(trainer.gradient_clip_val)"
+            f"{self.global_step} ({int(bad.sum())} of {bad.numel()} windows: "
+            f"{'; '.join(places)}): lower the learning rate, or clip gradients with "
+            "trainer.gradient_clip_val"
         )
 
 

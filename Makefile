@@ -1,0 +1,43 @@
+# make demo    a trained model, forecasts and a picture, in a few minutes
+# make test    the whole suite
+# make check   format, lint, types, layers
+#
+# PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check sample-data epf clean
+
+demo: $(STAMP)
+	$(BIN)/python scripts/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+sample-data: $(STAMP)
+	$(BIN)/python scripts/make_sample_data.py
+
+epf: $(STAMP)
+	$(BIN)/python scripts/run_epf.py
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "transformertf needs Python 3.11 to 3.13: make PYTHON=python3.12 ..."; exit 2; }
+	@echo "installing into $(VENV), this takes a few minutes the first time"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+		--constraint constraints.txt --editable '.[dev,plot]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs demo

@@ -1,0 +1,157 @@
+"""validate, test and predict: a checkpoint and data are all they need."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
+from transformertf.cli import main
+
+
+def predict(experiment: Experiment, *words: str) -> pd.DataFrame:
+    command = ["predict", "--ckpt_path", str(experiment.checkpoint), *words]
+    assert main([*command, "--output", "f.parquet"]) == 0
+    return pd.read_parquet("f.parquet")
+
+
+def test_predict_from_anywhere_in_a_fresh_process(experiment: Experiment, workdir: Path) -> None:
+    frame = make_frame(50, 8)
+    frame.to_parquet("run.parquet")
+    subprocess.run(
+        [sys.executable, "-m", "transformertf", "predict",
+         "--ckpt_path", str(experiment.checkpoint),
+         "--data.predict_df_paths", "run.parquet", "--output", "f.parquet"],
+        check=True, capture_output=True, cwd=workdir,
+    )  # fmt: skip
+    found = pd.read_parquet("f.parquet")
+    assert list(found.columns) == ["series", "origin", "step", "time", "prediction", "actual"]
+    assert sorted(path.name for path in workdir.iterdir()) == ["f.parquet", "run.parquet"]
+
+    rows = np.arange(CONTEXT - 1, 50 - HORIZON, HORIZON)
+    assert found["origin"].unique().tolist() == frame["t"].iloc[rows].tolist()
+    assert found["step"].tolist() == list(range(1, HORIZON + 1)) * len(rows)
+    expected = frame.set_index("t")["target"].loc[found["time"]]
+    np.testing.assert_allclose(found["actual"], expected, rtol=1e-12)
+    # original units: a barely trained model stays near the mean of the training data
+    train = pd.concat([pd.read_parquet(experiment.root / f"{n}.parquet") for n in "ab"])["target"]
+    assert found["prediction"].sub(train.mean()).abs().max() < train.std() < train.mean()
+
+
+def test_predict_beyond_the_last_target(experiment: Experiment, workdir: Path) -> None:
+    whole = make_frame(30, 8)
+    ahead = whole.copy()
+    ahead.loc[30 - HORIZON :, ["target", "past"]] = np.nan
+    ahead.to_parquet("ahead.parquet")
+    whole.to_parquet("whole.parquet")
+    found = predict(experiment, "--data.predict_df_paths", "ahead.parquet")
+    assert len(found) == HORIZON
+    assert found["actual"].isna().all()
+    assert found["time"].tolist() == whole["t"].iloc[-HORIZON:].tolist()
+    known = predict(experiment, "--data.predict_df_paths", "whole.parquet", "--origin", "last")
+    np.testing.assert_array_equal(found["prediction"], known["prediction"])
+
+
+def test_rows_beyond_the_horizon_are_told(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = make_frame(30, 8)
+    frame.loc[20:, ["target", "past"]] = np.nan
+    frame.to_parquet("run.parquet")
+    assert len(predict(experiment, "--data.predict_df_paths", "run.parquet")) == HORIZON
+    told = capsys.readouterr().err
+    assert "series 'run': 10 rows to forecast, the model's horizon covers the first 4" in told
+
+
+@pytest.mark.parametrize(
+    ("origin", "count"),
+    [("all", 30 - CONTEXT - HORIZON + 1), ("every:5", 4), ("last", 1), ("6.0", 1)],
+)
+def test_origins(experiment: Experiment, workdir: Path, origin: str, count: int) -> None:
+    make_frame(30, 8).to_parquet("run.parquet")
+    found = predict(experiment, "--data.predict_df_paths", "run.parquet", "--origin", origin)
+    assert found["origin"].nunique() == count
+
+
+def test_same_forecasts_for_any_batch_and_alignment(experiment: Experiment, workdir: Path) -> None:
+    for name, rows in (("long", 40), ("short", CONTEXT + 2)):
+        make_frame(rows, rows).to_parquet(f"{name}.parquet")
+    shorter = ("--data.min_ctxt_seq_len", "3", "--data.min_tgt_seq_len", "2")
+    files = ("--data.predict_df_paths", "long.parquet", "short.parquet", *shorter)
+    spread = make_frame(60, 1)["target"].std()
+    tables = [
+        predict(
+            experiment, *files, "--data.batch_size", size,
+            "--data.encoder_alignment", encoder, "--data.decoder_alignment", decoder,
+        )
+        for size in ("1", "64") for encoder in ("left", "right") for decoder in ("left", "right")
+    ]  # fmt: skip
+    assert set(tables[0]["series"]) == {"long", "short"}
+    assert (tables[0].groupby("series")["step"].max() == HORIZON).all()
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(
+            table.drop(columns="prediction"), tables[0].drop(columns="prediction")
+        )
+        difference = (table["prediction"] - tables[0]["prediction"]).abs().max()
+        assert difference < 1e-5 * spread
+
+
+def test_metrics_are_those_of_the_forecasts(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test_file = str(experiment.root / "test.parquet")
+    words = ["--ckpt_path", str(experiment.checkpoint), "--data.batch_size", "7"]
+    assert main(["test", *words]) == 0
+    table = capsys.readouterr().out
+    logged = {
+        name: float(value)
+        for name, value in (
+            line.replace("│", " ").split() for line in table.splitlines() if "test/" in line
+        )
+    }
+    found = predict(experiment, "--data.predict_df_paths", test_file, "--origin", "all")
+    error = found["prediction"] - found["actual"]
+    assert logged["test/RMSE"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
+    assert logged["test/MAE"] == pytest.approx(error.abs().mean(), rel=1e-5)
+    train = pd.concat([pd.read_parquet(experiment.root / f"{n}.parquet") for n in "ab"])
+    scaled = error / train["target"].std(ddof=0)
+    assert logged["test/loss"] == pytest.approx((scaled**2).mean(), rel=1e-5)
+
+
+def test_validate_alone(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", "--ckpt_path", str(experiment.checkpoint)]) == 0
+    assert "validation/RMSE" in capsys.readouterr().out
+    assert list(workdir.iterdir()) == []
+
+
+def test_quantile_forecasts(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir)
+    criterion = '{"class_path": "QuantileLoss", "init_args": {"quantiles": [0.1, 0.5, 0.9]}}'
+    fit = ["fit", "--config", str(config), "-n", "quantiles", "--model.criterion", criterion]
+    assert main(fit) == 0
+    make_frame(30, 8).to_parquet("run.parquet")
+    command = ["predict", "-n", "quantiles", "--ckpt_path", "last"]
+    assert main([*command, "--data.predict_df_paths", "run.parquet"]) == 0
+    found = pd.read_parquet("forecasts.parquet")
+    levels = found[["q0.1", "q0.5", "q0.9"]]
+    assert (levels.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+    np.testing.assert_allclose(found["q0.5"], found["prediction"], rtol=1e-6)
+
+
+def test_per_window_normalisation_end_to_end(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir, lambda c: c["data"]["init_args"].update(normalize="window"))
+    assert main(["fit", "--config", str(config), "-n", "window"]) == 0
+    frame = make_frame(30, 8)
+    frame.to_parquet("run.parquet")
+    frame.assign(target=frame["target"] + 1000, past=frame["past"]).to_parquet("moved.parquet")
+    words = ["predict", "-n", "window", "--ckpt_path", "last", "--data.predict_df_paths"]
+    assert main([*words, "run.parquet", "--output", "run_f.parquet"]) == 0
+    assert main([*words, "moved.parquet", "--output", "moved_f.parquet"]) == 0
+    near, far = pd.read_parquet("run_f.parquet"), pd.read_parquet("moved_f.parquet")
+    # a level far from training moves the forecast with it
+    np.testing.assert_allclose(far["prediction"] - 1000, near["prediction"], atol=5e-3)

@@ -1,0 +1,254 @@
+"""Run folders, resuming, merging: what `fit` leaves behind and goes on from."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from tests.cli.conftest import Experiment
+from transformertf.cli import main
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(checkpoint, weights_only=True)
+    state: dict[str, torch.Tensor] = content["state_dict"]
+    return state
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def last(name: str, version: int) -> Path:
+    return Path("runs", name, f"version_{version}", "checkpoints", "last.ckpt")
+
+
+def metrics(name: str, *versions: int) -> pd.DataFrame:
+    frames = [pd.read_csv(Path("runs", name, f"version_{v}", "metrics.csv")) for v in versions]
+    return pd.concat(frames, ignore_index=True)
+
+
+def fit(config: Path, *words: str) -> int:
+    return main(["fit", "--config", str(config), *words])
+
+
+def test_run_folder(experiment: Experiment) -> None:
+    folder = experiment.root / "runs" / "tiny" / "version_0"
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.csv", "plots/loss.png", "checkpoints/last.ckpt"} <= names
+    assert [name for name in names if name.startswith("checkpoints/epoch=")]
+    table = pd.read_csv(folder / "metrics.csv")
+    wanted = {"epoch", "train/loss", "validation/loss", "validation/MAE", "validation/RMSE"}
+    assert wanted <= set(table.columns)
+    assert table["train/loss"].count() == table["validation/loss"].count() == 2
+
+
+def test_checkpoint_holds_tensors_and_primitives_only(experiment: Experiment) -> None:
+    content = torch.load(experiment.checkpoint, weights_only=True)
+    assert content["hyper_parameters"]["_class_path"].endswith(".EncoderDecoderLSTM")
+    assert content["datamodule_hyper_parameters"]["_class_path"].endswith(
+        ".EncoderDecoderDataModule"
+    )
+    assert content["transformertf_version"]
+
+
+def test_resolved_config_reproduces_the_run(experiment: Experiment, workdir: Path) -> None:
+    resolved = experiment.root / "runs" / "tiny" / "version_0" / "config.yaml"
+    config = yaml.safe_load(resolved.read_text())
+    assert config["seed_everything"] == 42
+    assert config["data"]["init_args"]["stride"] == 1
+    assert config["model"]["init_args"]["num_past_features"] == 4
+    assert fit(resolved) == 0
+    assert same(weights(last("config", 0)), weights(experiment.checkpoint))
+
+
+RAGGED: dict[str, Any] = {
+    "randomize_seq_len": True,
+    "min_ctxt_seq_len": 3,
+    "min_tgt_seq_len": 2,
+}
+
+
+@pytest.mark.parametrize("arguments", [{}, RAGGED], ids=["full", "random lengths"])
+def test_resumed_fit_equals_an_undisturbed_one(
+    experiment: Experiment, workdir: Path, arguments: dict[str, Any]
+) -> None:
+    config = experiment.write(workdir, lambda c: c["data"]["init_args"].update(arguments))
+    assert fit(config, "-n", "whole", "--trainer.max_epochs", "3") == 0
+    assert fit(config, "-n", "parts", "--trainer.max_epochs", "1") == 0
+    resume = ("--ckpt_path", "last", "--trainer.max_epochs", "3")
+    assert fit(config, "-n", "parts", *resume) == 0
+
+    assert same(weights(last("parts", 1)), weights(last("whole", 0)))
+    pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
+    assert metrics("parts", 1)["epoch"].min() == 1
+    text = Path("runs/parts/version_1/config.yaml").read_text()
+    assert text.startswith("# resumed from runs/parts/version_0/checkpoints/last.ckpt\n")
+
+
+def test_scheduler_goes_on_after_a_resume(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(
+        workdir,
+        lambda c: c.update(
+            lr_scheduler={
+                "class_path": "StepLR",
+                "init_args": {"step_size": 5, "gamma": 0.5},
+                "interval": "step",
+            }
+        ),
+    )
+    assert fit(config, "--trainer.max_epochs", "1") == 0
+    first = torch.load(last("tiny", 0), weights_only=True)
+    assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
+    second = torch.load(last("tiny", 1), weights_only=True)
+    steps = [content["lr_schedulers"][0]["last_epoch"] for content in (first, second)]
+    assert steps == [first["global_step"], 2 * first["global_step"]]
+    rate = second["optimizer_states"][0]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(0.01 * 0.5 ** (second["global_step"] // 5))
+
+
+def test_last_without_a_checkpoint_starts_anew(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    assert fit(config, "--ckpt_path", "last") == 0
+    assert "no checkpoint of 'tiny' under runs/tiny yet: starting anew" in capsys.readouterr().err
+    assert same(weights(last("tiny", 0)), weights(experiment.checkpoint))
+
+
+def test_last_skips_a_broken_checkpoint(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir)
+    assert fit(config, "--trainer.max_epochs", "1") == 0
+    broken = last("tiny", 1)
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(last("tiny", 0).read_bytes()[:-200])
+    assert fit(config, "--ckpt_path", "last") == 0
+    assert "version_0" in Path("runs/tiny/version_2/config.yaml").read_text().splitlines()[0]
+    assert same(weights(last("tiny", 2)), weights(experiment.checkpoint))
+
+
+def test_explicit_flag_wins_over_the_checkpoint_and_is_told(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    words = ("--ckpt_path", str(experiment.checkpoint), "--trainer.max_epochs", "3")
+    assert fit(config, *words, "--model.dropout", "0.5") == 0
+    assert "model.dropout is 0.5 now, 0.1 in the checkpoint" in capsys.readouterr().err
+    content = torch.load(last("tiny", 0), weights_only=True)
+    assert content["hyper_parameters"]["dropout"] == 0.5
+
+
+def test_without_validation_data(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir, lambda c: c["data"]["init_args"].pop("val_df_paths"))
+    assert fit(config) == 0
+    assert "validation/loss" not in metrics("tiny", 0).columns
+    best = [path for path in last("tiny", 0).parent.glob("epoch=*.ckpt")]
+    assert len(best) == 1
+
+
+def test_best_and_last_are_kept(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir)
+    assert fit(config, "--trainer.max_epochs", "4") == 0
+    table = metrics("tiny", 0).groupby("epoch")["validation/loss"].max()
+    names = sorted(path.name for path in last("tiny", 0).parent.iterdir())
+    assert names[0].startswith(f"epoch={table.idxmin()}-")
+    assert names[1:] == ["last.ckpt"]
+    assert torch.load(last("tiny", 0), weights_only=True)["epoch"] == 3
+
+
+def test_transfer(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    quantiles = '{"class_path": "QuantileLoss", "init_args": {"quantiles": [0.1, 0.5, 0.9]}}'
+    words = ("--transfer-ckpt", str(experiment.checkpoint), "--trainer.max_epochs", "1")
+    frozen = ("--optimizer.init_args.lr", "0.0")
+    assert fit(config, *words, *frozen, "--model.criterion", quantiles) == 0
+    told = capsys.readouterr().err
+    assert "not in the checkpoint with this shape: model.head.0.weight, model.head.0.bias" in told
+    old, new = weights(experiment.checkpoint), weights(last("tiny", 0))
+    assert torch.equal(old["model.encoder.lstm.weight_hh_l0"],
+                       new["model.encoder.lstm.weight_hh_l0"])  # fmt: skip
+    assert old["model.head.0.weight"].shape != new["model.head.0.weight"].shape
+
+
+def test_transfer_with_nothing_in_common(experiment: Experiment, workdir: Path, fails: Any) -> None:
+    content = torch.load(experiment.checkpoint, weights_only=True)
+    content["state_dict"] = {f"old.{k}": v for k, v in content["state_dict"].items()}
+    torch.save(content, "other.ckpt")
+    experiment.write(workdir)
+    message = fails("fit", "--config", "tiny.yml", "--transfer-ckpt", "other.ckpt")
+    assert "no parameter has a name and shape of EncoderDecoderLSTM" in message
+
+
+def test_interrupted_fit_says_how_to_go_on(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir, lambda c: c["trainer"].update(max_epochs=100_000))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "transformertf", "fit", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        cwd=workdir,
+    )
+    until = time.monotonic() + 90
+    while not last("tiny", 0).exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; `fit` goes on with --ckpt_path last" in told
+    assert "Traceback" not in told
+    epoch = torch.load(last("tiny", 0), weights_only=True)["epoch"]
+    assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", str(epoch + 2)) == 0
+
+
+def test_diverged_fit_names_the_place(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    assert fit(config, "--optimizer.init_args.lr", "1e30") == 1
+    told = capsys.readouterr().err
+    assert re.search(r"error: the training loss is (nan|inf) in epoch 0, step \d", told)
+    assert re.search(r"of 16 windows: series '[ab]', origin row \d+ \(t \d", told)
+
+
+def test_failure_of_ours_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformertf.cli.main import COMMANDS
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("lost")
+
+    monkeypatch.setitem(COMMANDS, "fit", (broken, ""))
+    assert main(["fit"]) == 1
+    told = capsys.readouterr().err
+    assert "RuntimeError: lost" in told
+    assert "this is a failure of transformertf" in told
+
+
+def test_yaml_relative_paths_and_environment(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VALIDATION_FILE", str(experiment.root / "val.parquet"))
+    folder = workdir / "elsewhere"
+    folder.mkdir()
+    for name in ("a", "b"):
+        os.link(experiment.root / f"{name}.parquet", folder / f"{name}.parquet")
+    config = experiment.write(
+        folder,
+        lambda c: c["data"]["init_args"].update(
+            train_df_paths="[ab].parquet", val_df_paths="$VALIDATION_FILE"
+        ),
+    )
+    assert fit(config) == 0
+    assert same(weights(last("tiny", 0)), weights(experiment.checkpoint))

@@ -1,0 +1,62 @@
+"""Parts of a series for training, validation and test."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transformertf.data.frames import Series
+from transformertf.data.splits import Fractions
+from transformertf.errors import InputError
+
+STAGES = ("train", "validation", "test")
+
+
+def parts(rows, validation, test):
+    series = Series("run", np.zeros((rows, 1)), None, rows)
+    fractions = Fractions(validation, test)
+    return [fractions.part(3, series, stage) for stage in STAGES]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.integers(1, 500),
+    validation=st.floats(0, 0.5),
+    test=st.floats(0, 0.49),
+)
+def test_parts_tile_the_rows_in_order(rows, validation, test):
+    train, middle, last = parts(rows, validation, test)
+    assert [part.series for part in (train, middle, last)] == [3, 3, 3]
+    assert train.first_target == 0
+    assert train.end == middle.first_target
+    assert middle.end == last.first_target
+    assert last.end == rows
+    assert rows * validation - 1 < middle.end - middle.first_target <= rows * validation
+    assert rows * test - 1 < last.end - last.first_target <= rows * test
+    assert train.end > 0
+
+
+def test_a_known_split():
+    ranges = [(part.first_target, part.end) for part in parts(200, 0.25, 0.1)]
+    assert ranges == [(0, 130), (130, 180), (180, 200)]
+
+
+def test_without_fractions_all_rows_train():
+    ranges = [(part.first_target, part.end) for part in parts(10, 0.0, 0.0)]
+    assert ranges == [(0, 10), (10, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "message"),
+    [
+        (1.0, 0.0, "val_fraction must be at least 0 and below 1, found 1.0"),
+        (-0.1, 0.0, "val_fraction must be at least 0 and below 1, found -0.1"),
+        (0.0, 1.5, "test_fraction must be at least 0 and below 1, found 1.5"),
+        (float("nan"), 0.0, "val_fraction must be at least 0 and below 1, found nan"),
+        (0.5, 0.5, "val_fraction 0.5 and test_fraction 0.5 leave no rows for training"),
+        (0.6, 0.7, "must add up to less than 1"),
+    ],
+)
+def test_fractions_that_leave_nothing_are_refused(validation, test, message):
+    with pytest.raises(InputError, match=message):
+        Fractions(validation, test)

@@ -1,0 +1,179 @@
+"""Windows as index arithmetic, against lists made the slow way."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transformertf.data.frames import Series
+from transformertf.data.splits import Fractions
+from transformertf.data.windows import Part, Run, WindowLimits, Windows, sliding
+from transformertf.errors import InputError
+
+
+@st.composite
+def limits_strategy(draw):
+    context, horizon = draw(st.integers(1, 12)), draw(st.integers(1, 8))
+    return WindowLimits(
+        context, horizon, draw(st.integers(1, context)), draw(st.integers(1, horizon))
+    )
+
+
+def expand(run):
+    return [
+        (run.series, run.origin + n * run.step, run.context, run.horizon) for n in range(run.count)
+    ]
+
+
+def slow_windows(part, limits, stride):
+    """List (series, origin, context, horizon) by trying every row; None where none is allowed."""
+    whole = [
+        (part.series, origin, limits.context, limits.horizon)
+        for origin in range(part.end)
+        if origin + 1 >= max(part.first_target, limits.context)
+        and origin + limits.horizon < part.end
+    ]
+    if whole:
+        return whole[::stride]
+    for horizon in range(limits.horizon, limits.min_horizon - 1, -1):
+        before = part.end - horizon  # rows a context can take, all the way back
+        if before >= max(part.first_target, limits.min_context):
+            return [(part.series, before - 1, min(limits.context, before), horizon)]
+    return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    first=st.integers(0, 40),
+    limits=limits_strategy(),
+    stride=st.integers(1, 7),
+)
+def test_windows_of_a_part_are_those_found_by_trying_every_row(rows, first, limits, stride):
+    part = Part(2, "run", min(first, rows), rows)
+    expected = slow_windows(part, limits, stride)
+    if expected is None:
+        with pytest.raises(InputError, match="series 'run' is too short"):
+            sliding(part, limits, stride)
+        return
+    assert expand(sliding(part, limits, stride)) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.integers(20, 120),
+    limits=limits_strategy(),
+    stride=st.integers(1, 5),
+    validation=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+)
+def test_targets_of_the_parts_never_overlap(rows, limits, stride, validation, test):
+    series = Series("run", np.zeros((rows, 1)), None, rows)
+    fractions = Fractions(validation, test)
+    seen = set()
+    for stage in ("train", "validation", "test"):
+        part, targets = fractions.part(0, series, stage), set()
+        try:
+            run = sliding(part, limits, stride)
+        except InputError:
+            assert slow_windows(part, limits, stride) is None
+            continue
+        for _, origin, context, horizon in expand(run):
+            assert origin - context + 1 >= 0
+            targets |= set(range(origin + 1, origin + horizon + 1))
+        assert targets
+        assert min(targets) >= part.first_target
+        assert max(targets) < part.end
+        assert not targets & seen
+        if stride == 1 and run.count > 1:
+            assert targets == set(range(max(part.first_target, limits.context), part.end))
+        seen |= targets
+
+
+def test_contexts_reach_back_into_the_part_before():
+    run = sliding(Part(0, "run", 60, 80), WindowLimits(30, 5, 30, 5), 1)
+    assert run.origin == 59  # its first target is row 60, its context rows 30 to 59
+    assert run.count == 16
+
+
+FULL = WindowLimits(10, 4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (15, [(0, 9, 10, 4), (0, 10, 10, 4)]),
+        (14, [(0, 9, 10, 4)]),
+        (13, [(0, 8, 9, 4)]),
+        (7, [(0, 2, 3, 4)]),
+        (6, [(0, 2, 3, 3)]),
+        (5, [(0, 2, 3, 2)]),
+    ],
+)
+def test_a_short_series_loses_context_first(rows, expected):
+    assert expand(sliding(Part(0, "run", 0, rows), FULL, 1)) == expected
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_series_below_the_minima_is_refused_by_name_and_count(rows):
+    message = f"series 'run' is too short: {rows} rows, expected at least 3 of context and 2 of "
+    with pytest.raises(InputError, match=message):
+        sliding(Part(0, "run", 0, rows), FULL, 1)
+
+
+def test_a_part_below_the_minima_counts_its_own_rows():
+    with pytest.raises(InputError, match="'run' is too short: 1 rows in this split, expected"):
+        sliding(Part(0, "run", 49, 50), FULL, 1)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "name"),
+    [
+        ((0, 4, 0, 1), "ctxt_seq_len is 0"),
+        ((-3, 4, 1, 1), "ctxt_seq_len is -3"),
+        ((4, 0, 1, 0), "tgt_seq_len is 0"),
+        ((4, 4, 5, 1), "ctxt_seq_len is 4 and min_ctxt_seq_len 5"),
+        ((4, 4, 1, 5), "tgt_seq_len is 4 and min_tgt_seq_len 5"),
+        ((4, 4, 0, 1), "ctxt_seq_len is 4 and min_ctxt_seq_len 0"),
+        ((4, 4, 1, 0), "tgt_seq_len is 4 and min_tgt_seq_len 0"),
+    ],
+)
+def test_lengths_that_contradict_each_other_are_refused(lengths, name):
+    with pytest.raises(InputError, match=name):
+        WindowLimits(*lengths)
+
+
+RUNS = st.builds(
+    Run,
+    series=st.integers(0, 5),
+    origin=st.integers(0, 100),
+    step=st.integers(1, 9),
+    count=st.integers(0, 6),
+    context=st.integers(1, 20),
+    horizon=st.integers(1, 20),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(runs=st.lists(RUNS, max_size=6), data=st.data())
+def test_locate_is_a_lookup_in_the_list_of_all_windows(runs, data):
+    windows = Windows(iter(runs))
+    table = [row for run in runs for row in expand(run)]
+    assert len(windows) == len(table)
+    if not table:
+        return
+    places = st.lists(st.integers(0, len(table) - 1), min_size=1, max_size=20)
+    index = np.array(data.draw(places))
+    found = windows.locate(index)
+    assert all(array.dtype == np.int64 for array in found)
+    assert list(zip(*(array.tolist() for array in found), strict=True)) == [
+        table[place] for place in index
+    ]
+
+
+def test_memory_grows_with_the_series_not_with_the_windows():
+    windows = Windows([Run(0, 9, 1, 10**12, 10, 4), Run(1, 9, 1, 5, 10, 4)])
+    assert len(windows) == 10**12 + 5
+    series, origin, _, _ = windows.locate(np.array([10**12 - 1, 10**12]))
+    assert series.tolist() == [0, 1]
+    assert origin.tolist() == [10**12 + 8, 9]

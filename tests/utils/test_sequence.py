@@ -1,0 +1,203 @@
+"""Lengths, masks, alignment and packing, against loops over rows in plain Python."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transformertf.errors import InputError
+from transformertf.utils.sequence import (
+    align_encoder_sequences,
+    create_padding_mask,
+    first_data_step,
+    pack_decoder_sequences,
+    pack_encoder_sequences,
+    shift_rows,
+    should_use_packing,
+    unpack_to_fixed_length,
+)
+
+STEPS = 6
+ALIGNMENTS = ["left", "right"]
+PACKERS = [pack_encoder_sequences, pack_decoder_sequences]
+lengths_lists = st.lists(st.integers(1, STEPS), min_size=1, max_size=5)
+few = settings(max_examples=25, deadline=None)
+
+
+def mask_by_rows(lengths, steps, alignment):
+    rows = []
+    for length in lengths:
+        data, padding = [True] * length, [False] * (steps - length)
+        rows.append(data + padding if alignment == "left" else padding + data)
+    return torch.tensor(rows)
+
+
+def random_sequences(rows, steps=STEPS, trailing=(2,), dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    # away from 0, so that data is never mistaken for padding
+    return (torch.rand(rows, steps, *trailing, generator=generator) + 1).to(dtype)
+
+
+def align_by_rows(sequences, lengths, steps, source, target):
+    result = torch.zeros(len(lengths), steps, *sequences.shape[2:], dtype=sequences.dtype)
+    for row, length in enumerate(lengths):
+        start = 0 if source == "left" else sequences.size(1) - length
+        data = sequences[row, start : start + length]
+        start = 0 if target == "left" else steps - length
+        result[row, start : start + length] = data
+    return result
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([5], False),
+        ([5, 5], False),
+        ([5] * 20, False),
+        ([100, 91], False),
+        ([100, 90], False),  # a spread of exactly 10 % is not above it
+        ([100, 89], True),
+        ([89, 100], True),
+        ([1, 2], True),
+        ([100] * 6 + [99], False),
+        ([100] * 7 + [99], True),  # 8 rows
+    ],
+)
+def test_should_use_packing(lengths, expected):
+    assert should_use_packing(torch.tensor(lengths)) is expected
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@few
+@given(lengths=lengths_lists, extra=st.none() | st.integers(0, 3))
+def test_padding_mask_is_true_on_data(alignment, lengths, extra):
+    max_length = None if extra is None else max(lengths) + extra
+    mask = create_padding_mask(torch.tensor(lengths), max_length, alignment)
+    assert mask.dtype == torch.bool
+    assert torch.equal(mask, mask_by_rows(lengths, max_length or max(lengths), alignment))
+
+
+def test_padding_mask_is_left_aligned_by_default():
+    assert create_padding_mask(torch.tensor([1, 2])).tolist() == [[True, False], [True, True]]
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@few
+@given(lengths=lengths_lists)
+def test_first_data_step(alignment, lengths):
+    first = first_data_step(mask_by_rows(lengths, STEPS, alignment))
+    expected = [0 if alignment == "left" else STEPS - length for length in lengths]
+    assert first.tolist() == expected
+
+
+@pytest.mark.parametrize("trailing", [(), (1,), (3,), (2, 2)])
+@few
+@given(data=st.data(), steps=st.integers(1, STEPS + 3))
+def test_shift_rows_moves_each_row_by_its_own(trailing, data, steps):
+    first = data.draw(st.lists(st.integers(-3, STEPS), min_size=1, max_size=4))
+    sequences = random_sequences(len(first), trailing=trailing)
+    sources = torch.tensor([[start + step for step in range(steps)] for start in first])
+    mask = (sources >= 0) & (sources < STEPS)
+    expected = torch.zeros(len(first), steps, *trailing)
+    for row in range(len(first)):
+        for step in range(steps):
+            if mask[row, step]:
+                expected[row, step] = sequences[row, sources[row, step]]
+    assert torch.equal(shift_rows(sequences, torch.tensor(first), mask), expected)
+
+
+@pytest.mark.parametrize("source", ALIGNMENTS)
+@pytest.mark.parametrize("target", ALIGNMENTS)
+@few
+@given(lengths=lengths_lists, extra=st.none() | st.integers(0, STEPS + 2))
+def test_align_agrees_with_a_loop_over_rows(source, target, lengths, extra):
+    max_length = None if extra is None else max(lengths) + extra
+    sequences = random_sequences(len(lengths))
+    sequences[~mask_by_rows(lengths, STEPS, source)] = torch.nan
+    found = align_encoder_sequences(
+        sequences, torch.tensor(lengths), max_length, source=source, target=target
+    )
+    steps = STEPS if max_length is None else max_length
+    expected = align_by_rows(sequences, lengths, steps, source, target)
+    assert not expected.isnan().any()
+    assert torch.equal(found, expected)
+    # zeros are where the mask says padding, and only there
+    assert torch.equal((found != 0).all(-1), mask_by_rows(lengths, steps, target))
+
+
+def test_align_goes_from_right_to_left_by_default():
+    found = align_encoder_sequences(torch.tensor([[9, 1, 2.0], [3, 4, 5]]), torch.tensor([2, 3]))
+    assert found.tolist() == [[1, 2, 0], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("source", ALIGNMENTS)
+@few
+@given(lengths=lengths_lists)
+def test_align_there_and_back(source, lengths):
+    target = "left" if source == "right" else "right"
+    sequences = random_sequences(len(lengths))
+    sequences[~mask_by_rows(lengths, STEPS, source)] = 0
+    counts = torch.tensor(lengths)
+    there = align_encoder_sequences(sequences, counts, source=source, target=target)
+    back = align_encoder_sequences(there, counts, source=target, target=source)
+    assert torch.equal(back, sequences)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_align_keeps_the_dtype(dtype):
+    lengths = [2, 4, 6]
+    sequences = random_sequences(3, dtype=dtype)
+    found = align_encoder_sequences(sequences, torch.tensor(lengths))
+    assert found.dtype == dtype
+    assert torch.equal(found, align_by_rows(sequences, lengths, STEPS, "right", "left"))
+
+
+@pytest.mark.parametrize("source", ALIGNMENTS)
+@pytest.mark.parametrize("target", ALIGNMENTS)
+def test_align_passes_gradients_to_data_only(source, target):
+    lengths = [1, 4, STEPS]
+    mask = mask_by_rows(lengths, STEPS, source)
+    assert not mask.all()
+    sequences = random_sequences(3)
+    sequences[~mask] = torch.nan
+    sequences.requires_grad_()
+    factors = random_sequences(3, STEPS + 2) + 1
+    aligned = align_encoder_sequences(
+        sequences, torch.tensor(lengths), STEPS + 2, source=source, target=target
+    )
+    (aligned * factors).sum().backward()
+    # the gradient travels the way back that the data came
+    assert torch.equal(sequences.grad, align_by_rows(factors, lengths, STEPS, target, source))
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@few
+@given(lengths=lengths_lists, extra=st.integers(0, 3))
+def test_pack_and_unpack_round_trip(pack, lengths, extra):
+    sequences = random_sequences(len(lengths))
+    sequences[~mask_by_rows(lengths, STEPS, "left")] = torch.nan
+    counts = torch.tensor(lengths)
+    packed = pack(sequences, counts)
+    # data steps only, in any order of lengths
+    assert packed.data.shape == (sum(lengths), 2)
+    found = unpack_to_fixed_length(packed, counts, max(lengths) + extra)
+    expected = align_by_rows(sequences, lengths, max(lengths) + extra, "left", "left")
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_packing_keeps_the_batch_order(pack):
+    lengths = torch.tensor([2, 6, 1, 4])
+    sequences = random_sequences(4)
+    # an RNN reads nothing but the packed sequence, and its state tells the rows apart
+    rnn = torch.nn.RNN(2, 3, batch_first=True)
+    state = rnn(pack(sequences, lengths))[1][0]
+    alone = [rnn(sequences[row : row + 1, :length])[1][0] for row, length in enumerate(lengths)]
+    torch.testing.assert_close(state, torch.cat(alone))
+
+
+@pytest.mark.parametrize("wrong", [[3, 2], [2, 2], [2, 3, 1]])
+def test_unpack_refuses_other_lengths(wrong):
+    packed = pack_encoder_sequences(random_sequences(2), torch.tensor([2, 3]))
+    with pytest.raises(InputError, match=r"differ from the packed ones \[2, 3\]"):
+        unpack_to_fixed_length(packed, torch.tensor(wrong), STEPS)
