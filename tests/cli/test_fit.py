@@ -151,7 +151,7 @@ def test_without_validation_data(experiment: Experiment, workdir: Path) -> None:
     config = experiment.write(workdir, lambda c: c["data"]["init_args"].pop("val_df_paths"))
     assert fit(config) == 0
     assert "validation/loss" not in metrics("tiny", 0).columns
-    best = [path for path in last("tiny", 0).parent.glob("epoch=*.ckpt")]
+    best = list(last("tiny", 0).parent.glob("epoch=*.ckpt"))
     assert len(best) == 1
 
 

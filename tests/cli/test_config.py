@@ -1,0 +1,157 @@
+"""Composing a configuration from files, a checkpoint and flags."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from transformertf.cli.classes import BARE_NAMES, arguments_of
+from transformertf.cli.config import Composer
+from transformertf.cli.lightning_cli import explain
+from transformertf.errors import InputError
+from transformertf.models import EncoderDecoderLSTM
+
+BASE = {
+    "model": {"class_path": "EncoderDecoderLSTM", "init_args": {"d_encoder": 3}},
+    "data": {"class_path": "EncoderDecoderDataModule", "init_args": {"target_covariate": "y"}},
+}
+
+
+def compose(*flags: str, **trees: dict[str, Any]) -> dict[str, Any]:
+    composer = Composer()
+    composer.add_tree("base", BASE)
+    for name, tree in trees.items():
+        composer.add_tree(name, tree)
+    composer.add_flags(flags)
+    return composer.compose()
+
+
+def test_later_sources_win_and_flags_come_last() -> None:
+    first = {"trainer": {"max_epochs": 1, "min_epochs": 1}}
+    second = {"trainer": {"max_epochs": 2}, "model": {"init_args": {"d_decoder": 5}}}
+    config = compose("--trainer.max_epochs", "3", first=first, second=second)
+    assert config["trainer"] == {"max_epochs": 3, "min_epochs": 1}
+    assert config["model"]["init_args"] == {"d_encoder": 3, "d_decoder": 5}
+
+
+def test_interpolation_follows_the_merge() -> None:
+    tree = {"model": {"init_args": {"d_decoder": "${model.init_args.d_encoder}"}}}
+    config = compose("--model.d_encoder", "9", tree=tree)
+    assert config["model"]["init_args"]["d_decoder"] == 9
+
+
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [
+        (["--data.stride", "2"], 2),
+        (["--data.stride=2"], 2),
+        (["--data.init_args.stride", "2"], 2),
+        (["--data.stride", "null"], None),
+        (["--data.stride", "-1"], -1),
+        (["--data.stride", "1e-3"], 1e-3),
+        (["--data.stride", "[1, 2]"], [1, 2]),
+        (["--data.stride", "a", "b"], ["a", "b"]),
+        (["--data.stride", "*.parquet"], "*.parquet"),
+        (["--data.stride", "a: b: c"], "a: b: c"),
+    ],
+)
+def test_flag_values(flags: list[str], value: object) -> None:
+    assert compose(*flags)["data"]["init_args"]["stride"] == value
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"model": {"criterion": "MSELoss"}},
+        {"model": {"init_args": {"criterion": "MSELoss"}}},
+        {"model": {"criterion": {"class_path": "MSELoss"}}},
+        {"model": {"criterion": {"class_path": "transformertf.nn.losses.MSELoss"}}},
+    ],
+)
+def test_bare_names_mean_ours(tree: dict[str, Any]) -> None:
+    criterion = compose(tree=tree)["model"]["init_args"]["criterion"]
+    assert criterion == {"class_path": "transformertf.nn.losses.MSELoss"}
+
+
+def test_bare_names_of_others() -> None:
+    assert BARE_NAMES["Adam"] == "torch.optim.adam.Adam"
+    assert BARE_NAMES["SmoothL1Loss"] == "torch.nn.modules.loss.SmoothL1Loss"
+    assert BARE_NAMES["EarlyStopping"].startswith("lightning.pytorch.callbacks.")
+    assert BARE_NAMES["L1Loss"] == "transformertf.nn.losses.MAELoss"
+
+
+def test_changed_class_drops_what_it_does_not_take() -> None:
+    quantiles = {"class_path": "QuantileLoss", "init_args": {"quantiles": [0.5]}}
+    before = {"model": {"criterion": quantiles}}
+    config = compose("--model.criterion", "HuberLoss", before=before)
+    criterion = config["model"]["init_args"]["criterion"]
+    assert criterion == {"class_path": "transformertf.nn.losses.HuberLoss", "init_args": {}}
+
+
+def test_optimizer_and_scheduler_become_arguments_of_the_model() -> None:
+    scheduler = {
+        "class_path": "StepLR",
+        "init_args": {"step_size": 3},
+        "interval": "step",
+        "monitor": "train/loss",
+    }
+    arguments = compose(tree={"optimizer": "SGD", "lr_scheduler": scheduler})["model"]["init_args"]
+    assert arguments["optimizer"] == {"class_path": "torch.optim.sgd.SGD"}
+    assert arguments["lr_scheduler"]["init_args"] == {"step_size": 3}
+    assert arguments["lr_scheduler_interval"] == "step"
+    assert arguments["lr_scheduler_monitor"] == "train/loss"
+
+
+def test_data_class_is_the_default_one() -> None:
+    composer = Composer()
+    composer.add_tree("tree", {"model": "EncoderDecoderLSTM", "data": {"target_covariate": "y"}})
+    config = composer.compose()
+    assert config["data"]["class_path"].endswith(".EncoderDecoderDataModule")
+    assert config["model"]["init_args"] == {}
+
+
+def test_paths_relative_to_the_yaml_only_where_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "a.csv").touch()
+    (folder / "b.csv").touch()
+    (tmp_path / "b.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    yaml_file = folder / "c.yml"
+    yaml_file.write_text("data: {train_df_paths: [a.csv, b.csv, none.csv]}\nmodel: LSTM\n")
+    composer = Composer()
+    composer.add_file(Path("there/c.yml"))
+    paths = composer.sources[0][1]["data"]["init_args"]["train_df_paths"]
+    assert paths == ["there/a.csv", "b.csv", "none.csv"]
+
+
+def test_arguments_pass_through_the_bases() -> None:
+    names = arguments_of(EncoderDecoderLSTM)
+    assert names is not None
+    assert {"d_encoder", "criterion", "optimizer"} <= set(names)
+    assert "kwargs" not in names
+
+    class Open:
+        def __init__(self, own: int, **anything: int) -> None: ...
+
+    assert arguments_of(Open) is None
+
+
+def test_source_of_a_key_is_the_last_that_set_it() -> None:
+    composer = Composer()
+    composer.add_tree("one", {"trainer": {"max_epochs": 1}})
+    composer.add_tree("two", {"trainer": {"max_epochs": 2}})
+    composer.add_tree("three", {"trainer": {"min_epochs": 2}})
+    assert composer.where("trainer.max_epochs") == " in two"
+    assert composer.where("trainer.devices") == ""
+
+
+def test_class_path_must_be_a_class() -> None:
+    with pytest.raises(InputError, match=r"'torch.nn.functional.relu' is not a class"):
+        compose("--model.criterion", "torch.nn.functional.relu")
+
+
+def test_message_without_a_key_is_joined_to_one_line() -> None:
+    assert explain("no\n  key here", {}, str) == "no key here"

@@ -1,0 +1,231 @@
+"""The encoder-decoder LSTM against torch's LSTMs put together by hand, row by row."""
+
+import pytest
+import torch
+
+from transformertf.models import EncoderDecoderLSTM, EncoderDecoderLSTMModel
+from transformertf.models.encoder_decoder_lstm import StateBridge
+from transformertf.nn import QuantileLoss
+from transformertf.utils.sequence import align_encoder_sequences
+
+PAST, FUTURE = 3, 2
+ALIGNMENTS = ["left", "right"]
+
+
+def make_module(**kwargs):
+    """Return a small forecaster that drops nothing."""
+    torch.manual_seed(0)
+    sizes = {"d_encoder": 4, "d_decoder": 4, "num_encoder_layers": 2, "num_decoder_layers": 2}
+    return EncoderDecoderLSTM(
+        PAST, FUTURE, **{**sizes, "dropout": 0.0, "mlp_dropout": 0.0, **kwargs}
+    )
+
+
+# encoder and decoder layers -> encoder layer that starts each decoder layer: aligned at the top
+BRIDGES = {
+    (1, 1): [0],
+    (2, 2): [0, 1],
+    (3, 1): [2],
+    (3, 2): [1, 2],
+    (1, 3): [0, 0, 0],
+    (2, 3): [0, 0, 1],
+}
+HEADS = {
+    "linear": {},
+    "one width": {"d_mlp_hidden": 5},
+    "no widths": {"d_mlp_hidden": []},
+    "widths": {"d_mlp_hidden": [5, 6], "mlp_activation": "tanh"},
+    "gelu": {"d_mlp_hidden": [5], "mlp_activation": "gelu"},
+}
+
+
+def torch_lstm(ours):
+    theirs = torch.nn.LSTM(
+        ours.lstm.input_size, ours.lstm.hidden_size, ours.lstm.num_layers, batch_first=True
+    )
+    theirs.load_state_dict(ours.lstm.state_dict())
+    return theirs
+
+
+def by_hand(module, layers, past, future):
+    """Forecast one unpadded window (1, T, F) with torch's own parts and the module's weights."""
+    model = module.model
+    _, state = torch_lstm(model.encoder)(past)
+    weights = model.bridge.state_dict()
+    start = []
+    for name, values in zip(("hidden", "cell"), state, strict=True):
+        chosen = torch.stack([values[layer] for layer in layers])
+        if f"{name}.weight" in weights:
+            chosen = chosen @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+        start.append(chosen)
+    values, _ = torch_lstm(model.decoder)(future, tuple(start))
+    activation = {"relu": torch.relu, "tanh": torch.tanh, "gelu": torch.nn.functional.gelu}
+    activation = activation[module.hparams["mlp_activation"]]
+    head = [part for part in model.head if isinstance(part, torch.nn.Linear)]
+    for linear in head[:-1]:
+        values = activation(values @ linear.weight.T + linear.bias)
+    return values @ head[-1].weight.T + head[-1].bias
+
+
+def data_rows(batch, side):
+    """Return the data (1, T, F) of each row of one side, cut out by its mask."""
+    inputs, mask = batch[f"{side}_input"], batch[f"{side}_mask"]
+    assert mask.any(dim=1).all()
+    assert not mask.all()
+    return [inputs[row, mask[row]].unsqueeze(0) for row in range(len(mask))]
+
+
+def assert_forecasts_by_hand(module, layers, batch):
+    output = module(batch)["output"]
+    windows = zip(data_rows(batch, "encoder"), data_rows(batch, "decoder"), strict=True)
+    for row, (past, future) in enumerate(windows):
+        found = output[row, batch["decoder_mask"][row]]
+        expected = by_hand(module, layers, past, future)[0]
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("counts", "layers"), BRIDGES.items(), ids=str)
+@pytest.mark.parametrize("widths", [(4, 4), (3, 5), (5, 3)], ids=str)
+def test_agrees_with_torch_lstms(counts, layers, widths, ragged_batch):
+    module = make_module(
+        d_encoder=widths[0],
+        d_decoder=widths[1],
+        num_encoder_layers=counts[0],
+        num_decoder_layers=counts[1],
+    )
+    assert_forecasts_by_hand(module, layers, ragged_batch())
+
+
+@pytest.mark.parametrize("packing", ["auto", "always", "never"])
+@pytest.mark.parametrize("encoder_alignment", ALIGNMENTS)
+@pytest.mark.parametrize("decoder_alignment", ALIGNMENTS)
+def test_agrees_in_every_layout(packing, encoder_alignment, decoder_alignment, ragged_batch):
+    batch = ragged_batch(encoder_alignment=encoder_alignment, decoder_alignment=decoder_alignment)
+    assert_forecasts_by_hand(make_module(packing=packing), [0, 1], batch)
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("criterion", [None, QuantileLoss([0.1, 0.5, 0.9])], ids=["1", "3"])
+def test_agrees_with_every_head(head, criterion, ragged_batch):
+    module = make_module(criterion=criterion, **head)
+    hidden = head.get("d_mlp_hidden", [])
+    hidden = [hidden] if isinstance(hidden, int) else hidden
+    widths = [part.out_features for part in module.model.head if hasattr(part, "out_features")]
+    assert widths == [*hidden, 1 if criterion is None else 3]
+    assert_forecasts_by_hand(module, [0, 1], ragged_batch())
+
+
+@pytest.mark.parametrize(("counts", "layers"), BRIDGES.items(), ids=str)
+def test_bridge_of_equal_widths_hands_layers_over(counts, layers):
+    state = tuple(torch.randn(counts[0], 2, 4) for _ in range(2))
+    hidden, cell = StateBridge(4, 4, *counts)(state)
+    assert torch.equal(hidden, state[0][layers])
+    assert torch.equal(cell, state[1][layers])
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_plain_module_takes_lengths_and_alignment(alignment, ragged_batch):
+    module, batch = make_module(), ragged_batch(encoder_alignment=alignment)
+    plain = EncoderDecoderLSTMModel(PAST, FUTURE, 4, 4, encoder_alignment=alignment).eval()
+    plain.load_state_dict(module.model.state_dict())
+    lengths = batch["encoder_lengths"], batch["decoder_lengths"]
+    assert lengths[0].min() < batch["encoder_mask"].size(1)
+    found = plain(batch["encoder_input"], batch["decoder_input"], *lengths)
+    torch.testing.assert_close(found["output"], module.eval()(batch)["output"])
+
+
+def test_plain_module_without_lengths_takes_all_steps_as_data():
+    plain = make_module().model
+    past, future = torch.randn(2, 5, PAST), torch.randn(2, 4, FUTURE)
+    full = plain(past, future, torch.tensor([5, 5]), torch.tensor([4, 4]))
+    torch.testing.assert_close(plain(past, future), full)
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("windows", [False, True], ids=["global", "by window"])
+def test_output_is_zero_on_padding_only(alignment, head, windows, ragged_batch):
+    module, batch = make_module(**head), ragged_batch(decoder_alignment=alignment)
+    if windows:
+        batch["window_loc"] = torch.tensor([1.0, -2.0, 0.5])
+        batch["window_scale"] = torch.tensor([0.1, 3.0, 2.0])
+    output = module(batch)["output"]
+    mask = batch["decoder_mask"].unsqueeze(-1)
+    assert not mask.all()
+    assert torch.equal(output != 0, mask)
+
+
+WIRINGS = {
+    "equal": {},
+    "wider decoder": {"d_decoder": 6},
+    "deeper decoder": {"num_decoder_layers": 3},
+    "deeper encoder": {"num_encoder_layers": 3, "num_decoder_layers": 1},
+    "MLP": {"d_mlp_hidden": [6, 5], "mlp_activation": "tanh"},
+    "quantiles": {"criterion": QuantileLoss([0.1, 0.5, 0.9])},
+}
+
+
+@pytest.mark.parametrize("packing", ["auto", "always"])
+@pytest.mark.parametrize("wiring", WIRINGS.values(), ids=WIRINGS)
+def test_gradient_reaches_every_weight_and_every_input(wiring, packing, ragged_batch):
+    module, batch = make_module(packing=packing, **wiring), ragged_batch()
+    for side in ("encoder", "decoder"):
+        batch[f"{side}_input"].requires_grad_()
+    module.calc_loss(module(batch), batch).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.count_nonzero() > parameter.numel() / 2, name
+    # every past step matters; so does every future one but the last, whose target is unobserved
+    for side, mask in (("encoder", batch["encoder_mask"]), ("decoder", batch["target_mask"])):
+        gradient = batch[f"{side}_input"].grad
+        assert torch.equal(gradient != 0, mask.unsqueeze(-1).expand_as(gradient)), side
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_forecast_is_causal(alignment, ragged_batch):
+    module, batch = make_module(), ragged_batch(decoder_alignment=alignment)
+    before = module(batch)["output"].detach()
+    for row, length in enumerate(batch["decoder_lengths"].tolist()):
+        steps = batch["decoder_mask"][row].nonzero().flatten()
+        for step in range(1, length):
+            changed = batch["decoder_input"].clone()
+            changed[row, steps[step:]] += 1.0
+            after = module({**batch, "decoder_input": changed})["output"]
+            assert torch.equal(after[row, steps[:step]], before[row, steps[:step]])
+            assert (after[row, steps[step:]] != before[row, steps[step:]]).all()
+
+
+def test_forecast_depends_on_the_whole_context(ragged_batch):
+    module, batch = make_module(), ragged_batch()
+    before = module(batch)["output"]
+    for row, length in enumerate(batch["encoder_lengths"].tolist()):
+        for step in range(length):
+            changed = batch["encoder_input"].clone()
+            changed[row, step] += 1.0
+            after = module({**batch, "encoder_input": changed})["output"]
+            differs = (after != before).squeeze(-1)
+            assert torch.equal(differs[row], batch["decoder_mask"][row])
+            assert differs.sum() == differs[row].sum(), "another row changed"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_head_dropout_acts_while_training(training, ragged_batch):
+    module, batch = make_module(d_mlp_hidden=5, mlp_dropout=1.0).train(training), ragged_batch()
+    mask = batch["decoder_mask"].unsqueeze(-1)
+    # with all hidden units dropped, the bias is left
+    biases = torch.where(mask, module.model.head[-1].bias, 0.0)
+    assert torch.equal(module(batch)["output"], biases) is training
+
+
+def test_packing_and_full_rows_give_the_same(ragged_batch):
+    batch = ragged_batch()
+    outputs = [make_module(packing=p)(batch)["output"] for p in ("auto", "always", "never")]
+    torch.testing.assert_close(outputs[0], outputs[1])
+    torch.testing.assert_close(outputs[0], outputs[2])
+    longer = align_encoder_sequences(
+        batch["encoder_input"], batch["encoder_lengths"], 20, source="left"
+    )
+    mask = torch.arange(20) < batch["encoder_lengths"].unsqueeze(1)
+    padded = make_module()({**batch, "encoder_input": longer, "encoder_mask": mask})["output"]
+    torch.testing.assert_close(outputs[0], padded)

@@ -1,0 +1,171 @@
+"""Padding never changes a forecast: output, loss and gradient of a sample, for every model.
+
+A sample is forecast alone, unpadded, as the reference. Then it stands in a batch: among other
+samples in any order, with any padding at either end, and anything written into that padding.
+"""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from transformertf.batch import Batch, check_batch
+from transformertf.models import EncoderDecoderLSTM
+from transformertf.nn import QuantileLoss
+from transformertf.utils.sequence import create_padding_mask
+
+PAST, FUTURE, MAX_CONTEXT, MAX_HORIZON = 3, 2, 7, 5
+
+# every model, small and without dropout; a further one joins by one line
+MODELS = {
+    "EncoderDecoderLSTM": partial(EncoderDecoderLSTM, d_encoder=4, d_decoder=5, dropout=0.0),
+}
+CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9])}
+# of values and of gradients, the latter relative to the largest one
+TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float64: (1e-10, 1e-10)}
+ALIGNMENTS = [(encoder, decoder) for encoder in ("left", "right") for decoder in ("left", "right")]
+
+
+def make_sample(context, horizon, seed, dtype):
+    """Return one unpadded window as a batch of one row; its first target may be unobserved."""
+    generator = torch.Generator().manual_seed(seed)
+    observed = torch.ones(1, horizon, dtype=torch.bool)
+    observed[0, 0] = horizon == 1 or seed % 2 == 0
+    target = torch.randn(1, horizon, 1, generator=generator, dtype=dtype)
+    return Batch(
+        encoder_input=torch.randn(1, context, PAST, generator=generator, dtype=dtype),
+        encoder_lengths=torch.tensor([context]),
+        encoder_mask=torch.ones(1, context, dtype=torch.bool),
+        decoder_input=torch.randn(1, horizon, FUTURE, generator=generator, dtype=dtype),
+        decoder_lengths=torch.tensor([horizon]),
+        decoder_mask=torch.ones(1, horizon, dtype=torch.bool),
+        target=torch.where(observed.unsqueeze(-1), target, 0.0),
+        target_mask=observed,
+    )
+
+
+def spread(rows, mask, filling):
+    """Write each row's steps to the places of its mask (B, T) and the filling to all others."""
+    result = torch.full((*mask.shape, *rows[0].shape[1:]), filling, dtype=rows[0].dtype)
+    for row, values in enumerate(rows):
+        result[row, mask[row]] = values
+    return result
+
+
+def collate(samples, alignments, extra, filling):
+    """Pad samples to one batch, with `extra` steps more than the longest of each side."""
+    lengths, masks = {}, {}
+    for side, alignment, more in zip(("encoder", "decoder"), alignments, extra, strict=True):
+        lengths[side] = torch.cat([sample[f"{side}_lengths"] for sample in samples])
+        steps = int(lengths[side].max()) + more
+        masks[side] = create_padding_mask(lengths[side], steps, alignment)
+        assert masks[side].any(dim=1).all()
+        assert not masks[side].all(), "nothing is padded"
+
+    def spread_all(key, side, filling):
+        return spread([sample[key][0] for sample in samples], masks[side], filling)
+
+    observed = spread_all("target_mask", "decoder", False)
+    target = spread_all("target", "decoder", filling)
+    batch = Batch(
+        encoder_input=spread_all("encoder_input", "encoder", filling),
+        encoder_lengths=lengths["encoder"],
+        encoder_mask=masks["encoder"],
+        decoder_input=spread_all("decoder_input", "decoder", filling),
+        decoder_lengths=lengths["decoder"],
+        decoder_mask=masks["decoder"],
+        target=torch.where(observed.unsqueeze(-1), target, filling),
+        target_mask=observed,
+    )
+    check_batch(batch)
+    return batch
+
+
+def loss_and_gradients(module, output, batch):
+    """Return the loss and its gradient by every parameter, zero where one takes no part."""
+    loss = module.calc_loss(output, batch)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+    return loss, found
+
+
+def assert_same_gradients(found, expected, module, tolerance):
+    largest = max(float(gradient.abs().max()) for gradient in expected)
+    assert largest > 0
+    names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    for name, one, other in zip(names, found, expected, strict=True):
+        torch.testing.assert_close(
+            one, other, rtol=0, atol=tolerance * largest, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@st.composite
+def cases(draw):
+    """Draw samples, in any order, and the padding around them; something is always padded."""
+    rows = draw(st.integers(1, 4))
+    contexts = draw(st.lists(st.integers(1, MAX_CONTEXT), min_size=rows, max_size=rows))
+    horizons = draw(st.lists(st.integers(1, MAX_HORIZON), min_size=rows, max_size=rows))
+    extra = [
+        draw(st.integers(1 if len(set(lengths)) == 1 else 0, 3)) for lengths in (contexts, horizons)
+    ]
+    return {
+        "lengths": list(zip(contexts, horizons, strict=True)),
+        "order": draw(st.permutations(range(rows))),
+        "extra": extra,
+        "filling": draw(st.sampled_from([0.0, -3.0, 1e30, float("nan"), float("inf")])),
+        "packing": draw(st.sampled_from(["auto", "always", "never"])),
+    }
+
+
+SHORT_AND_FULL = {
+    "lengths": [(1, MAX_HORIZON), (MAX_CONTEXT, 1), (3, 2)],
+    "order": [2, 0, 1],
+    "extra": [0, 0],
+    "filling": float("nan"),
+    "packing": "auto",
+}
+
+
+@pytest.mark.parametrize("alignments", ALIGNMENTS, ids="-".join)
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=20, deadline=None)
+@example(case=SHORT_AND_FULL)
+@given(case=cases())
+def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, alignments, case):
+    torch.manual_seed(0)
+    make = partial(MODELS[name], PAST, FUTURE, criterion=CRITERIA[criterion]())
+    module = make(packing=case["packing"]).to(dtype)
+    value_tolerance, gradient_tolerance = TOLERANCES[dtype]
+    samples = [
+        make_sample(*case["lengths"][index], seed=index, dtype=dtype) for index in case["order"]
+    ]
+    batch = collate(samples, alignments, case["extra"], case["filling"])
+    output = module(batch)["output"]
+    assert output.isfinite().all()
+
+    total, observed = 0.0, 0
+    for row, sample in enumerate(samples):
+        alone = module(sample)["output"]
+        expected_loss, expected_gradients = loss_and_gradients(module, alone, sample)
+        found = output[row, batch["decoder_mask"][row]]
+        torch.testing.assert_close(found, alone[0], rtol=value_tolerance, atol=value_tolerance)
+
+        only = torch.zeros_like(batch["target_mask"])
+        only[row] = batch["target_mask"][row]
+        loss, gradients = loss_and_gradients(
+            module, output, Batch(**{**batch, "target_mask": only})
+        )
+        torch.testing.assert_close(loss, expected_loss, rtol=value_tolerance, atol=value_tolerance)
+        assert_same_gradients(gradients, expected_gradients, module, gradient_tolerance)
+        count = int(sample["target_mask"].sum())
+        total, observed = total + count * expected_loss, observed + count
+
+    loss, gradients = loss_and_gradients(module, output, batch)
+    torch.testing.assert_close(loss, total / observed, rtol=value_tolerance, atol=value_tolerance)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    expected_gradients = torch.autograd.grad(total / observed, parameters, materialize_grads=True)
+    assert_same_gradients(gradients, expected_gradients, module, gradient_tolerance)
