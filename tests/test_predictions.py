@@ -178,9 +178,13 @@ def test_the_file_is_there_only_once_it_is_whole(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_exception_leaves_nothing_behind(tmp_path, error):
-    with pytest.raises(error), ForecastFile(tmp_path / "forecasts.parquet") as file:
-        file.write(make_table())
-        raise error
+    def write_and_fail():
+        with ForecastFile(tmp_path / "forecasts.parquet") as file:
+            file.write(make_table())
+            raise error
+
+    with pytest.raises(error):
+        write_and_fail()
     assert os.listdir(tmp_path) == []
 
 
@@ -211,15 +215,21 @@ def test_missing_actuals_in_one_piece_only(tmp_path, missing):
     pd.testing.assert_frame_equal(read, pd.concat(pieces, ignore_index=True))
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_whole_and_broken_numbers_as_time_stamps_go_in_one_file(tmp_path, order):
-    times = (pd.Index(np.arange(20)), FLOATS)
+KINDS_OF_TIME = {
+    "numbers": (pd.Index(np.arange(20)), FLOATS),
+    "dates": (DATES.as_unit("s"), DATES.as_unit("ns") + pd.Timedelta(1, unit="ns")),
+}
+
+
+@pytest.mark.parametrize("times", KINDS_OF_TIME.values(), ids=KINDS_OF_TIME)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["coarse first", "fine first"])
+def test_coarse_and_fine_time_stamps_go_in_one_file(tmp_path, times, order):
+    first, second = (times[kind] for kind in order)
     with ForecastFile(tmp_path / "forecasts.parquet") as file:
-        for place_, kind in enumerate(order):
-            file.write(make_table(place_, time=times[kind]))
+        file.write(make_table(0, time=first))
+        file.write(make_table(1, time=second))
     read = pd.read_parquet(tmp_path / "forecasts.parquet")
-    expected = [*times[order[0]][5:8], *times[order[1]][5:8]]
-    np.testing.assert_array_equal(read["time"], expected)
+    assert read["time"].tolist() == [*first[5:8], *second[5:8]]
 
 
 @pytest.mark.parametrize("name", ["forecasts.csv", "forecasts", "forecasts.parquet.gz"])

@@ -183,7 +183,10 @@ BAD_FUTURES = {
         r"'target' has 1 missing .* row 3",
     ),
     "no target": (make_frame(target=[None] * 8), r"column 'target' has no value; a forecast needs"),
-    "known missing at the end": (place("known", (7, np.nan)), r"'known' has 1 missing .* row 7"),
+    "known missing at the end": (
+        place("known", (7, np.nan)).assign(target=[*range(5), *[np.nan] * 3]),
+        r"'known' has 1 missing .* row 7",
+    ),
     "past missing too early": (
         place("past", (6, np.nan), (7, np.nan)).assign(target=[*range(7), np.nan]),
         r"'past' has 1 missing .* row 6",

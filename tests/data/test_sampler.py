@@ -68,7 +68,10 @@ def test_epochs_and_seeds_differ(part):
     sampler = make(random_lengths=True)
     first = epoch(sampler, 0)[part]
     assert (first != epoch(sampler, 1)[part]).any()
-    assert (first != epoch(make(random_lengths=True, seed=8), 0)[part]).any()
+    other = make(random_lengths=True, seed=8)
+    assert (first != epoch(other, 0)[part]).any()
+    # neighbours in seed and epoch are not the same draw
+    assert (epoch(sampler, 1)[part] != epoch(other, 0)[part]).any()
 
 
 def test_the_lengths_of_a_window_change_from_epoch_to_epoch():

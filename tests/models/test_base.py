@@ -372,26 +372,41 @@ def test_non_finite_loss_names_series_and_origin(spoil, row, ragged_batch):
     with pytest.raises(NonFiniteLossError) as error:
         module.training_step(batch, 0)
     message = str(error.value)
-    assert f"(series {10 + row}, origin row {100 + 7 * row})" in message
+    assert f"series {10 + row}, origin row {100 + 7 * row}" in message
     assert message.count("series") == 1
+    assert "1 of 3 windows" in message
     assert "epoch 0, step 0" in message
+
+
+def test_non_finite_loss_is_told_in_the_words_of_the_data(ragged_batch):
+    batch = ragged_batch()
+    spoil_target(batch, 1)
+    with pytest.raises(NonFiniteLossError, match=r"windows: run-11 at 107\)"):
+        quiet_trainer().fit(tiny(), datamodule=Units(batch))
+
+
+WINDOWS = {
+    "window_loc": torch.tensor([1.0, -2.0, 0.5]),
+    "window_scale": torch.tensor([0.1, 3.0, 2.0]),
+}
 
 
 def test_forward_undoes_window_scaling(ragged_batch):
     module, batch = tiny(), ragged_batch()
     expected = module(batch)["output"]
-    windows = {
-        "window_loc": torch.tensor([1.0, -2.0, 0.5]),
-        "window_scale": torch.tensor([0.1, 3.0, 2.0]),
-    }
-    found = module({**batch, **windows})["output"]
+    found = module({**batch, **WINDOWS})["output"]
     for row in range(3):
         data = batch["decoder_mask"][row]
         assert 0 < data.sum() < len(data)
-        torch.testing.assert_close(
-            found[row, data],
-            expected[row, data] * windows["window_scale"][row] + windows["window_loc"][row],
-        )
+        loc, scale = WINDOWS["window_loc"][row], WINDOWS["window_scale"][row]
+        torch.testing.assert_close(found[row, data], expected[row, data] * scale + loc)
+
+
+@pytest.mark.parametrize("alignment", ["left", "right"])
+def test_window_scaling_leaves_padding_zero(alignment, ragged_batch):
+    batch = ragged_batch(decoder_alignment=alignment)
+    found = tiny()({**batch, **WINDOWS})["output"]
+    assert torch.equal(found.squeeze(-1) != 0, batch["decoder_mask"])
 
 
 class Units(lightning.LightningDataModule):
@@ -404,10 +419,13 @@ class Units(lightning.LightningDataModule):
     def val_dataloader(self):
         return loader(*self.batches)
 
-    test_dataloader = predict_dataloader = val_dataloader
+    train_dataloader = test_dataloader = predict_dataloader = val_dataloader
 
     def inverse_transform_target(self, values, batch):
         return 3 * values + 1
+
+    def describe_training_window(self, series, origin):
+        return f"run-{series} at {origin}"
 
 
 def ragged_pair(ragged_batch):

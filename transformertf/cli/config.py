@@ -21,7 +21,15 @@ from transformertf.errors import InputError, nearest
 
 Tree = dict[str, Any]
 
-TOP_LEVEL = ("seed_everything", "trainer", "model", "data", "optimizer", "lr_scheduler")
+TOP_LEVEL = (
+    "seed_everything",
+    "num_threads",
+    "trainer",
+    "model",
+    "data",
+    "optimizer",
+    "lr_scheduler",
+)
 DEFAULT_DATA = "EncoderDecoderDataModule"
 
 

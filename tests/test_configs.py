@@ -1,0 +1,57 @@
+"""Every shipped YAML is a test case: it must compose, and sample configs must train."""
+
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from transformertf.cli import main
+from transformertf.cli.config import Composer
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = sorted((ROOT / "sample_configs").glob("*.yml"))
+REAL = sorted((ROOT / "configs").glob("*.yml"))
+SHORT = (
+    "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
+    "--trainer.limit_val_batches", "1", "--trainer.enable_progress_bar", "false",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_sample_config(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", str(path), *SHORT]) == 0
+    words = ["--config", str(path), "--ckpt_path", "last"]
+    files = str(ROOT / "sample_configs" / "data" / "test" / "*.parquet")
+    assert main(["predict", *words, "--data.predict_df_paths", files]) == 0
+    forecasts = pd.read_parquet("forecasts.parquet")
+    assert forecasts["series"].nunique() == 6
+    assert forecasts["prediction"].notna().all()
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_real_config_composes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in re.findall(r"\$([A-Z_]+)", path.read_text()):
+        monkeypatch.setenv(name, os.environ.get(name, "somewhere.csv"))
+    composer = Composer()
+    composer.add_file(path)
+    config = composer.compose()
+    assert config["model"]["init_args"]
+    assert config["trainer"]["max_epochs"] > 0
+
+
+@pytest.mark.skipif("EPF_NP" not in os.environ, reason="EPF_NP does not name the price file")
+def test_real_prices_go_in_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "configs" / "epf_np.yml"
+    assert main(["fit", "--config", str(path), *SHORT]) == 0
+    words = ["--config", str(path), "--ckpt_path", "last", "--origin", "last"]
+    assert main(["predict", *words, "--data.predict_df_paths", os.environ["EPF_NP"]]) == 0
+    forecasts = pd.read_parquet("forecasts.parquet")
+    prices = pd.read_csv(os.environ["EPF_NP"], skipinitialspace=True)
+    stamps = pd.to_datetime(prices["date"])
+    assert forecasts["time"].tolist() == stamps.iloc[-24:].tolist()
+    assert forecasts["origin"].unique().tolist() == [stamps.iloc[-25]]
+    assert forecasts["actual"].tolist() == prices["OT"].iloc[-24:].tolist()
