@@ -215,23 +215,6 @@ def test_missing_actuals_in_one_piece_only(tmp_path, missing):
     pd.testing.assert_frame_equal(read, pd.concat(pieces, ignore_index=True))
 
 
-KINDS_OF_TIME = {
-    "numbers": (pd.Index(np.arange(20)), FLOATS),
-    "dates": (DATES.as_unit("s"), DATES.as_unit("ns") + pd.Timedelta(1, unit="ns")),
-}
-
-
-@pytest.mark.parametrize("times", KINDS_OF_TIME.values(), ids=KINDS_OF_TIME)
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["coarse first", "fine first"])
-def test_coarse_and_fine_time_stamps_go_in_one_file(tmp_path, times, order):
-    first, second = (times[kind] for kind in order)
-    with ForecastFile(tmp_path / "forecasts.parquet") as file:
-        file.write(make_table(0, time=first))
-        file.write(make_table(1, time=second))
-    read = pd.read_parquet(tmp_path / "forecasts.parquet")
-    assert read["time"].tolist() == [*first[5:8], *second[5:8]]
-
-
 @pytest.mark.parametrize("name", ["forecasts.csv", "forecasts", "forecasts.parquet.gz"])
 def test_another_ending_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"expected a name that ends in \.parquet"):

@@ -104,3 +104,24 @@ def check_batch(batch: Batch) -> None:
         validate_lengths(lengths, *mask.shape)
         if not torch.equal(mask.sum(dim=1), lengths):
             raise InputError(f"batch: {side}_lengths differ from the steps of {side}_mask")
+        if bool((mask.int().diff(dim=1) == 1).sum(dim=1).add(mask[:, 0]).gt(1).any()):
+            raise InputError(f"batch: a row of {side}_mask has padding between data")
+    _check_target(batch)
+
+
+def _check_target(batch: Batch) -> None:
+    horizon = batch["decoder_mask"]
+    if len(horizon) != len(batch["encoder_mask"]):
+        raise InputError(
+            f"batch: {len(batch['encoder_mask'])} contexts but {len(horizon)} horizons"
+        )
+    observed = batch.get("target_mask")
+    if observed is not None and (
+        observed.shape != horizon.shape or bool((observed & ~horizon).any())
+    ):
+        raise InputError("batch: target_mask must have the shape of decoder_mask and lie within it")
+    target = batch.get("target")
+    if target is not None and target.shape != (*horizon.shape, 1):
+        raise InputError(
+            f"batch: target must be {(*horizon.shape, 1)}, found {tuple(target.shape)}"
+        )

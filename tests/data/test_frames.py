@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from transformertf.data.columns import Columns
-from transformertf.data.frames import Series, check_frame, downsample, read_series
+from transformertf.data.frames import Series, check_frame, downsample, read_series, share_time
 from transformertf.errors import InputError
 
 COLUMNS = Columns(("known",), ("past",), "target", "time")
@@ -272,3 +272,31 @@ def test_thinning_works_without_time():
 def test_a_series_shorter_than_a_block_is_refused_by_name(method):
     with pytest.raises(InputError, match="series 'run' has 4 rows, fewer than downsample=5"):
         downsample(make_series(4), 5, method)
+
+
+def timed(name: str, time: pd.Index) -> Series:
+    return Series(name, np.zeros((len(time), 1)), time, len(time))
+
+
+DAYS = pd.date_range("2024-01-01", periods=3, freq="D")
+COARSE_AND_FINE = {
+    "numbers": (pd.Index([0, 1, 2]), pd.Index([0.25, 0.5, 0.75])),
+    "dates": (DAYS.as_unit("s"), DAYS.as_unit("ns") + pd.Timedelta(1, unit="ns")),
+}
+
+
+@pytest.mark.parametrize("times", COARSE_AND_FINE.values(), ids=COARSE_AND_FINE)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["coarse first", "fine first"])
+def test_time_stamps_of_several_files_share_one_type(times, order):
+    given = [timed(str(kind), times[kind]) for kind in order]
+    shared = share_time(given)
+    assert shared[0].time.dtype == shared[1].time.dtype
+    for before, after in zip(given, shared, strict=True):
+        assert after.time.tolist() == before.time.tolist()
+        assert after.name == before.name
+
+
+def test_time_stamps_of_different_kinds_are_refused():
+    given = [timed("a", DAYS), timed("b", pd.Index([0, 1, 2]))]
+    with pytest.raises(InputError, match=r"of different kinds \(datetime64.*, int64\)"):
+        share_time(given)

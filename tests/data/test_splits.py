@@ -31,8 +31,8 @@ def test_parts_tile_the_rows_in_order(rows, validation, test):
     assert train.end == middle.first_target
     assert middle.end == last.first_target
     assert last.end == rows
-    assert rows * validation - 1 < middle.end - middle.first_target <= rows * validation
-    assert rows * test - 1 < last.end - last.first_target <= rows * test
+    assert rows * validation - 1 < middle.end - middle.first_target <= rows * validation + 1e-8
+    assert rows * test - 1 < last.end - last.first_target <= rows * test + 1e-8
     assert train.end > 0
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from transformertf.batch import Batch
 from transformertf.data.columns import Columns, as_list
 from transformertf.data.dataset import Layout, WindowDataset
-from transformertf.data.frames import DownsampleMethod, Series, downsample, read_series
+from transformertf.data.frames import DownsampleMethod, Series, downsample, read_series, share_time
 from transformertf.data.origins import Origin
 from transformertf.data.sampler import BatchSampler
 from transformertf.data.scaling import Scaling, TimeFormat
@@ -139,6 +139,11 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             tgt_seq_len,
             DTYPES[dtype],
         )
+        if self.num_past_known_covariates == 0:
+            raise InputError(
+                "the encoder has no input: give covariates or a time column, or leave "
+                "add_target_to_past on"
+            )
         # one read for each file, however many stages look at it
         self._read = functools.cache(self._read_series)
         self.hparams["_class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -216,7 +221,7 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
     def predict_series(self) -> list[Series]:
         """The series to forecast, sorted by name, so that forecasts come out sorted."""
         series = self._read("predict_df_paths", future=True)
-        return sorted(series, key=lambda item: item.name)
+        return share_time(sorted(series, key=lambda item: item.name))
 
     def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return target values (B, Td, ...) in original units."""

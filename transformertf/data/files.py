@@ -117,13 +117,19 @@ def _find_column(name: str, header: Sequence[str], path: Path) -> str:
 
 def series_names(paths: Sequence[Path]) -> list[str]:
     """Return a name for each file: its stem, or its shortest path that tells it apart."""
-    parts = [path.absolute().with_suffix("").parts for path in paths]
-    names: list[str] = []
-    for own in parts:
-        rivals = [other for other in parts if other != own]
-        depth = next(
-            (n for n in range(1, len(own)) if all(own[-n:] != other[-n:] for other in rivals)),
-            len(own),
-        )
-        names.append("/".join(own[-depth:]))
-    return names
+    stems = [path.absolute().with_suffix("").parts for path in paths]
+    whole = [path.absolute().parts for path in paths]
+    return [
+        _shortest(stems, index) or _shortest(whole, index) or str(path.absolute())
+        for index, path in enumerate(paths)
+    ]
+
+
+def _shortest(parts: Sequence[tuple[str, ...]], index: int) -> str:
+    """Return the shortest end of a path that no other one has; nothing if there is none."""
+    own = parts[index]
+    rivals = [other for number, other in enumerate(parts) if number != index]
+    for depth in range(1, len(own)):
+        if all(own[-depth:] != other[-depth:] for other in rivals):
+            return "/".join(own[-depth:])
+    return ""

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -139,22 +139,50 @@ def _check_time(column: pd.Series, name: str, where: str) -> pd.Index:
         with warnings.catch_warnings():
             # pandas warns where it finds no one format; what it cannot read is told below
             warnings.simplefilter("ignore", UserWarning)
-            stamps = pd.to_datetime(column, errors="coerce")
+            stamps = _parse_time(column)
     bad = np.flatnonzero(stamps.isna())
     if bad.size:
         raise InputError(
             f"{where}: time column {name!r} holds {column.iloc[int(bad[0])]!r} in row {bad[0]} "
             "(counted from 0), expected a time stamp or a number"
         )
-    falling = np.flatnonzero(stamps.to_numpy()[1:] <= stamps.to_numpy()[:-1])
-    if falling.size:
-        row = int(falling[0]) + 1
+    index: pd.Index = pd.Index(stamps)
+    if not (index.is_monotonic_increasing and index.is_unique):
+        row = int(np.flatnonzero(index[1:] <= index[:-1])[0]) + 1
         raise InputError(
             f"{where}: time column {name!r} does not rise in row {row} (counted from 0): "
             f"{stamps.iloc[row]} after {stamps.iloc[row - 1]}; sort the rows and drop repeats"
         )
-    index: pd.Index = pd.Index(stamps)
     return index
+
+
+def _parse_time(column: pd.Series) -> pd.Series:
+    """Return time stamps of text; in UTC where the text changes its offset."""
+    try:
+        return pd.to_datetime(column, errors="coerce")
+    except ValueError:
+        return pd.to_datetime(column, errors="coerce", utc=True)
+
+
+def share_time(series: Sequence[Series]) -> list[Series]:
+    """Return the series with time stamps of one type, so that they fit into one column.
+
+    Raises:
+        InputError: there is none, as with numbers beside dates.
+    """
+    stamps = [item.time[:0] for item in series if item.time is not None]
+    if not stamps:
+        return list(series)
+    common = stamps[0].append(stamps[1:]).dtype
+    if common == np.dtype(object):
+        kinds = ", ".join(dict.fromkeys(str(item.dtype) for item in stamps))
+        raise InputError(
+            f"the time columns of the files are of different kinds ({kinds}); give each kind to "
+            "a command of its own"
+        )
+    return [
+        replace(item, time=item.time.astype(common)) for item in series if item.time is not None
+    ]
 
 
 def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:

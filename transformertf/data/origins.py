@@ -38,7 +38,7 @@ class Origin:
             return cls(cast(Kind, text))
         if text.startswith("every:"):
             step = text.removeprefix("every:")
-            if not step.isdigit() or int(step) < 1:
+            if not step.isdecimal() or int(step) < 1:
                 raise InputError(f"origin every:N wants a whole number above 0, found {step!r}")
             return cls("every", step=int(step))
         return cls("at", at=text)
@@ -59,6 +59,8 @@ class Origin:
             run = sliding(whole, limits, step)
             # contexts end where the target is known; horizons may go on
             known = (series.observed - 1 - run.origin) // run.step + 1
+            if known < 1:
+                return self._single(index, series, limits, series.observed - 1)
             return replace(run, count=min(run.count, known))
         latest = min(series.observed - 1, len(series) - limits.horizon - 1)
         return self._single(index, series, limits, latest)

@@ -36,11 +36,16 @@ class Fractions:
     def part(self, index: int, series: Series, stage: Stage) -> Part:
         """Return the rows of a series that a stage's targets come from."""
         rows = len(series)
-        test = rows - int(rows * self.test)
-        validation = test - int(rows * self.validation)
+        test = rows - _share(rows, self.test)
+        validation = test - _share(rows, self.validation)
         first, end = {
             "train": (0, validation),
             "validation": (validation, test),
             "test": (test, rows),
         }[stage]
         return Part(index, series.name, first, end)
+
+
+def _share(rows: int, fraction: float) -> int:
+    """Return whole rows, rounded down; 0.29 of 100 rows are 29, whatever binary makes of it."""
+    return int(rows * fraction + 1e-9)

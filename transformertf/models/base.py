@@ -21,6 +21,7 @@ from transformertf.nn.recurrent import Packing
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
 
+STAGES = ("train", "validation", "test")
 METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
     "MAE": torchmetrics.MeanAbsoluteError,
     "MAPE": torchmetrics.MeanAbsolutePercentageError,
@@ -80,6 +81,9 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         }
         self.validation_metrics = torchmetrics.MetricCollection(metrics, prefix="validation/")
         self.test_metrics = self.validation_metrics.clone(prefix="test/")
+        self.losses = torch.nn.ModuleDict(
+            {f"{stage}_loss": torchmetrics.MeanMetric() for stage in STAGES}
+        )
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
         self._make_scheduler = lr_scheduler
         self._scheduler_options = {
@@ -96,7 +100,8 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         result = self.forecast(batch)
         if "window_loc" in batch:
             loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
-            result["output"] = result["output"] * scale + loc
+            output = result["output"] * scale + loc
+            result["output"] = torch.where(batch["decoder_mask"].unsqueeze(-1), output, 0.0)
         return result
 
     @property
@@ -129,7 +134,9 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         values = output["output"] if isinstance(output, Mapping) else output
         loss, weight = self._elementwise_loss(values, batch)
         total = weight.sum() * values.size(-1)
-        mean: torch.Tensor = (loss * weight).sum() / torch.where(total > 0, total, 1.0)
+        # a window of weight 0 takes no part, whatever its loss
+        loss = torch.where(weight > 0, loss, 0.0) * weight
+        mean: torch.Tensor = loss.sum() / torch.where(total > 0, total, 1.0)
         return mean
 
     def _elementwise_loss(
@@ -155,17 +162,17 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         loss = self.calc_loss(output, batch)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(self._describe_non_finite(output, batch, loss))
-        self._log_loss("train/loss", loss, batch)
+        self._log_loss("train", loss, batch)
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log `validation/loss` in the loss's units and the metrics in original units."""
-        self._evaluate(batch, "validation/loss", self.validation_metrics)
+        self._evaluate(batch, "validation", self.validation_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log `test/loss` in the loss's units and the metrics in original units."""
-        self._evaluate(batch, "test/loss", self.test_metrics)
+        self._evaluate(batch, "test", self.test_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return forecasts (B, Td, Q) in original units."""
@@ -183,23 +190,26 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         scheduler = {"scheduler": self._make_scheduler(optimizer), **self._scheduler_options}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
-    def _evaluate(self, batch: Batch, name: str, metrics: torchmetrics.MetricCollection) -> None:
+    def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
         output = self(batch)["output"]
-        self._log_loss(name, self.calc_loss(output, batch), batch)
+        self._log_loss(stage, self.calc_loss(output, batch), batch)
         mask = batch["target_mask"]
         point = self._to_original(self.point_forecast(output), batch)
         target = self._to_original(batch["target"], batch)
         metrics.update(point[mask].float(), target[mask].float())
         self.log_dict(metrics, prog_bar=True)
 
-    def _log_loss(self, name: str, loss: torch.Tensor, batch: Batch) -> None:
-        # weighted by the number of observed steps, the mean over an epoch is exact
-        observed = int(batch["target_mask"].sum())
-        self.log(
-            name, loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=observed
-        )
+    def _log_loss(self, stage: str, loss: torch.Tensor, batch: Batch) -> None:
+        """Log the mean over the epoch, exact whatever the batches: sum(w l) / sum(w)."""
+        weight = batch["target_mask"].sum(dim=1)
+        if "weight" in batch:
+            weight = weight * batch["weight"]
+        metric = self.losses[f"{stage}_loss"]
+        assert isinstance(metric, torchmetrics.MeanMetric)
+        metric.update(loss.detach(), weight.sum())
+        self.log(f"{stage}/loss", metric, on_step=False, on_epoch=True, prog_bar=True)
 
     def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         source = self._source()
@@ -212,7 +222,10 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
 
     def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
         losses, weight = self._elementwise_loss(output.detach(), batch)
-        bad = ~torch.isfinite((losses * weight).sum(dim=(1, 2)))
+        totals = (torch.where(weight > 0, losses, 0.0) * weight).sum(dim=(1, 2))
+        bad = ~torch.isfinite(totals)
+        if not bool(bad.any()):
+            bad[totals.argmax()] = True  # each is finite, their sum is not
         source, places = self._source(), []
         for row in bad.nonzero().flatten()[:3].tolist():
             series, origin = int(batch["series"][row]), int(batch["origin"][row])

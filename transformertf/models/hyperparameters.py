@@ -3,6 +3,10 @@
 import inspect
 from typing import Any
 
+import torch
+
+from transformertf.errors import InputError
+
 PRIMITIVES = (bool, int, float, str, type(None))
 
 
@@ -34,6 +38,13 @@ def _as_primitive(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return [_as_primitive(item) for item in value]
+    if type(value).__module__.startswith(("builtins", "torch")) and not isinstance(
+        value, torch.nn.Module
+    ):
+        raise InputError(
+            f"an argument of type {type(value).__name__} cannot be kept in a checkpoint; use "
+            "numbers, strings, lists of them, or modules made of them"
+        )
     names = inspect.signature(type(value)).parameters
     return {
         "class_path": class_path(value),

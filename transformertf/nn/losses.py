@@ -40,9 +40,7 @@ class HuberLoss(torch.nn.Module):
 
     def __init__(self, delta: float = 1.0) -> None:
         super().__init__()
-        if delta <= 0:
-            raise InputError(f"HuberLoss: delta must be above 0, found {delta}")
-        self.delta = delta
+        self.delta = _above_zero("HuberLoss", "delta", delta)
 
     def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the Huber loss, elementwise."""
@@ -60,7 +58,7 @@ class MAPELoss(torch.nn.Module):
 
     def __init__(self, eps: float = 1e-3) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = _above_zero(type(self).__name__, "eps", eps)
 
     def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return |output - target| / |target|, elementwise."""
@@ -76,7 +74,7 @@ class SMAPELoss(torch.nn.Module):
 
     def __init__(self, eps: float = 1e-3) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = _above_zero(type(self).__name__, "eps", eps)
 
     def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return 2 |output - target| / (|output| + |target|), elementwise."""
@@ -98,7 +96,8 @@ class QuantileLoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         levels = [float(level) for level in quantiles]
-        if not levels or levels != sorted(set(levels)) or levels[0] <= 0 or levels[-1] >= 1:
+        inside = all(0 < level < 1 for level in levels)
+        if not levels or not inside or levels != sorted(set(levels)):
             raise InputError(
                 f"QuantileLoss: quantiles must rise and lie between 0 and 1, found {levels}"
             )
@@ -110,6 +109,12 @@ class QuantileLoss(torch.nn.Module):
         """Return max(q e, (q - 1) e) of e = target - output (B, T, Q)."""
         error = target - output
         return torch.maximum(self.levels * error, (self.levels - 1) * error)
+
+
+def _above_zero(loss: str, name: str, value: float) -> float:
+    if not value > 0:
+        raise InputError(f"{loss}: {name} must be above 0, found {value}")
+    return value
 
 
 def quantile_levels(criterion: torch.nn.Module) -> list[float] | None:
@@ -128,9 +133,12 @@ def elementwise(criterion: torch.nn.Module, output_dim: int) -> torch.nn.Module:
     if hasattr(criterion, "reduction"):
         setattr(criterion, "reduction", "none")  # noqa: B010 -- modules type attributes as tensors
     output = torch.full((2, 3, output_dim), 0.5)
-    found = criterion(output, torch.full((2, 3, 1), 0.25).expand(2, 3, max(1, output_dim)))
+    try:
+        found = criterion(output, torch.full((2, 3, output_dim), 0.25))
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        found = f"an error ({str(error).splitlines()[0]})"
     if not isinstance(found, torch.Tensor) or found.shape != output.shape:
-        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else found
         raise InputError(
             f"criterion {type(criterion).__name__} is not elementwise: for an output "
             f"{tuple(output.shape)} it gives {shape}; take one with reduction='none'"

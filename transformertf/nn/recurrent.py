@@ -69,7 +69,7 @@ class LSTM(torch.nn.Module):
         """Run over the data steps of each row.
 
         Args:
-            inputs: (B, T, F), data first; padding must be finite.
+            inputs: (B, T, F), data first; where lengths are given, padding may hold anything.
             lengths: (B,) data steps; None where all rows are full or the final state is not read.
             state: initial (h, c), each (N, B, D); zeros if not given.
 
@@ -90,6 +90,7 @@ class LSTM(torch.nn.Module):
     ) -> tuple[torch.Tensor, State]:
         mask = create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
         padding = (~mask).to(inputs.dtype)
+        inputs = torch.where(mask, inputs, 0.0)
         layers, hidden_size = self.lstm.num_layers, self.lstm.hidden_size
         if state is None:
             zeros = inputs.new_zeros(layers, inputs.size(0), hidden_size)

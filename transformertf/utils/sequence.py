@@ -73,7 +73,7 @@ def shift_rows(sequences: torch.Tensor, first: torch.Tensor, mask: torch.Tensor)
     trailing = sequences.shape[2:]
     shape = (*source.shape, *(1 for _ in trailing))
     moved = sequences.gather(1, source.view(shape).expand(*source.shape, *trailing))
-    return torch.where(mask.view(shape), moved, 0.0)
+    return torch.where(mask.view(shape), moved, moved.new_zeros(()))
 
 
 def align_encoder_sequences(
