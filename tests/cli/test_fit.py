@@ -192,18 +192,21 @@ def test_transfer_with_nothing_in_common(experiment: Experiment, workdir: Path, 
 
 def test_interrupted_fit_says_how_to_go_on(experiment: Experiment, workdir: Path) -> None:
     config = experiment.write(workdir, lambda c: c["trainer"].update(max_epochs=100_000))
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "transformertf", "fit", "--config", str(config)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         cwd=workdir,
-    )
-    until = time.monotonic() + 90
-    while not last("tiny", 0).exists() and time.monotonic() < until:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    ) as process:
+        until = time.monotonic() + 120
+        while not last("tiny", 0).exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "interrupted; `fit` goes on with --ckpt_path last" in told
     assert "Traceback" not in told
@@ -252,3 +255,13 @@ def test_yaml_relative_paths_and_environment(
     )
     assert fit(config) == 0
     assert same(weights(last("tiny", 0)), weights(experiment.checkpoint))
+
+
+def test_number_of_threads(experiment: Experiment, workdir: Path) -> None:
+    before = torch.get_num_threads()
+    config = experiment.write(workdir)
+    try:
+        assert fit(config, "--num_threads", "2", "--trainer.max_epochs", "1") == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,6 +1,5 @@
 """The Lightning data module: files in, batches out."""
 
-import functools
 import logging
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from transformertf.data.scaling import Scaling, TimeFormat
 from transformertf.data.splits import Fractions, Stage
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
 from transformertf.errors import InputError
+from transformertf.hyperparameters import describe
 from transformertf.utils.sequence import Alignment
 
 log = logging.getLogger(__name__)
@@ -122,12 +122,6 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             ctxt_seq_len if min_ctxt_seq_len is None else min_ctxt_seq_len,
             tgt_seq_len if min_tgt_seq_len is None else min_tgt_seq_len,
         )
-        for name in ("stride", "downsample", "batch_size"):
-            if self.hparams[name] < 1:
-                raise InputError(f"{name} must be at least 1, found {self.hparams[name]}")
-        for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
-            if self.hparams[own] is not None and self.hparams[share] is not None:
-                raise InputError(f"{own} and {share} are both given; give one of them")
         self.fractions = Fractions(val_fraction or 0.0, test_fraction or 0.0)
         self.origin = Origin.parse(origin)
         self.scaling = Scaling(self.columns, normalize is not False, time_format)
@@ -139,16 +133,11 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             tgt_seq_len,
             DTYPES[dtype],
         )
-        if self.num_past_known_covariates == 0:
-            raise InputError(
-                "the encoder has no input: give covariates or a time column, or leave "
-                "add_target_to_past on"
-            )
-        # one read for each file, however many stages look at it
-        self._read = functools.cache(self._read_series)
-        self.hparams["_class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
-        self.hparams["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
+        self.hparams.update(describe(self))
+        self._check_arguments()
         self.seed: int | None = None
+        # one read for each file, however many stages look at it
+        self._cache: dict[str, list[Series]] = {}
 
     @property
     def ctxt_seq_len(self) -> int:
@@ -189,7 +178,6 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             InputError: files are missing, or what is in them cannot be used.
         """
         self._refuse_ranks()
-        self._read.cache_clear()
         if stage == "fit":
             self._fit()
         if stage == "validate" or (stage == "fit" and self.has_validation):
@@ -198,6 +186,10 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             self._windows("test")
         elif stage == "predict":
             self._predict_windows()
+
+    def teardown(self, stage: str) -> None:
+        """Let go of the files' content; the next stage reads them again."""
+        self._cache.clear()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return training batches, shuffled where asked."""
@@ -220,8 +212,7 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
     @property
     def predict_series(self) -> list[Series]:
         """The series to forecast, sorted by name, so that forecasts come out sorted."""
-        series = self._read("predict_df_paths", future=True)
-        return share_time(sorted(series, key=lambda item: item.name))
+        return self._read("predict_df_paths")
 
     def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return target values (B, Td, ...) in original units."""
@@ -288,15 +279,36 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}{option}")
         return self._read(OWN_PATHS["train"])
 
-    def _read_series(self, argument: str, future: bool = False) -> list[Series]:
+    def _read(self, argument: str) -> list[Series]:
+        if argument in self._cache:
+            return self._cache[argument]
         spec = self.hparams[argument]
         if spec is None:
             raise InputError(f"no data: give {argument}")
+        future = argument == "predict_df_paths"
         factor, method = self.hparams["downsample"], self.hparams["downsample_method"]
-        return [
+        series = [
             downsample(item, factor, method)
             for item in read_series(spec, argument, self.columns, future=future)
         ]
+        if future:
+            series = share_time(sorted(series, key=lambda item: item.name))
+        self._cache[argument] = series
+        return series
+
+    def _check_arguments(self) -> None:
+        given = self.hparams
+        for name in ("stride", "downsample", "batch_size"):
+            if given[name] < 1:
+                raise InputError(f"{name} must be at least 1, found {given[name]}")
+        for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
+            if given[own] is not None and given[share] is not None:
+                raise InputError(f"{own} and {share} are both given; give one of them")
+        if self.num_past_known_covariates == 0:
+            raise InputError(
+                "the encoder has no input: give covariates or a time column, or leave "
+                "add_target_to_past on"
+            )
 
     def _loader(self, dataset: WindowDataset, *, training: bool = False) -> DataLoader[Batch]:
         assert self.seed is not None

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformertf import __version__
 from transformertf.batch import Batch, BatchSource
 from transformertf.errors import InputError, NonFiniteLossError, nearest
-from transformertf.models.hyperparameters import describe
+from transformertf.hyperparameters import describe
 from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
 from transformertf.nn.recurrent import Packing
 

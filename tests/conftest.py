@@ -1,0 +1,12 @@
+"""One thread for each worker: the suite runs on few cores, and small models gain nothing from more.
+
+Threads that wait for each other on busy cores make a small LSTM tens of times slower.
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import torch  # noqa: E402 -- reads the variable when it is imported
+
+torch.set_num_threads(1)
