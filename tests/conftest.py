@@ -7,6 +7,6 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import torch  # noqa: E402 -- reads the variable when it is imported
+import torch
 
 torch.set_num_threads(1)
