@@ -56,6 +56,11 @@ class Checkpoint:
         return _as_class_path(self.content["datamodule_hyper_parameters"])
 
     @property
+    def epochs(self) -> int:
+        """Number of epochs trained."""
+        return int(self.content["epoch"]) + 1
+
+    @property
     def data_state(self) -> dict[str, Any]:
         """The fitted state of the data module."""
         name = self.data["class_path"].rpartition(".")[2]

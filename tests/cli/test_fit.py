@@ -265,3 +265,13 @@ def test_number_of_threads(experiment: Experiment, workdir: Path) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_finished_fit_has_nothing_left_to_do(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    assert fit(config) == 0
+    assert fit(config, "--ckpt_path", "last") == 0
+    assert "has trained 2 epochs already; raise --trainer.max_epochs" in capsys.readouterr().err
+    assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]

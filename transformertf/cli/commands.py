@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 Stage = Literal["validate", "test", "predict"]
 
 
+class _AlreadyTrainedError(Exception):
+    """The checkpoint to resume has already trained for as long as was asked."""
+
+
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Train; a new run folder holds config, metrics, checkpoints and plots."""
     name = _name(options)
@@ -38,6 +42,9 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         nonlocal folder
         if checkpoint is not None:
             checkpoint.refuse_other(cli.model)
+            epochs = cli.config["trainer"]["max_epochs"]
+            if epochs is not None and 0 <= epochs <= checkpoint.epochs:
+                raise _AlreadyTrainedError
             _say_differences(checkpoint, cli)
         if options.transfer_ckpt is not None:
             transfer(Checkpoint.read(options.transfer_ckpt), cli)
@@ -48,6 +55,13 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
     try:
         cli = ForecastCLI(composer, prepare)
+    except _AlreadyTrainedError:
+        assert checkpoint is not None
+        say(
+            f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
+            "raise --trainer.max_epochs to go on"
+        )
+        return
     except InputError:
         if folder is not None:
             runs.discard(folder)
