@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from baselines import PENALTIES, Array, Ridge, rmse
+from numpy.lib.stride_tricks import sliding_window_view
 
 CONFIG, NAME, OUTPUT = "configs/epf_np.yml", "epf_np", Path("demo")
-HORIZON, VALIDATION, TEST = 24, 0.1, 0.2
+CONTEXT, HORIZON, VALIDATION, TEST = 168, 24, 0.1, 0.2
 
 
 def transformertf(*words: str) -> None:
@@ -23,26 +25,49 @@ def transformertf(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "transformertf", *words], check=True)
 
 
-def standardised_errors(forecasts: pd.DataFrame, price: np.ndarray) -> dict[str, float]:
+def ridge_forecasts(table: pd.DataFrame, train_end: int, test: int) -> Array:
+    """Return test forecasts (n, 24) of ridge regression with the future columns.
+
+    Features: a week of all three columns, and the two known ones over the day ahead.
+    """
+    columns = [sliding_window_view(table[name].to_numpy(), CONTEXT) for name in table]
+    future = [sliding_window_view(table[name].to_numpy(), HORIZON) for name in table]
+    known, target = slice(CONTEXT, None), future[-1][CONTEXT:]
+    count = len(target)
+    features = np.concatenate(
+        [*(column[:count] for column in columns), *(column[known] for column in future[:-1])],
+        axis=1,
+    )  # fmt: skip
+    train = train_end - CONTEXT - HORIZON + 1
+    validation = slice(train_end - CONTEXT, test - CONTEXT - HORIZON + 1)
+    models = [Ridge(features[:train], target[:train], penalty) for penalty in PENALTIES]
+    errors = [rmse(model.predict(features[validation]), target[validation]) for model in models]
+    return models[int(np.argmin(errors))].predict(features[test - CONTEXT :])
+
+
+def standardised_errors(forecasts: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Return MAE and MSE on the test part in units of the training part's standard deviation.
 
     Args:
-        forecasts: of every hour, with `origin` a time stamp; sorted by origin and step.
-        price: the whole column.
+        forecasts: of every hour, sorted by origin and step.
+        table: the two known columns and the price, in this order.
     """
+    price = table.iloc[:, -1].to_numpy()
     rows = len(price)
     test = rows - int(rows * TEST)
-    spread = price[: test - int(rows * VALIDATION)].std()
-    per_origin = forecasts["prediction"].to_numpy().reshape(-1, HORIZON)
-    # windows end with the file: the last origins are those whose targets lie in the test part
-    ours = per_origin[-(rows - test - HORIZON + 1) :]
-    actual = np.lib.stride_tricks.sliding_window_view(price[test:], HORIZON)
-    naive = np.lib.stride_tricks.sliding_window_view(price[test - HORIZON : -HORIZON], HORIZON)
-    return {
-        "test MAE": np.abs(ours - actual).mean() / spread,
-        "test MSE": np.square(ours - actual).mean() / spread**2,
-        "test MAE of repeating the last day": np.abs(naive - actual).mean() / spread,
+    train_end = test - int(rows * VALIDATION)
+    actual = sliding_window_view(price[test:], HORIZON)
+    candidates = {
+        # windows end with the file: the last origins are those of the test part
+        "transformertf": forecasts["prediction"].to_numpy().reshape(-1, HORIZON)[-len(actual) :],
+        "ridge with the future columns": ridge_forecasts(table, train_end, test),
+        "repeat the last day": sliding_window_view(price[test - HORIZON : -HORIZON], HORIZON),
     }
+    spread = price[:train_end].std()
+    errors = {name: (values - actual) / spread for name, values in candidates.items()}
+    return pd.DataFrame(
+        {name: {"MAE": np.abs(e).mean(), "MSE": np.square(e).mean()} for name, e in errors.items()}
+    ).T
 
 
 def main() -> None:
@@ -59,10 +84,9 @@ def main() -> None:
                   "--origin", "all", "--output", str(hourly))  # fmt: skip
     transformertf("predict", *last, "--data.predict_df_paths", str(source),
                   "--origin", "last", "--output", str(OUTPUT / "epf_last_day.parquet"))  # fmt: skip
-    price = pd.read_csv(source, skipinitialspace=True)["OT"].to_numpy()
+    table = pd.read_csv(source, skipinitialspace=True, index_col="date")
     print(f"\nfit {seconds:.0f} s; standardised by the training part, every hour an origin:")
-    for name, value in standardised_errors(pd.read_parquet(hourly), price).items():
-        print(f"  {name:<36}{value:.4f}")
+    print(standardised_errors(pd.read_parquet(hourly), table).round(4).to_string())
 
 
 if __name__ == "__main__":
