@@ -155,3 +155,14 @@ def test_per_window_normalisation_end_to_end(experiment: Experiment, workdir: Pa
     near, far = pd.read_parquet("run_f.parquet"), pd.read_parquet("moved_f.parquet")
     # a level far from training moves the forecast with it
     np.testing.assert_allclose(far["prediction"] - 1000, near["prediction"], atol=5e-3)
+
+
+def test_settings_that_change_forecasts_are_told(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_frame(30, 8).to_parquet("run.parquet")
+    files = ("--data.predict_df_paths", "run.parquet")
+    predict(experiment, *files, "--data.batch_size", "3")
+    assert "in the checkpoint" not in capsys.readouterr().err
+    predict(experiment, *files, "--data.normalize", "window")
+    assert "data.normalize is window now, True in the checkpoint" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,18 @@ from transformertf.predictions import ForecastFile
 log = logging.getLogger(__name__)
 
 Stage = Literal["validate", "test", "predict"]
+# what may be other than in the fit without changing a forecast
+MAY_DIFFER = (
+    "train_df_paths",
+    "val_df_paths",
+    "test_df_paths",
+    "predict_df_paths",
+    "origin",
+    "batch_size",
+    "num_workers",
+    "encoder_alignment",
+    "decoder_alignment",
+)
 
 
 class _AlreadyTrainedError(Exception):
@@ -139,6 +151,7 @@ def _load(
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         checkpoint.refuse_other(cli.model)
+        _say_differences(checkpoint, cli, but=MAY_DIFFER)
         cli.datamodule.load_state_dict(checkpoint.data_state)
         cli.datamodule.setup(stage)
         callbacks = [] if file is None else [ForecastWriter(file, cli.datamodule)]
@@ -197,14 +210,14 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
 
 
-def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Tell which settings of the checkpoint a resumed fit does not keep."""
+def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, but: Collection[str] = ()) -> None:
+    """Tell which settings of the checkpoint are not kept."""
     for section, stored, own in (
         ("model", checkpoint.model["init_args"], dict(cli.model.hparams)),
         ("data", checkpoint.data["init_args"], dict(cli.datamodule.hparams)),
     ):
         for name, value in stored.items():
-            if name in own and own[name] != value:
+            if name not in but and name in own and own[name] != value:
                 say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
 
 
