@@ -367,6 +367,9 @@ def test_setup_twice_reads_and_fits_again(folder):
     state = data.state_dict()
     pd.read_parquet(folder / "test.parquet").to_parquet(folder / "train_a.parquet")
     data.setup("fit")
+    assert data.state_dict() == state  # one read for each stage, until its end
+    data.teardown("fit")
+    data.setup("fit")
     assert data.state_dict() != state  # the file was read anew
 
 
