@@ -148,6 +148,9 @@ def test_flags(experiment: Experiment, workdir: Path, fails: Fails) -> None:
     assert "in --trainer.max_epochs: expected int; found 'x'" in fails(
         *fit, "--trainer.max_epochs", "x"
     )
+    assert "unknown key 'ckpt-path' in --ckpt-path; did you mean 'ckpt_path'?" in fails(
+        *fit, "--ckpt-path", "last"
+    )
     assert "--trainer.max_epochs wants a value" in fails(*fit, "--trainer.max_epochs")
     assert "unexpected argument 'stray'" in fails("fit", "stray")
     assert "no command 'fitt'; did you mean 'fit'?" in fails("fitt")

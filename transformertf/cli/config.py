@@ -30,6 +30,8 @@ TOP_LEVEL = (
     "optimizer",
     "lr_scheduler",
 )
+# not keys, but what a misspelt flag may have meant
+COMMAND_OPTIONS = ("ckpt_path", "config", "name", "origin", "output", "transfer-ckpt", "verbose")
 DEFAULT_DATA = "EncoderDecoderDataModule"
 
 
@@ -130,7 +132,9 @@ class Composer:
         for key in tree:
             if known is not None and key not in known:
                 path = f"{prefix}.{key}" if prefix else key
-                raise InputError(f"unknown key {path!r}{self.where(path)}; {nearest(key, known)}")
+                options = () if prefix else COMMAND_OPTIONS
+                hint = nearest(key, [*known, *options])
+                raise InputError(f"unknown key {path!r}{self.where(path)}; {hint}")
 
     def where(self, path: str) -> str:
         """Return the source that set a key, for messages."""

@@ -136,8 +136,7 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
         self.hparams.update(describe(self))
         self._check_arguments()
         self.seed: int | None = None
-        # one read for each file, however many stages look at it
-        self._cache: dict[str, list[Series]] = {}
+        self._cache: dict[str, list[Series]] = {}  # files are read once in a stage
 
     @property
     def ctxt_seq_len(self) -> int:
