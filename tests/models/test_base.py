@@ -184,6 +184,16 @@ def test_loss_does_not_depend_on_the_batch_split(split, ragged_batch):
     torch.testing.assert_close(total / sum(counts), module.calc_loss(output, batch))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_loss_of_half_precision_outputs_is_summed_in_single(dtype, ragged_batch):
+    batch = ragged_batch()
+    output = random_output(batch).detach().to(dtype)
+    expected = mean_over_data(output.float(), batch, squared)
+    loss = tiny().calc_loss(output, batch)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_loss_keeps_double_precision(ragged_batch):
     module, batch = tiny().double(), ragged_batch()
     output = random_output(batch).detach().double()

@@ -143,6 +143,8 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         self, values: torch.Tensor, batch: Batch
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return losses (B, Td, Q) and their weights (B, Td, 1)."""
+        if values.dtype in (torch.float16, torch.bfloat16):
+            values = values.float()  # the criterion, and sums over many steps, want the digits
         mask = batch["target_mask"].unsqueeze(-1)
         # 1 and not 0 as the stand-in: relative losses divide by the target
         target = torch.where(mask, batch["target"].to(values.dtype), 1.0)
