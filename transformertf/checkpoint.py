@@ -8,6 +8,8 @@ import torch
 
 from transformertf.errors import InputError
 
+TRAINING = ("optimizer", "lr_scheduler")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -22,33 +24,46 @@ class Checkpoint:
     content: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path) -> "Checkpoint":
+    def read(cls, path: Path, flag: str = "--ckpt_path") -> "Checkpoint":
         """Read a checkpoint onto the CPU, tensors and primitives only.
+
+        Args:
+            path: its file.
+            flag: the flag that named it, for messages.
 
         Raises:
             InputError: no such file, not a whole checkpoint, or not one of this package.
         """
         if not path.is_file():
-            raise InputError(f"--ckpt_path {path}: no such file")
+            raise InputError(f"{flag} {path}: no such file")
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # bytes that are no checkpoint can fail in any way
             raise InputError(
-                f"--ckpt_path {path}: not a whole checkpoint of tensors and primitives "
+                f"{flag} {path}: not a whole checkpoint of tensors and primitives "
                 f"({type(error).__name__})"
             ) from error
         wanted = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters")
         if not isinstance(content, dict) or any(key not in content for key in wanted):
             raise InputError(
-                f"--ckpt_path {path}: not a checkpoint of transformertf (it names no model and "
+                f"{flag} {path}: not a checkpoint of transformertf (it names no model and "
                 "data module); give one that `transformertf fit` wrote"
             )
         return cls(path, content)
 
     @property
     def model(self) -> dict[str, Any]:
-        """The model as `class_path` and `init_args`."""
-        return _as_class_path(self.content["hyper_parameters"])
+        """The model as `class_path` and `init_args`, without what only training needs."""
+        model = _as_class_path(self.content["hyper_parameters"])
+        for name in TRAINING:
+            model["init_args"].pop(name, None)
+        return model
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Optimizer and scheduler as `class_path` and `init_args`, where YAML gave them."""
+        arguments = self.content["hyper_parameters"]
+        return {name: arguments[name] for name in TRAINING if name in arguments}
 
     @property
     def data(self) -> dict[str, Any]:
@@ -57,8 +72,13 @@ class Checkpoint:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs trained."""
-        return int(self.content["epoch"]) + 1
+        """Number of whole epochs trained."""
+        return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer steps taken."""
+        return int(self.content["global_step"])
 
     @property
     def data_state(self) -> dict[str, Any]:

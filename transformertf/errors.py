@@ -23,3 +23,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if match:
         return f"did you mean {match[0]!r}?"
     return f"known: {', '.join(candidates)}"
+
+
+def at_least_one(**sizes: int) -> None:
+    """Refuse sizes below 1, by name."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise InputError(f"{name} must be at least 1, found {size}")
+
+
+def probability(**shares: float) -> None:
+    """Refuse numbers outside 0 to 1, by name."""
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise InputError(f"{name} must be from 0 to 1, found {share}")

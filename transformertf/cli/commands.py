@@ -14,10 +14,12 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from transformertf.callbacks import ForecastWriter, LossCurve, RandomState
-from transformertf.checkpoint import Checkpoint
+from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.cli import runs
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import LINKS, ForecastCLI
+from transformertf.data.columns import as_list
+from transformertf.data.files import expand_paths
 from transformertf.errors import InputError
 from transformertf.plots import can_plot
 from transformertf.predictions import ForecastFile
@@ -25,6 +27,16 @@ from transformertf.predictions import ForecastFile
 log = logging.getLogger(__name__)
 
 Stage = Literal["validate", "test", "predict"]
+# what gives the weights their meaning
+MUST_AGREE = (
+    "known_covariates",
+    "known_past_covariates",
+    "normalize",
+    "downsample",
+    "downsample_method",
+    "time_format",
+    "add_target_to_past",
+)
 # what may be other than in the fit without changing a forecast
 MAY_DIFFER = (
     "train_df_paths",
@@ -45,6 +57,8 @@ class _AlreadyTrainedError(Exception):
 
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Train; a new run folder holds config, metrics, checkpoints and plots."""
+    if options.transfer_ckpt is not None and options.ckpt_path is not None:
+        raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
     name = _name(options)
     checkpoint = _find_checkpoint(options)
     composer = _composer(options, flags, None)
@@ -53,13 +67,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         nonlocal folder
         if checkpoint is not None:
-            checkpoint.refuse_other(cli.model)
-            epochs = cli.config["trainer"]["max_epochs"]
-            if epochs is not None and 0 <= epochs <= checkpoint.epochs:
-                raise _AlreadyTrainedError
-            _say_differences(checkpoint, cli)
+            _prepare_resume(checkpoint, cli)
         if options.transfer_ckpt is not None:
-            transfer(Checkpoint.read(options.transfer_ckpt), cli)
+            transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
+        cli.model.configure_optimizers()  # an impossible setting is told before anything is read
         cli.datamodule.setup("fit")
         folder = runs.new_version(name or type(cli.model).__name__)
         _save_config(cli, folder, checkpoint)
@@ -71,7 +82,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         assert checkpoint is not None
         say(
             f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
-            "raise --trainer.max_epochs to go on"
+            "raise --trainer.max_epochs (or max_steps) to go on"
         )
         return
     except InputError:
@@ -81,8 +92,17 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     assert folder is not None
     say(f"run: {folder}")
     path = None if checkpoint is None else checkpoint.path
-    _run(cli, "fit", ckpt_path=path)
-    say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder / 'checkpoints')})")
+    try:
+        _run(cli, "fit", ckpt_path=path)
+    except Exception:
+        if not _names(folder):
+            runs.discard(folder)
+        raise
+    if _names(folder):
+        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
+    else:
+        runs.discard(folder)
+        say("no epoch was trained, nothing is kept")
 
 
 def validate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -99,9 +119,14 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Write the forecasts of a checkpoint to a parquet file."""
     file = ForecastFile(options.output)
     cli, checkpoint = _load("predict", options, flags, file)
+    inputs = expand_paths(cli.datamodule.hparams["predict_df_paths"], "predict_df_paths")
+    if options.output.resolve() in [path.resolve() for path in inputs]:
+        raise InputError(f"--output {options.output}: would overwrite the data to predict from")
     _say_uncovered(cli)
     with file:
         _run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    if file.rows == 0:
+        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
     say(f"forecasts: {options.output} ({file.rows} rows)")
 
 
@@ -151,13 +176,15 @@ def _load(
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         checkpoint.refuse_other(cli.model)
+        _refuse_other_data(checkpoint, cli)
         _say_differences(checkpoint, cli, but=MAY_DIFFER)
         cli.datamodule.load_state_dict(checkpoint.data_state)
         cli.datamodule.setup(stage)
         callbacks = [] if file is None else [ForecastWriter(file, cli.datamodule)]
         return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
 
-    return ForecastCLI(composer, prepare), checkpoint
+    # loggers and callbacks of a training configuration belong to its fit
+    return ForecastCLI(composer, prepare, without=("logger", "callbacks")), checkpoint
 
 
 def _composer(
@@ -170,7 +197,7 @@ def _composer(
     for path in options.config:
         composer.add_file(path)
     composer.add_flags(flags)
-    if options.command == "predict":
+    if options.command == "predict" and options.origin is not None:
         composer.add_tree("--origin", {"data": {"origin": options.origin}})
     return composer
 
@@ -189,7 +216,12 @@ def _run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
 def _name(options: argparse.Namespace) -> str | None:
     if options.name is not None:
         return runs.check_name(options.name)
-    return options.config[0].stem if options.config else None
+    if not options.config:
+        return None
+    first: Path = options.config[0]
+    # the configuration that a run left behind belongs to that run's experiment
+    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
+    return first.parent.parent.name if left_behind else first.stem
 
 
 def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
@@ -208,6 +240,47 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
         return None
     raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
+
+
+def _prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Check that a fit can go on from the checkpoint, and tell what it does not take over."""
+    checkpoint.refuse_other(cli.model)
+    _refuse_other_data(checkpoint, cli)
+    epochs, steps = (cli.config["trainer"][key] for key in ("max_epochs", "max_steps"))
+    if (
+        0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
+        or 0 <= steps <= checkpoint.steps
+    ):
+        raise _AlreadyTrainedError
+    _say_differences(checkpoint, cli, but=TRAINING)
+    for key in TRAINING:
+        stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
+        if stored.get("class_path") != own.get("class_path"):
+            raise InputError(
+                f"{key} is {own.get('class_path')} now, {stored.get('class_path')} in the "
+                "checkpoint: its state cannot go on; keep it, or start from the weights alone "
+                "with --transfer-ckpt"
+            )
+        if stored != own:
+            say(
+                f"{key} goes on with the checkpoint's settings and state: "
+                f"{stored['init_args']}; to change it, start with --transfer-ckpt"
+            )
+
+
+def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Refuse settings of the data under which the checkpoint's weights mean something else."""
+    stored, own = checkpoint.data["init_args"], cli.datamodule.hparams
+    for name in MUST_AGREE:
+        before, now = (
+            as_list(given[name]) if name.endswith("covariates") else given[name]
+            for given in (stored, own)
+        )
+        if before != now:
+            raise InputError(
+                f"data.{name} is {own[name]}, but the checkpoint {checkpoint.path} was trained "
+                f"with {stored[name]}; leave it as it was"
+            )
 
 
 def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, but: Collection[str] = ()) -> None:
@@ -271,4 +344,4 @@ def _callbacks(cli: ForecastCLI, folder: Path) -> list[Callback]:
 
 
 def _names(folder: Path) -> str:
-    return ", ".join(sorted(path.name for path in folder.glob("*.ckpt")))
+    return ", ".join(sorted(path.name for path in folder.glob("checkpoints/*.ckpt")))

@@ -32,7 +32,7 @@ TOP_LEVEL = (
 )
 # not keys, but what a misspelt flag may have meant
 COMMAND_OPTIONS = ("ckpt_path", "config", "name", "origin", "output", "transfer-ckpt", "verbose")
-DEFAULT_DATA = "EncoderDecoderDataModule"
+DEFAULT_DATA, DEFAULT_OPTIMIZER = "EncoderDecoderDataModule", "Adam"
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Composer:
 
     def add_tree(self, name: str, tree: Tree) -> None:
         """Add a tree, such as what a checkpoint says of itself."""
-        self.sources.append((name, _shape(tree)))
+        self.sources.append((name, _shape(tree, name)))
 
     def add_file(self, path: Path) -> None:
         """Add a YAML file.
@@ -64,7 +64,7 @@ class Composer:
             raise InputError(f"--config {path}: not valid YAML ({reason})") from error
         if not isinstance(tree, dict):
             raise InputError(f"--config {path}: expected keys and values, found {tree!r:.60}")
-        tree = _shape({str(key): value for key, value in tree.items()})
+        tree = _shape({str(key): value for key, value in tree.items()}, str(path))
         _find_data(tree, path.parent)
         self.sources.append((str(path), tree))
 
@@ -82,7 +82,7 @@ class Composer:
             for parent in parents:
                 node = node.setdefault(parent, {})
             node[leaf] = parsed[0] if len(parsed) == 1 else parsed
-            self.sources.append((f"--{key}", _shape(tree)))
+            self.sources.append((f"--{key}", _shape(tree, f"--{key}")))
 
     def compose(self) -> Tree:
         """Return the merged, resolved and checked configuration.
@@ -101,12 +101,19 @@ class Composer:
         assert isinstance(config, dict)
         tree: Tree = {str(key): value for key, value in config.items()}
         self._check_keys(tree, "", TOP_LEVEL)
-        self._check_keys(tree.get("trainer") or {}, "trainer", arguments_of(lightning.Trainer))
+        self._check_keys(tree.get("trainer", {}), "trainer", arguments_of(lightning.Trainer))
         tree.setdefault("data", {}).setdefault("class_path", BARE_NAMES[DEFAULT_DATA])
-        if "class_path" not in (tree.get("model") or {}):
-            raise InputError("config: no model.class_path; give --config FILE with a `model:`")
+        if "optimizer" in tree:
+            tree["optimizer"].setdefault("class_path", BARE_NAMES[DEFAULT_OPTIMIZER])
+        for section in ("model", "lr_scheduler"):
+            if "class_path" not in tree.get(section, {}) and (
+                section in tree or section == "model"
+            ):
+                raise InputError(
+                    f"config: no {section}.class_path; name the class in --config FILE"
+                )
         for section in ("model", "data"):
-            tree[section]["init_args"] = tree[section].get("init_args") or {}
+            tree[section].setdefault("init_args", {})
         self._check_classes(tree, "")
         _move_optimizer(tree)
         return tree
@@ -147,24 +154,42 @@ class Composer:
         return ""
 
 
-def _shape(tree: Tree) -> Tree:
-    """Bring shorthands to `class_path` and `init_args`, and bare names to full ones."""
-    shaped: Tree = _qualify(tree)
-    for section in ("model", "data"):
-        value = shaped.get(section)
-        if isinstance(value, str):
-            shaped[section] = {"class_path": BARE_NAMES.get(value, value)}
-        elif value is None:
-            shaped.pop(section, None)
-        elif isinstance(value, dict):
-            loose = {k: value.pop(k) for k in list(value) if k not in ("class_path", "init_args")}
-            if loose:
-                value["init_args"] = {**(value.get("init_args") or {}), **loose}
-    for node in (shaped, (shaped.get("model") or {}).get("init_args") or {}):
-        for key in ("criterion", "optimizer", "lr_scheduler"):
-            if isinstance(node.get(key), str):
-                node[key] = {"class_path": BARE_NAMES.get(node[key], node[key])}
+def _shape(tree: Tree, source: str) -> Tree:
+    """Bring shorthands to `class_path` and `init_args`, and bare names to full ones.
+
+    Raises:
+        InputError: a section is no mapping.
+    """
+    shaped = {key: value for key, value in _qualify(tree).items() if value is not None}
+    for section in ("model", "data", "optimizer", "lr_scheduler"):
+        if section in shaped:
+            shaped[section] = _shape_class(shaped[section], section, source)
+    _require_mapping(shaped.get("trainer", {}), "trainer", source)
+    arguments = shaped.get("model", {}).get("init_args", {})
+    for key in ("criterion", "optimizer", "lr_scheduler"):
+        if isinstance(arguments.get(key), str):
+            arguments[key] = {"class_path": BARE_NAMES.get(arguments[key], arguments[key])}
     return shaped
+
+
+def _shape_class(value: Any, section: str, source: str) -> Tree:
+    """Return a section as `class_path` and `init_args`; loose keys are arguments."""
+    if isinstance(value, str):
+        return {"class_path": BARE_NAMES.get(value, value)}
+    _require_mapping(value, section, source)
+    own = ("class_path", *(("interval", "monitor") if section == "lr_scheduler" else ()))
+    shaped = {key: item for key, item in value.items() if key in own}
+    arguments = value.get("init_args") or {}
+    _require_mapping(arguments, f"{section}.init_args", source)
+    loose = {key: item for key, item in value.items() if key not in (*own, "init_args")}
+    if arguments or loose:
+        shaped["init_args"] = {**arguments, **loose}
+    return shaped
+
+
+def _require_mapping(value: Any, path: str, source: str) -> None:
+    if not isinstance(value, dict):
+        raise InputError(f"{path} in {source}: expected keys and values, found {value!r}")
 
 
 def _merge(base: Tree, new: Tree, path: str) -> Tree:
@@ -198,13 +223,12 @@ def _qualify(node: Any) -> Any:
 
 def _find_data(tree: Tree, folder: Path) -> None:
     """Let data paths start at the YAML's folder where they lead nowhere from here."""
-    arguments = (tree.get("data") or {}).get("init_args") or {}
+    arguments = tree.get("data", {}).get("init_args", {})
     for key, spec in arguments.items():
-        if key.endswith("_df_paths") and spec is not None:
-            paths = [
-                _find_path(path, folder) for path in ([spec] if isinstance(spec, str) else spec)
-            ]
-            arguments[key] = paths[0] if isinstance(spec, str) else paths
+        if key.endswith("_df_paths") and isinstance(spec, str):
+            arguments[key] = _find_path(spec, folder)
+        elif key.endswith("_df_paths") and isinstance(spec, list):
+            arguments[key] = [_find_path(str(path), folder) for path in spec]
 
 
 def _find_path(path: str, folder: Path) -> str:
@@ -232,7 +256,9 @@ def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def _parse_value(key: str, text: str) -> Any:
-    """Return a flag's value as YAML would read it; what is not YAML is text."""
+    """Return a flag's value as YAML would read it; paths, and what is not YAML, are text."""
+    if key.endswith("_df_paths") and not text.startswith("["):
+        return text
     try:
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException):

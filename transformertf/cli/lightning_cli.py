@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
@@ -20,6 +20,8 @@ LINKS = {
     "data.num_past_known_covariates": "model.init_args.num_past_features",
     "data.num_future_known_covariates": "model.init_args.num_future_features",
 }
+# how jsonargparse frames the reason it then tells
+UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
 
 
 class ForecastCLI(LightningCLI):
@@ -29,6 +31,7 @@ class ForecastCLI(LightningCLI):
         composer: composed to the resolved configuration; names the sources of values.
         trainer_options: called once data and model are there and checked; returns arguments
             for the trainer that the configuration leaves open.
+        without: keys of the trainer that this command has no use for.
     """
 
     model: ForecastModule
@@ -38,10 +41,13 @@ class ForecastCLI(LightningCLI):
         self,
         composer: Composer,
         trainer_options: Callable[["ForecastCLI"], dict[str, Any]],
+        without: Sequence[str] = (),
     ) -> None:
         self._trainer_options = trainer_options
         self._composer = composer
         self.given = composer.compose()
+        for key in without:
+            self.given.get("trainer", {}).pop(key, None)
         super().__init__(
             ForecastModule,
             EncoderDecoderDataModule,
@@ -89,11 +95,15 @@ class ForecastCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """Make the trainer, with the command's own loggers and callbacks."""
         self._check_links()
-        options = self._trainer_options(self)
         chosen = self.config_init["trainer"]
-        callbacks = [*(chosen["callbacks"] or []), *options.pop("callbacks")]
-        if chosen["logger"] is not None:
+        _refuse_processes(chosen["devices"], chosen["num_nodes"])
+        options = self._trainer_options(self)
+        own = chosen["callbacks"] or []
+        callbacks = [*(own if isinstance(own, list) else [own]), *options.pop("callbacks")]
+        if chosen["logger"] not in (None, True):
             options.pop("logger", None)
+        if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:
+            options["precision"] = "64-true"
         return super().instantiate_trainer(**options, callbacks=callbacks)
 
     def _check_links(self) -> None:
@@ -147,4 +157,15 @@ def _cause(error: BaseException) -> InputError:
         if isinstance(link, InputError):
             return link
         link = link.__cause__ or link.__context__
-    return InputError(str(error).splitlines()[0])
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(UNTOLD)]
+    return InputError((told or lines)[0])
+
+
+def _refuse_processes(devices: object, nodes: int) -> None:
+    several = devices not in ("auto", "1", 1, [0]) and devices not in ("-1", -1)
+    if several or nodes != 1:
+        raise InputError(
+            f"trainer.devices is {devices} and trainer.num_nodes {nodes}: more than one process "
+            "is not supported yet; set both to 1"
+        )

@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(error, verbose)
         return EXIT_FAILURE
     except KeyboardInterrupt:
-        print("interrupted; `fit` goes on with --ckpt_path last", file=sys.stderr)
+        hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except (
         Exception
@@ -117,7 +118,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "predict":
         add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
             help="parquet file to write (default: %(default)s)")  # fmt: skip
-        add("--origin", default="auto",
+        add("--origin",
             help="where forecasts start: auto, last, all, every:N, or a time")  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The Lightning data module: files in, batches out."""
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning
 import torch
@@ -16,7 +16,7 @@ from transformertf.data.sampler import BatchSampler
 from transformertf.data.scaling import Scaling, TimeFormat
 from transformertf.data.splits import Fractions, Stage
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
-from transformertf.errors import InputError
+from transformertf.errors import InputError, at_least_one, nearest
 from transformertf.hyperparameters import describe
 from transformertf.utils.sequence import Alignment
 
@@ -31,6 +31,14 @@ OWN_PATHS: dict[Stage, str] = {
 }
 FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+CHOICES: dict[str, tuple[object, ...]] = {
+    "normalize": (True, False, "global", "window"),
+    "encoder_alignment": get_args(Alignment),
+    "decoder_alignment": get_args(Alignment),
+    "downsample_method": get_args(DownsampleMethod),
+    "time_format": get_args(TimeFormat),
+    "dtype": tuple(DTYPES),
+}
 
 
 class EncoderDecoderDataModule(lightning.LightningDataModule):
@@ -110,6 +118,7 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        self._check_arguments()
         self.columns = Columns(
             tuple(as_list(known_covariates)),
             tuple(as_list(known_past_covariates)),
@@ -134,7 +143,6 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             DTYPES[dtype],
         )
         self.hparams.update(describe(self))
-        self._check_arguments()
         self.seed: int | None = None
         self._cache: dict[str, list[Series]] = {}  # files are read once in a stage
 
@@ -236,7 +244,7 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
         ends = [part.end for part in self._parts("train")]
         self.scaling.fit(self._stage_series("train"), ends, self._windows("train"))
         self.seed = torch.initial_seed() % 2**63
-        for name in self.scaling.constant_columns:
+        for name in self.scaling.constant_columns if self.scaling.enabled else ():
             log.warning("column %r is constant in the training data; it is not scaled", name)
 
     def _require_fit(self) -> None:
@@ -291,19 +299,27 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             for item in read_series(spec, argument, self.columns, future=future)
         ]
         if future:
-            series = share_time(sorted(series, key=lambda item: item.name))
+            series.sort(key=lambda item: item.name)
+        series = share_time(series)
+        self.scaling.check_time(series)
         self._cache[argument] = series
         return series
 
     def _check_arguments(self) -> None:
         given = self.hparams
-        for name in ("stride", "downsample", "batch_size"):
-            if given[name] < 1:
-                raise InputError(f"{name} must be at least 1, found {given[name]}")
+        for name, known in CHOICES.items():
+            if given[name] not in known:
+                choices = [str(choice) for choice in known]
+                hint = nearest(str(given[name]), choices)
+                raise InputError(f"{name} must not be {given[name]!r}; {hint}")
+        if given["num_workers"] < 0:
+            raise InputError(f"num_workers must be at least 0, found {given['num_workers']}")
+        at_least_one(**{name: given[name] for name in ("stride", "downsample", "batch_size")})
         for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
             if given[own] is not None and given[share] is not None:
                 raise InputError(f"{own} and {share} are both given; give one of them")
-        if self.num_past_known_covariates == 0:
+        inputs = ("known_covariates", "known_past_covariates", "time_column")
+        if not given["add_target_to_past"] and not any(given[name] for name in inputs):
             raise InputError(
                 "the encoder has no input: give covariates or a time column, or leave "
                 "add_target_to_past on"
@@ -318,6 +334,7 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             self.seed,
             shuffle=training and self.hparams["shuffle"],
             random_lengths=training and self.hparams["randomize_seq_len"],
+            epoch=self._epoch() if training else 0,
         )
         workers = self.hparams["num_workers"]
         return DataLoader(
@@ -330,6 +347,10 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             # the global generator stays as it is, so that a resumed run draws the same dropout
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+    def _epoch(self) -> int:
+        """Return the epoch a fit starts with; workers of a resumed one fetch before it is set."""
+        return 0 if self.trainer is None else self.trainer.current_epoch
 
     def _refuse_ranks(self) -> None:
         if self.trainer is not None and self.trainer.world_size > 1:

@@ -28,7 +28,8 @@ def _read_feather(path: Path, columns: list[str] | None) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, columns: list[str] | None) -> pd.DataFrame:
-    return pd.read_csv(path, usecols=columns)
+    # a blank line of a file with a single column is a missing value, not decoration
+    return pd.read_csv(path, usecols=columns, skip_blank_lines=len(_csv_columns(path)) > 1)
 
 
 def _csv_columns(path: Path) -> list[str]:

@@ -37,6 +37,13 @@ class Series:
         """Return the number of rows."""
         return len(self.values)
 
+    @property
+    def time_kind(self) -> str | None:
+        """What the time stamps are: "date" or "number"; None without a time column."""
+        if self.time is None:
+            return None
+        return "date" if isinstance(self.time, pd.DatetimeIndex) else "number"
+
     def elapsed(self) -> FloatArray:
         """Return time since the first row, in seconds for datetimes, else in the column's unit."""
         if self.time is None:

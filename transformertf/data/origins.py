@@ -70,8 +70,8 @@ class Origin:
         horizon = min(limits.horizon, len(series) - 1 - origin)
         if horizon < 1:
             raise InputError(
-                f"series {series.name!r}: nothing to predict after row {origin}: append rows "
-                "with the known covariates of the horizon"
+                f"series {series.name!r}: nothing to predict after row {origin}: append the rows "
+                "of the horizon, with their known covariates and without a target"
             )
         if context < limits.min_context:
             raise InputError(

@@ -29,6 +29,7 @@ class BatchSampler(Sampler[Request]):
         shuffle: draw the windows in random order.
         random_lengths: draw context and horizon of each window uniformly from their minimum to
             their maximum, both included.
+        epoch: the epoch to start with.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class BatchSampler(Sampler[Request]):
         seed: int = 0,
         shuffle: bool = False,
         random_lengths: bool = False,
+        epoch: int = 0,
     ) -> None:
         self.size = size
         self.batch_size = batch_size
@@ -46,7 +48,7 @@ class BatchSampler(Sampler[Request]):
         self.seed = seed
         self.shuffle = shuffle
         self.random_lengths = random_lengths
-        self.epoch = 0
+        self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each one."""

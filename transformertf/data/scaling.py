@@ -10,6 +10,7 @@ from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.transform import StandardScaler
 from transformertf.data.windows import Windows
+from transformertf.errors import InputError
 
 TimeFormat = Literal["absolute", "relative"]
 
@@ -31,6 +32,7 @@ class Scaling:
 
     Attributes:
         scalers: fitted scaler of each value column, in the order of `Columns.values`.
+        time_kind: "date" or "number", what the time column held in training.
         time_scale: what the time feature is divided by, in seconds for datetimes, else in the
             time column's unit.
     """
@@ -41,6 +43,7 @@ class Scaling:
         self.time_format = time_format
         self.scalers = {name: StandardScaler() for name in columns.values}
         self.time_scale = 1.0
+        self.time_kind: str | None = None
 
     @property
     def constant_columns(self) -> list[str]:
@@ -55,6 +58,16 @@ class Scaling:
                 scaler.partial_fit(item.values[:end, index])
         if self.columns.has_time:
             self.time_scale = self._fit_time([item.elapsed() for item in series], windows)
+            self.time_kind = series[0].time_kind
+
+    def check_time(self, series: Sequence[Series]) -> None:
+        """Refuse time stamps of another kind than those the time feature was scaled on."""
+        for item in series:
+            if self.time_kind not in (None, item.time_kind):
+                raise InputError(
+                    f"series {item.name!r}: time column {self.columns.time!r} holds "
+                    f"{item.time_kind}s, in training it held {self.time_kind}s; convert it"
+                )
 
     def transform(self, values: FloatArray) -> FloatArray:
         """Return scaled value columns (rows, columns)."""
@@ -79,12 +92,14 @@ class Scaling:
         """Return the fitted state as primitives."""
         return {
             "time_scale": self.time_scale,
+            "time_kind": self.time_kind,
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a fitted state."""
         self.time_scale = float(state["time_scale"])
+        self.time_kind = state["time_kind"]
         for name, scaler in self.scalers.items():
             scaler.load_state_dict(state["scalers"][name])
 

@@ -70,7 +70,11 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         lr_scheduler_monitor: str = "validation/loss",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False, ignore=["criterion", "optimizer", "lr_scheduler"])
+        self.save_hyperparameters(logger=False, ignore=["criterion"])
+        for name in ("optimizer", "lr_scheduler"):
+            # from YAML they are class_path and init_args; a function cannot be kept
+            if callable(self.hparams.get(name)):
+                del self.hparams[name]
         default_dim = inspect.signature(type(self)).parameters["output_dim"].default
         self.criterion, self.output_dim = _match_criterion(criterion, output_dim, default_dim)
         self.hparams.update(describe(self, output_dim=self.output_dim, criterion=self.criterion))
@@ -80,6 +84,9 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
             name: _make_metric(name) for name in logging_metrics
         }
         self.validation_metrics = torchmetrics.MetricCollection(metrics, prefix="validation/")
+        if not torch.backends.mps.is_available():
+            # errors may be tiny beside the target's level; mps alone has no double
+            self.validation_metrics.set_dtype(torch.float64)
         self.test_metrics = self.validation_metrics.clone(prefix="test/")
         self.losses = torch.nn.ModuleDict(
             {f"{stage}_loss": torchmetrics.MeanMetric() for stage in STAGES}
@@ -200,7 +207,7 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         mask = batch["target_mask"]
         point = self._to_original(self.point_forecast(output), batch)
         target = self._to_original(batch["target"], batch)
-        metrics.update(point[mask].float(), target[mask].float())
+        metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
 
     def _log_loss(self, stage: str, loss: torch.Tensor, batch: Batch) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from transformertf.batch import Batch
+from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule, ForecastOutput
 from transformertf.nn.recurrent import LSTM, Packing, State
 from transformertf.utils.sequence import (
@@ -64,11 +65,19 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         packing: Packing = "auto",
     ) -> None:
         super().__init__()
+        hidden = [d_mlp_hidden] if isinstance(d_mlp_hidden, int) else list(d_mlp_hidden or ())
+        at_least_one(
+            d_encoder=d_encoder,
+            d_decoder=d_decoder,
+            num_encoder_layers=num_encoder_layers,
+            num_decoder_layers=num_decoder_layers,
+            d_mlp_hidden=min(hidden, default=1),
+        )
+        probability(dropout=dropout, mlp_dropout=mlp_dropout)
         self.encoder_alignment: Alignment = encoder_alignment
         self.encoder = LSTM(num_past_features, d_encoder, num_encoder_layers, dropout, packing)
         self.decoder = LSTM(num_future_features, d_decoder, num_decoder_layers, dropout, packing)
         self.bridge = StateBridge(d_encoder, d_decoder, num_encoder_layers, num_decoder_layers)
-        hidden = [d_mlp_hidden] if isinstance(d_mlp_hidden, int) else list(d_mlp_hidden or ())
         self.head = make_head(d_decoder, hidden, output_dim, mlp_activation, mlp_dropout)
 
     def forward(

@@ -10,10 +10,11 @@ Three exact routes give the same numbers:
   kernel.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
+from transformertf.errors import InputError, nearest
 from transformertf.utils.sequence import (
     create_padding_mask,
     pack_encoder_sequences,
@@ -50,6 +51,10 @@ class LSTM(torch.nn.Module):
         packing: Packing = "auto",
     ) -> None:
         super().__init__()
+        if packing not in get_args(Packing):
+            raise InputError(
+                f"packing must not be {packing!r}; {nearest(packing, get_args(Packing))}"
+            )
         self.lstm = torch.nn.LSTM(
             input_size,
             hidden_size,
