@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
 from transformertf.cli import main
+
+Fails = Callable[..., str]
 
 
 def predict(experiment: Experiment, *words: str) -> pd.DataFrame:
@@ -157,12 +160,51 @@ def test_per_window_normalisation_end_to_end(experiment: Experiment, workdir: Pa
     np.testing.assert_allclose(far["prediction"] - 1000, near["prediction"], atol=5e-3)
 
 
-def test_settings_that_change_forecasts_are_told(
-    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+def test_settings_that_change_forecasts_are_told_or_refused(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str], fails: Fails
 ) -> None:
     make_frame(30, 8).to_parquet("run.parquet")
     files = ("--data.predict_df_paths", "run.parquet")
     predict(experiment, *files, "--data.batch_size", "3")
     assert "in the checkpoint" not in capsys.readouterr().err
-    predict(experiment, *files, "--data.normalize", "window")
-    assert "data.normalize is window now, True in the checkpoint" in capsys.readouterr().err
+    predict(experiment, *files, "--data.ctxt_seq_len", "9")
+    assert "data.ctxt_seq_len is 9 now, 8 in the checkpoint" in capsys.readouterr().err
+
+    command = ("predict", "--ckpt_path", experiment.checkpoint, *files)
+    for flag, value in (("normalize", "window"), ("known_covariates", "past"), ("downsample", "2")):
+        swap = ("--data.known_past_covariates", "known") if value == "past" else ()
+        message = fails(*command, f"--data.{flag}", value, *swap)
+        assert f"data.{flag} is {value}, but the checkpoint" in message
+
+
+def test_origin_may_stand_in_the_data_section(experiment: Experiment, workdir: Path) -> None:
+    make_frame(30, 8).to_parquet("run.parquet")
+    files = ("--data.predict_df_paths", "run.parquet")
+    assert len(predict(experiment, *files, "--data.origin", "last")) == HORIZON
+
+
+def test_forecasts_never_replace_their_data(
+    experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    make_frame(30, 8).to_parquet("run.parquet")
+    before = Path("run.parquet").read_bytes()
+    command = ("predict", "--ckpt_path", experiment.checkpoint)
+    files = ("--data.predict_df_paths", "run.parquet")
+    message = fails(*command, *files, "--output", "../" + workdir.name + "/run.parquet")
+    assert "would overwrite the data" in message
+    assert Path("run.parquet").read_bytes() == before
+    assert "nothing was predicted" in fails(
+        *command, *files, "--trainer.limit_predict_batches", "0"
+    )
+
+
+def test_time_of_another_kind_is_refused(
+    experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    frame = make_frame(30, 8)
+    frame["t"] = pd.date_range("2024-01-01", periods=30, freq="h")
+    frame.to_parquet("run.parquet")
+    message = fails(
+        "predict", "--ckpt_path", experiment.checkpoint, "--data.predict_df_paths", "run.parquet"
+    )
+    assert "time column 't' holds dates, in training it held numbers" in message

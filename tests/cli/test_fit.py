@@ -68,7 +68,8 @@ def test_resolved_config_reproduces_the_run(experiment: Experiment, workdir: Pat
     assert config["data"]["init_args"]["stride"] == 1
     assert config["model"]["init_args"]["num_past_features"] == 4
     assert fit(resolved) == 0
-    assert same(weights(last("config", 0)), weights(experiment.checkpoint))
+    # a run's own configuration belongs to the run's experiment
+    assert same(weights(last("tiny", 0)), weights(experiment.checkpoint))
 
 
 RAGGED: dict[str, Any] = {
@@ -78,7 +79,11 @@ RAGGED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("arguments", [{}, RAGGED], ids=["full", "random lengths"])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, RAGGED, {**RAGGED, "num_workers": 2}],
+    ids=["full", "random lengths", "random lengths by workers"],
+)
 def test_resumed_fit_equals_an_undisturbed_one(
     experiment: Experiment, workdir: Path, arguments: dict[str, Any]
 ) -> None:
@@ -208,7 +213,7 @@ def test_interrupted_fit_says_how_to_go_on(experiment: Experiment, workdir: Path
         finally:
             process.kill()
     assert process.returncode == 130
-    assert "interrupted; `fit` goes on with --ckpt_path last" in told
+    assert "interrupted; go on with --ckpt_path last" in told
     assert "Traceback" not in told
     epoch = torch.load(last("tiny", 0), weights_only=True)["epoch"]
     assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", str(epoch + 2)) == 0
@@ -275,3 +280,57 @@ def test_finished_fit_has_nothing_left_to_do(
     assert fit(config, "--ckpt_path", "last") == 0
     assert "has trained 2 epochs already; raise --trainer.max_epochs" in capsys.readouterr().err
     assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
+
+
+def test_limit_of_steps_ends_a_fit_for_good(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir)
+    assert fit(config, "--trainer.max_steps", "3") == 0
+    assert torch.load(last("tiny", 0), weights_only=True)["global_step"] == 3
+    assert fit(config, "--ckpt_path", "last", "--trainer.max_steps", "3") == 0
+    assert not last("tiny", 1).parents[1].exists()
+
+
+def test_other_settings_of_the_optimizer_are_told(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    resume = ("--ckpt_path", str(experiment.checkpoint), "--trainer.max_epochs", "3")
+    assert fit(config, *resume, "--optimizer.lr", "0.5") == 0
+    assert "optimizer goes on with the checkpoint's settings and state" in capsys.readouterr().err
+    content = torch.load(last("tiny", 0), weights_only=True)
+    assert content["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01
+
+
+def test_what_cannot_go_on_is_refused(experiment: Experiment, workdir: Path, fails: Any) -> None:
+    experiment.write(workdir)
+    resume = ("fit", "--config", "tiny.yml", "--ckpt_path", experiment.checkpoint)
+    more = ("--trainer.max_epochs", "3")
+    assert "optimizer is torch.optim.SGD now, torch.optim.Adam in the checkpoint" in fails(
+        *resume, *more, "--optimizer", "SGD"
+    )
+    scheduler = ("--lr_scheduler.class_path", "StepLR", "--lr_scheduler.step_size", "3")
+    assert "lr_scheduler is torch.optim.lr_scheduler.StepLR now, None in" in fails(
+        *resume, *more, *scheduler
+    )
+    assert "give one of them" in fails(*resume, "--transfer-ckpt", experiment.checkpoint)
+
+
+def test_failed_fit_leaves_no_run_behind(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir)
+    assert fit(config, "--optimizer.lr", "1e30") == 1
+    assert not Path("runs").exists()
+    assert fit(config, "--trainer.fast_dev_run", "true") == 0
+    assert not Path("runs").exists()
+
+
+def test_callbacks_and_precision(experiment: Experiment, workdir: Path) -> None:
+    callback = {
+        "class_path": "ModelCheckpoint",
+        "init_args": {"filename": "own", "monitor": "validation/MAE"},
+    }
+    config = experiment.write(workdir, lambda c: c["trainer"].update(callbacks=callback))
+    assert fit(config, "--data.dtype", "float64", "--trainer.logger", "true") == 0
+    assert weights(last("tiny", 0))["model.head.0.weight"].dtype == torch.float64
+    assert Path("runs/tiny/version_0/metrics.csv").exists()
+    assert main(["test", "--config", str(config), "--ckpt_path", "last"]) == 0
+    assert not Path("lightning_logs").exists()

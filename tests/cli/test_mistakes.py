@@ -71,6 +71,16 @@ CONFIG_MISTAKES = [
     (lambda c: c["trainer"].update(max_epochs="${trainer.epochs}"),
      "config: Interpolation key 'trainer.epochs' not found"),
     (lambda c: c["trainer"].update(accelerator="abacus"), "abacus"),
+    (lambda c: c["model"]["init_args"].update(d_encoder=0),
+     "d_encoder must be at least 1, found 0"),
+    (lambda c: c["model"]["init_args"].update(dropout=1.5), "dropout must be from 0 to 1"),
+    (lambda c: c["optimizer"]["init_args"].update(lr=-1.0), "Invalid learning rate: -1.0"),
+    (lambda c: data(c).update(num_workers=-1), "num_workers must be at least 0, found -1"),
+    (lambda c: data(c).update(train_df_paths=5), "data.init_args.train_df_paths in tiny.yml"),
+    (lambda c: c.update(model=3), "model in tiny.yml: expected keys and values, found 3"),
+    (lambda c: c["model"].update(init_args=[1]), "model.init_args in tiny.yml: expected keys"),
+    (lambda c: c.update(trainer="foo"), "trainer in tiny.yml: expected keys and values"),
+    (lambda c: c["trainer"].update(devices=2), "more than one process is not supported yet"),
     (lambda c: data(c).update(train_df_paths=None), "no train data: give train_df_paths"),
 ]  # fmt: skip
 

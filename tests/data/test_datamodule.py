@@ -560,3 +560,18 @@ def test_forecasts_do_not_depend_on_the_batch_size(folder, options):
     assert len(frames[0]) == 4 * (1 + 1 + len(range(7, 46, 4)))
     for other in frames[1:]:
         pd.testing.assert_frame_equal(frames[0], other, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("normalize", "windows", "window"),
+        ("encoder_alignment", "lefty", "left"),
+        ("time_format", "absolut", "absolute"),
+        ("downsample_method", "avrage", "average"),
+        ("dtype", "float16", "float"),
+    ],
+)
+def test_misspelt_choices_are_refused_in_python_too(name, value, hint):
+    with pytest.raises(InputError, match=rf"{name} must not be '{value}'; .*{hint}"):
+        EncoderDecoderDataModule("y", **{name: value})

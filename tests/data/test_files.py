@@ -204,3 +204,12 @@ def test_series_are_named_by_stem_or_shortest_distinct_path(paths, expected):
 def test_files_that_differ_in_ending_only_have_names_of_their_own():
     names = series_names([Path("/d/run.csv"), Path("/d/run.parquet")])
     assert len(set(names)) == 2
+
+
+def test_blank_lines_of_a_single_column_are_missing_values(tmp_path):
+    path = tmp_path / "single.csv"
+    path.write_text("y\n1\n\n3\n\n")
+    frame = read_table(path, ["y"])
+    assert frame["y"].isna().tolist() == [False, True, False, True]
+    path.write_text("y,u\n1,2\n\n3,4\n")
+    assert len(read_table(path, ["y", "u"])) == 2

@@ -508,3 +508,24 @@ def test_training_logs_the_mean_over_data(ragged_batch):
     trainer = fit(module, *batches)
     expected = observed_errors(module.eval(), batches).square().mean().item()
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_metrics_keep_errors_far_below_the_level(ragged_batch):
+    """A target around 1e6 that is missed by 0.02: single precision has no digit left for it."""
+
+    class Offset:
+        def inverse_transform_target(self, values, batch):
+            return values.double() * 0.02 + 1e6
+
+        def describe_training_window(self, series, origin):
+            return ""
+
+    module, batch = tiny(), ragged_batch()
+    source = Offset()
+    mask = batch["target_mask"]
+    output = batch["target"] + 1
+    point, target = (source.inverse_transform_target(v, batch) for v in (output, batch["target"]))
+    module.validation_metrics.update(point[mask], target[mask])
+    found = module.validation_metrics.compute()
+    assert found["validation/MAE"].item() == pytest.approx(0.02, rel=1e-6)
+    assert found["validation/RMSE"].item() == pytest.approx(0.02, rel=1e-6)

@@ -264,7 +264,7 @@ def _prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
         if stored != own:
             say(
                 f"{key} goes on with the checkpoint's settings and state: "
-                f"{stored['init_args']}; to change it, start with --transfer-ckpt"
+                f"{stored.get('init_args', {})}; to change it, start with --transfer-ckpt"
             )
 
 

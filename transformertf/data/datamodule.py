@@ -350,7 +350,10 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
 
     def _epoch(self) -> int:
         """Return the epoch a fit starts with; workers of a resumed one fetch before it is set."""
-        return 0 if self.trainer is None else self.trainer.current_epoch
+        if self.trainer is None:
+            return 0
+        # `trainer.current_epoch` still counts from 0 when a resumed fit asks for its loader
+        return int(getattr(self.trainer.fit_loop.epoch_progress.current, "processed", 0))
 
     def _refuse_ranks(self) -> None:
         if self.trainer is not None and self.trainer.world_size > 1:

@@ -74,7 +74,7 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         for name in ("optimizer", "lr_scheduler"):
             # from YAML they are class_path and init_args; a function cannot be kept
             if callable(self.hparams.get(name)):
-                del self.hparams[name]
+                self.hparams[name] = None
         default_dim = inspect.signature(type(self)).parameters["output_dim"].default
         self.criterion, self.output_dim = _match_criterion(criterion, output_dim, default_dim)
         self.hparams.update(describe(self, output_dim=self.output_dim, criterion=self.criterion))
