@@ -2,8 +2,7 @@
 
 import argparse
 import logging
-import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +13,18 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from transformertf.callbacks import ForecastWriter, LossCurve, RandomState
-from transformertf.checkpoint import TRAINING, Checkpoint
+from transformertf.checkpoint import Checkpoint
 from transformertf.cli import runs
+from transformertf.cli.agreement import (
+    MAY_DIFFER,
+    AlreadyTrainedError,
+    prepare_resume,
+    refuse_other_data,
+    say_differences,
+)
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import LINKS, ForecastCLI
-from transformertf.data.columns import as_list
+from transformertf.cli.screen import say
 from transformertf.data.files import expand_paths
 from transformertf.errors import InputError
 from transformertf.plots import can_plot
@@ -27,32 +33,6 @@ from transformertf.predictions import ForecastFile
 log = logging.getLogger(__name__)
 
 Stage = Literal["validate", "test", "predict"]
-# what gives the weights their meaning
-MUST_AGREE = (
-    "known_covariates",
-    "known_past_covariates",
-    "normalize",
-    "downsample",
-    "downsample_method",
-    "time_format",
-    "add_target_to_past",
-)
-# what may be other than in the fit without changing a forecast
-MAY_DIFFER = (
-    "train_df_paths",
-    "val_df_paths",
-    "test_df_paths",
-    "predict_df_paths",
-    "origin",
-    "batch_size",
-    "num_workers",
-    "encoder_alignment",
-    "decoder_alignment",
-)
-
-
-class _AlreadyTrainedError(Exception):
-    """The checkpoint to resume has already trained for as long as was asked."""
 
 
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -67,7 +47,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         nonlocal folder
         if checkpoint is not None:
-            _prepare_resume(checkpoint, cli)
+            prepare_resume(checkpoint, cli)
         if options.transfer_ckpt is not None:
             transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
         cli.model.configure_optimizers()  # an impossible setting is told before anything is read
@@ -78,7 +58,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
     try:
         cli = ForecastCLI(composer, prepare)
-    except _AlreadyTrainedError:
+    except AlreadyTrainedError:
         assert checkpoint is not None
         say(
             f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
@@ -130,11 +110,6 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     say(f"forecasts: {options.output} ({file.rows} rows)")
 
 
-def say(text: str) -> None:
-    """Print a line for the user; results go to standard output, everything else here."""
-    print(text, file=sys.stderr)
-
-
 def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
     """Take over the weights that have the same name and shape, and say what was not.
 
@@ -176,8 +151,8 @@ def _load(
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         checkpoint.refuse_other(cli.model)
-        _refuse_other_data(checkpoint, cli)
-        _say_differences(checkpoint, cli, but=MAY_DIFFER)
+        refuse_other_data(checkpoint, cli)
+        say_differences(checkpoint, cli, but=MAY_DIFFER)
         cli.datamodule.load_state_dict(checkpoint.data_state)
         cli.datamodule.setup(stage)
         callbacks = [] if file is None else [ForecastWriter(file, cli.datamodule)]
@@ -240,58 +215,6 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
         return None
     raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
-
-
-def _prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Check that a fit can go on from the checkpoint, and tell what it does not take over."""
-    checkpoint.refuse_other(cli.model)
-    _refuse_other_data(checkpoint, cli)
-    epochs, steps = (cli.config["trainer"][key] for key in ("max_epochs", "max_steps"))
-    if (
-        0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
-        or 0 <= steps <= checkpoint.steps
-    ):
-        raise _AlreadyTrainedError
-    _say_differences(checkpoint, cli, but=TRAINING)
-    for key in TRAINING:
-        stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
-        if stored.get("class_path") != own.get("class_path"):
-            raise InputError(
-                f"{key} is {own.get('class_path')} now, {stored.get('class_path')} in the "
-                "checkpoint: its state cannot go on; keep it, or start from the weights alone "
-                "with --transfer-ckpt"
-            )
-        if stored != own:
-            say(
-                f"{key} goes on with the checkpoint's settings and state: "
-                f"{stored.get('init_args', {})}; to change it, start with --transfer-ckpt"
-            )
-
-
-def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Refuse settings of the data under which the checkpoint's weights mean something else."""
-    stored, own = checkpoint.data["init_args"], cli.datamodule.hparams
-    for name in MUST_AGREE:
-        before, now = (
-            as_list(given[name]) if name.endswith("covariates") else given[name]
-            for given in (stored, own)
-        )
-        if before != now:
-            raise InputError(
-                f"data.{name} is {own[name]}, but the checkpoint {checkpoint.path} was trained "
-                f"with {stored[name]}; leave it as it was"
-            )
-
-
-def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, but: Collection[str] = ()) -> None:
-    """Tell which settings of the checkpoint are not kept."""
-    for section, stored, own in (
-        ("model", checkpoint.model["init_args"], dict(cli.model.hparams)),
-        ("data", checkpoint.data["init_args"], dict(cli.datamodule.hparams)),
-    ):
-        for name, value in stored.items():
-            if name not in but and name in own and own[name] != value:
-                say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
 
 
 def _say_uncovered(cli: ForecastCLI) -> None:

@@ -1,12 +1,9 @@
 """The entry point: options of each command, exit codes, and what is said on the way."""
 
 import argparse
-import contextlib
-import logging
 import sys
 import traceback
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +11,7 @@ import jsonargparse
 
 from transformertf import __version__
 from transformertf.cli import commands
+from transformertf.cli.screen import quiet, say
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.models import EncoderDecoderLSTM
@@ -59,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
         options, flags = _make_parser().parse_known_args(words)
-        with _quiet(verbose):
+        with quiet(verbose):
             COMMANDS[options.command][0](options, flags)
     except InputError as error:
         _report(error, verbose)
@@ -69,13 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except KeyboardInterrupt:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
-        print(f"interrupted{hint}", file=sys.stderr)
+        say(f"interrupted{hint}")
         return EXIT_INTERRUPTED
     except (
         Exception
     ):  # the last resort: say that it is our failure, with what is needed to report it
         traceback.print_exc()
-        print("error: this is a failure of transformertf, please report it", file=sys.stderr)
+        say("error: this is a failure of transformertf, please report it")
         return EXIT_FAILURE
     return 0
 
@@ -83,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: Exception, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(error)
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    say(f"error: {' '.join(str(error).split())}")
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -120,23 +118,3 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             help="parquet file to write (default: %(default)s)")  # fmt: skip
         add("--origin",
             help="where forecasts start: auto, last, all, every:N, or a time")  # fmt: skip
-
-
-@contextlib.contextmanager
-def _quiet(verbose: bool) -> Iterator[None]:
-    """Keep Lightning's hints off the screen unless asked for."""
-    lightning_log = logging.getLogger("lightning.pytorch")
-    fabric_log = logging.getLogger("lightning.fabric")
-    levels = lightning_log.level, fabric_log.level
-    if not verbose:
-        lightning_log.setLevel(logging.WARNING)
-        fabric_log.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            if not verbose:
-                # hints to programmers: workers, loggers, folders that are not empty
-                warnings.filterwarnings("ignore", module=r"lightning\.")
-            yield
-    finally:
-        lightning_log.setLevel(levels[0])
-        fabric_log.setLevel(levels[1])

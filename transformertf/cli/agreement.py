@@ -1,0 +1,88 @@
+"""Whether a checkpoint and a configuration agree: what is refused, what is only told."""
+
+from collections.abc import Collection
+
+from transformertf.checkpoint import TRAINING, Checkpoint
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.screen import say
+from transformertf.data.columns import as_list
+from transformertf.errors import InputError
+
+# what gives the weights their meaning
+MUST_AGREE = (
+    "known_covariates",
+    "known_past_covariates",
+    "normalize",
+    "downsample",
+    "downsample_method",
+    "time_format",
+    "add_target_to_past",
+)
+# what may be other than in the fit without changing a forecast
+MAY_DIFFER = (
+    "train_df_paths",
+    "val_df_paths",
+    "test_df_paths",
+    "predict_df_paths",
+    "origin",
+    "batch_size",
+    "num_workers",
+    "encoder_alignment",
+    "decoder_alignment",
+)
+
+
+class AlreadyTrainedError(Exception):
+    """The checkpoint to resume has already trained for as long as was asked."""
+
+
+def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Check that a fit can go on from the checkpoint, and tell what it does not take over."""
+    checkpoint.refuse_other(cli.model)
+    refuse_other_data(checkpoint, cli)
+    epochs, steps = (cli.config["trainer"][key] for key in ("max_epochs", "max_steps"))
+    if (
+        0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
+        or 0 <= steps <= checkpoint.steps
+    ):
+        raise AlreadyTrainedError
+    say_differences(checkpoint, cli, but=TRAINING)
+    for key in TRAINING:
+        stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
+        if stored.get("class_path") != own.get("class_path"):
+            raise InputError(
+                f"{key} is {own.get('class_path')} now, {stored.get('class_path')} in the "
+                "checkpoint: its state cannot go on; keep it, or start from the weights alone "
+                "with --transfer-ckpt"
+            )
+        if stored != own:
+            say(
+                f"{key} goes on with the checkpoint's settings and state: "
+                f"{stored.get('init_args', {})}; to change it, start with --transfer-ckpt"
+            )
+
+
+def refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Refuse settings of the data under which the checkpoint's weights mean something else."""
+    stored, own = checkpoint.data["init_args"], cli.datamodule.hparams
+    for name in MUST_AGREE:
+        before, now = (
+            as_list(given[name]) if name.endswith("covariates") else given[name]
+            for given in (stored, own)
+        )
+        if before != now:
+            raise InputError(
+                f"data.{name} is {own[name]}, but the checkpoint {checkpoint.path} was trained "
+                f"with {stored[name]}; leave it as it was"
+            )
+
+
+def say_differences(checkpoint: Checkpoint, cli: ForecastCLI, but: Collection[str] = ()) -> None:
+    """Tell which settings of the checkpoint are not kept."""
+    for section, stored, own in (
+        ("model", checkpoint.model["init_args"], dict(cli.model.hparams)),
+        ("data", checkpoint.data["init_args"], dict(cli.datamodule.hparams)),
+    ):
+        for name, value in stored.items():
+            if name not in but and name in own and own[name] != value:
+                say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
