@@ -334,3 +334,36 @@ def test_callbacks_and_precision(experiment: Experiment, workdir: Path) -> None:
     assert Path("runs/tiny/version_0/metrics.csv").exists()
     assert main(["test", "--config", str(config), "--ckpt_path", "last"]) == 0
     assert not Path("lightning_logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["trainer"].update(
+                callbacks={"class_path": "EarlyStopping", "init_args": {"monitor": "val_loss"}}
+            ),
+            "Early stopping conditioned on metric `val_loss` which is not available",
+        ),
+        (
+            lambda c: (
+                c["data"]["init_args"].pop("val_df_paths"),
+                c.update(lr_scheduler="ReduceLROnPlateau"),
+            ),
+            "metric validation/loss which is not available",
+        ),
+    ],
+    ids=["early stopping", "plateau"],
+)
+def test_metric_that_is_not_logged_is_the_users_mistake(
+    experiment: Experiment,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Any,
+    message: str,
+) -> None:
+    config = experiment.write(workdir, change)
+    assert fit(config) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -181,6 +182,13 @@ def _run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
     command = getattr(cli.trainer, stage)
     try:
         command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
+    except MisconfigurationException as error:
+        raise InputError(str(error)) from error
+    except RuntimeError as error:
+        # Lightning's callback finds out after an epoch that its metric is not logged
+        if str(error).startswith("Early stopping conditioned on"):
+            raise InputError(str(error)) from error
+        raise
     except SystemExit as error:
         # Lightning leaves so after Ctrl-C, once loggers and workers are closed
         if cli.trainer.state.status == TrainerStatus.INTERRUPTED:

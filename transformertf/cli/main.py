@@ -69,9 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
         say(f"interrupted{hint}")
         return EXIT_INTERRUPTED
-    except (
-        Exception
-    ):  # the last resort: say that it is our failure, with what is needed to report it
+    except Exception:
+        # the last resort: our failure, with what is needed to report it
         traceback.print_exc()
         say("error: this is a failure of transformertf, please report it")
         return EXIT_FAILURE
