@@ -38,15 +38,13 @@ class AlreadyTrainedError(Exception):
 
 def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     """Check that a fit can go on from the checkpoint, and tell what it does not take over."""
-    checkpoint.refuse_other(cli.model)
-    refuse_other_data(checkpoint, cli)
+    require_agreement(checkpoint, cli, untold=TRAINING)
     epochs, steps = (cli.config["trainer"][key] for key in ("max_epochs", "max_steps"))
     if (
         0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
         or 0 <= steps <= checkpoint.steps
     ):
         raise AlreadyTrainedError
-    say_differences(checkpoint, cli, but=TRAINING)
     for key in TRAINING:
         stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
         if stored.get("class_path") != own.get("class_path"):
@@ -62,7 +60,18 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
             )
 
 
-def refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+def require_agreement(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collection[str]) -> None:
+    """Refuse another model or data of another meaning, and tell what else differs.
+
+    Raises:
+        InputError: the weights do not fit, or would mean something else.
+    """
+    checkpoint.refuse_other(cli.model)
+    _refuse_other_data(checkpoint, cli)
+    _say_differences(checkpoint, cli, untold)
+
+
+def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     """Refuse settings of the data under which the checkpoint's weights mean something else."""
     stored, own = checkpoint.data["init_args"], cli.datamodule.hparams
     for name in MUST_AGREE:
@@ -77,12 +86,12 @@ def refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
             )
 
 
-def say_differences(checkpoint: Checkpoint, cli: ForecastCLI, but: Collection[str] = ()) -> None:
+def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collection[str]) -> None:
     """Tell which settings of the checkpoint are not kept."""
     for section, stored, own in (
         ("model", checkpoint.model["init_args"], dict(cli.model.hparams)),
         ("data", checkpoint.data["init_args"], dict(cli.datamodule.hparams)),
     ):
         for name, value in stored.items():
-            if name not in but and name in own and own[name] != value:
+            if name not in untold and name in own and own[name] != value:
                 say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")

@@ -1,7 +1,6 @@
 """What each command does, once its options are read."""
 
 import argparse
-import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +19,7 @@ from transformertf.cli.agreement import (
     MAY_DIFFER,
     AlreadyTrainedError,
     prepare_resume,
-    refuse_other_data,
-    say_differences,
+    require_agreement,
 )
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import LINKS, ForecastCLI
@@ -30,8 +28,6 @@ from transformertf.data.files import expand_paths
 from transformertf.errors import InputError
 from transformertf.plots import can_plot
 from transformertf.predictions import ForecastFile
-
-log = logging.getLogger(__name__)
 
 Stage = Literal["validate", "test", "predict"]
 
@@ -151,9 +147,7 @@ def _load(
     composer = _composer(options, flags, checkpoint)
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
-        checkpoint.refuse_other(cli.model)
-        refuse_other_data(checkpoint, cli)
-        say_differences(checkpoint, cli, but=MAY_DIFFER)
+        require_agreement(checkpoint, cli, untold=MAY_DIFFER)
         cli.datamodule.load_state_dict(checkpoint.data_state)
         cli.datamodule.setup(stage)
         callbacks = [] if file is None else [ForecastWriter(file, cli.datamodule)]

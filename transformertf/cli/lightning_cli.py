@@ -163,8 +163,8 @@ def _cause(error: BaseException) -> InputError:
 
 
 def _refuse_processes(devices: object, nodes: int) -> None:
-    several = devices not in ("auto", "1", 1, [0]) and devices not in ("-1", -1)
-    if several or nodes != 1:
+    # "auto" and -1 mean what is there: only the running trainer knows, and the data module asks it
+    if devices not in ("auto", "-1", -1, "1", 1, [0]) or nodes != 1:
         raise InputError(
             f"trainer.devices is {devices} and trainer.num_nodes {nodes}: more than one process "
             "is not supported yet; set both to 1"

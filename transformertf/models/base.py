@@ -139,17 +139,15 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
             Scalar; 0 where the batch holds no observed target.
         """
         values = output["output"] if isinstance(output, Mapping) else output
-        loss, weight = self._elementwise_loss(values, batch)
+        loss, weight = self._weighted_loss(values, batch)
         total = weight.sum() * values.size(-1)
-        # a window of weight 0 takes no part, whatever its loss
-        loss = torch.where(weight > 0, loss, 0.0) * weight
         mean: torch.Tensor = loss.sum() / torch.where(total > 0, total, 1.0)
         return mean
 
-    def _elementwise_loss(
+    def _weighted_loss(
         self, values: torch.Tensor, batch: Batch
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return losses (B, Td, Q) and their weights (B, Td, 1)."""
+        """Return losses (B, Td, Q) times their weights, and the weights (B, Td, 1)."""
         if values.dtype in (torch.float16, torch.bfloat16):
             values = values.float()  # the criterion, and sums over many steps, want the digits
         mask = batch["target_mask"].unsqueeze(-1)
@@ -163,7 +161,8 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         weight = mask.to(loss.dtype)
         if "weight" in batch:
             weight = weight * batch["weight"].view(-1, 1, 1)
-        return loss, weight
+        # what has weight 0 takes no part, whatever its loss
+        return torch.where(weight > 0, loss, 0.0) * weight, weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
@@ -230,8 +229,8 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         return source if isinstance(source, BatchSource) else None
 
     def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
-        losses, weight = self._elementwise_loss(output.detach(), batch)
-        totals = (torch.where(weight > 0, losses, 0.0) * weight).sum(dim=(1, 2))
+        losses, _ = self._weighted_loss(output.detach(), batch)
+        totals = losses.sum(dim=(1, 2))
         bad = ~torch.isfinite(totals)
         if not bool(bad.any()):
             bad[totals.argmax()] = True  # each is finite, their sum is not
