@@ -171,7 +171,13 @@ def test_settings_that_change_forecasts_are_told_or_refused(
     assert "data.ctxt_seq_len is 9 now, 8 in the checkpoint" in capsys.readouterr().err
 
     command = ("predict", "--ckpt_path", experiment.checkpoint, *files)
-    for flag, value in (("normalize", "window"), ("known_covariates", "past"), ("downsample", "2")):
+    changes = {
+        "normalize": "window",
+        "known_covariates": "past",
+        "downsample": "2",
+        "target_covariate": "other",
+    }
+    for flag, value in changes.items():
         swap = ("--data.known_past_covariates", "known") if value == "past" else ()
         message = fails(*command, f"--data.{flag}", value, *swap)
         assert f"data.{flag} is {value}, but the checkpoint" in message

@@ -10,6 +10,7 @@ from transformertf.errors import InputError
 
 # what gives the weights their meaning
 MUST_AGREE = (
+    "target_covariate",
     "known_covariates",
     "known_past_covariates",
     "normalize",
