@@ -181,8 +181,8 @@ def test_transfer(
     told = capsys.readouterr().err
     assert "not in the checkpoint with this shape: model.head.0.weight, model.head.0.bias" in told
     old, new = weights(experiment.checkpoint), weights(last("tiny", 0))
-    assert torch.equal(old["model.encoder.lstm.weight_hh_l0"],
-                       new["model.encoder.lstm.weight_hh_l0"])  # fmt: skip
+    assert torch.equal(old["model.encoder.weight_hh_l0"],
+                       new["model.encoder.weight_hh_l0"])  # fmt: skip
     assert old["model.head.0.weight"].shape != new["model.head.0.weight"].shape
 
 

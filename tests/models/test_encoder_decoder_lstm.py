@@ -40,10 +40,8 @@ HEADS = {
 
 
 def torch_lstm(ours):
-    theirs = torch.nn.LSTM(
-        ours.lstm.input_size, ours.lstm.hidden_size, ours.lstm.num_layers, batch_first=True
-    )
-    theirs.load_state_dict(ours.lstm.state_dict())
+    theirs = torch.nn.LSTM(ours.input_size, ours.hidden_size, ours.num_layers, batch_first=True)
+    theirs.load_state_dict(ours.state_dict())
     return theirs
 
 
@@ -221,8 +219,8 @@ def test_head_dropout_acts_while_training(training, ragged_batch):
     assert torch.equal(module(batch)["output"], biases) is training
 
 
-@pytest.mark.parametrize(("packing", "packs"), [("auto", 0), ("always", 1), ("never", 0)])
-def test_packing_reaches_the_encoder(packing, packs, ragged_batch, monkeypatch):
+@pytest.mark.parametrize(("packing", "packs"), [("auto", 0), ("always", 2), ("never", 0)])
+def test_packing_reaches_both_lstms(packing, packs, ragged_batch, monkeypatch):
     calls = []
 
     def counted(*arguments):

@@ -23,7 +23,7 @@ def make_pair(layers, packing, dtype=torch.float32, dropout=0.0):
     torch.manual_seed(layers)
     ours = LSTM(FEATURES, WIDTH, layers, dropout, packing).to(dtype)
     theirs = torch.nn.LSTM(FEATURES, WIDTH, layers, batch_first=True, dropout=dropout).to(dtype)
-    theirs.load_state_dict(ours.lstm.state_dict())
+    theirs.load_state_dict(ours.state_dict())
     return ours, theirs
 
 
@@ -160,9 +160,9 @@ def test_one_layer_takes_a_dropout_without_effect():
 def test_weights_interchange_with_torch(layers):
     theirs = torch.nn.LSTM(FEATURES, WIDTH, layers, batch_first=True)
     ours = LSTM(FEATURES, WIDTH, layers)
-    ours.lstm.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
     inputs, lengths, _ = make_inputs([3, 5], layers, with_state=False)
     torch.testing.assert_close(
         ours(inputs, lengths)[0], run_packed(theirs, inputs, lengths, None)[0]
     )
-    assert list(ours.state_dict()) == [f"lstm.{name}" for name in theirs.state_dict()]
+    assert list(ours.state_dict()) == list(theirs.state_dict())

@@ -1,6 +1,5 @@
 """The shared base of all forecasters: steps, loss, point forecast, metrics, optimizer."""
 
-import abc
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.hyperparameters import describe
 from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
 from transformertf.nn.recurrent import Packing
+from transformertf.utils.sequence import create_padding_mask, first_data_step, shift_rows
 
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
@@ -37,10 +37,11 @@ class ForecastOutput(TypedDict, total=False):
     output: torch.Tensor
 
 
-class ForecastModule(lightning.LightningModule, abc.ABC):
+class ForecastModule(lightning.LightningModule):
     """Training, validation, test and prediction of a forecaster.
 
-    B batch, Td horizon steps, Q outputs of each step (1, or the quantiles).
+    B batch, Td horizon steps, Q outputs of each step (1, or the quantiles). A subclass sets
+    `model`, which maps data-first context and horizon with their lengths to a `ForecastOutput`.
 
     Args:
         output_dim: outputs of each step; follows the criterion where it is left at its default.
@@ -56,6 +57,8 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
         lr_scheduler_interval: whether the scheduler advances every "epoch" or every "step".
         lr_scheduler_monitor: logged value given to a scheduler that looks at one.
     """
+
+    model: torch.nn.Module
 
     def __init__(
         self,
@@ -98,9 +101,31 @@ class ForecastModule(lightning.LightningModule, abc.ABC):
             "monitor": lr_scheduler_monitor,
         }
 
-    @abc.abstractmethod
     def forecast(self, batch: Batch) -> ForecastOutput:
-        """Run the network; `output` (B, Td, Q) in the units of the batch's inputs."""
+        """Run `model`; `output` (B, Td, Q) in the units of the batch's inputs.
+
+        The model wants data first. Where it lies is read from the masks, and the output goes
+        back to where the horizon's data lay.
+        """
+        encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
+        encoder_lengths, decoder_lengths = batch["encoder_lengths"], batch["decoder_lengths"]
+        start = first_data_step(decoder_mask)
+        result: ForecastOutput = self.model(
+            shift_rows(
+                batch["encoder_input"],
+                first_data_step(encoder_mask),
+                create_padding_mask(encoder_lengths, encoder_mask.size(1)),
+            ),
+            shift_rows(
+                batch["decoder_input"],
+                start,
+                create_padding_mask(decoder_lengths, decoder_mask.size(1)),
+            ),
+            encoder_lengths,
+            decoder_lengths,
+        )
+        result["output"] = shift_rows(result["output"], -start, decoder_mask)
+        return result
 
     def forward(self, batch: Batch) -> ForecastOutput:
         """Forecast a batch; `output` (B, Td, Q) in globally scaled units of the target."""

@@ -11,17 +11,10 @@ from typing import Any, Literal
 
 import torch
 
-from transformertf.batch import Batch
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule, ForecastOutput
 from transformertf.nn.recurrent import LSTM, Packing, State
-from transformertf.utils.sequence import (
-    Alignment,
-    align_encoder_sequences,
-    create_padding_mask,
-    first_data_step,
-    shift_rows,
-)
+from transformertf.utils.sequence import Alignment, align_encoder_sequences, create_padding_mask
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}
 Activation = Literal["relu", "gelu", "tanh"]
@@ -45,7 +38,7 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         mlp_dropout: dropout after each hidden layer of the head, 0 to 1.
         output_dim: outputs Q of each step.
         encoder_alignment: end of the padded context at which the data lies.
-        packing: how the encoder treats ragged rows; see `transformertf.nn.recurrent`.
+        packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
     """
 
     def __init__(
@@ -98,18 +91,13 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         Returns:
             `output` (B, Td, Q), zero on padding.
         """
-        if encoder_lengths is not None:
-            past_sequence = align_encoder_sequences(
-                past_sequence, encoder_lengths, source=self.encoder_alignment, target="left"
-            )
+        if encoder_lengths is not None and self.encoder_alignment == "right":
+            past_sequence = align_encoder_sequences(past_sequence, encoder_lengths)
         _, state = self.encoder(past_sequence, encoder_lengths)  # (N, B, d_encoder)
-        if decoder_lengths is not None:
-            # whatever the padding holds, NaN included, must not meet a weight
-            future_sequence = align_encoder_sequences(
-                future_sequence, decoder_lengths, source="left", target="left"
-            )
-        # the decoder is causal and its final state is not read: it may run over the zeros
-        hidden, _ = self.decoder(future_sequence, None, self.bridge(state))  # (B, Td, d_decoder)
+        state = self.bridge(state)  # (M, B, d_decoder)
+        hidden, _ = self.decoder(
+            future_sequence, decoder_lengths, state, need_state=False
+        )  # (B, Td, d_decoder)
         output = self.head(hidden)  # (B, Td, Q)
         if decoder_lengths is not None:
             mask = create_padding_mask(decoder_lengths, output.size(1)).unsqueeze(-1)
@@ -215,24 +203,3 @@ class EncoderDecoderLSTM(ForecastModule):
             self.output_dim,
             packing=self.packing,
         )
-
-    def forecast(self, batch: Batch) -> ForecastOutput:
-        """Bring both sides to the left end of their padding, run, and bring the output back."""
-        encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
-        encoder_lengths, decoder_lengths = batch["encoder_lengths"], batch["decoder_lengths"]
-        start = first_data_step(decoder_mask)
-        result = self.model(
-            shift_rows(
-                batch["encoder_input"],
-                first_data_step(encoder_mask),
-                create_padding_mask(encoder_lengths, encoder_mask.size(1)),
-            ),
-            shift_rows(
-                batch["decoder_input"],
-                start,
-                create_padding_mask(decoder_lengths, decoder_mask.size(1)),
-            ),
-            encoder_lengths,
-            decoder_lengths,
-        )
-        return {"output": shift_rows(result["output"], -start, decoder_mask)}

@@ -1,16 +1,22 @@
-"""An LSTM that takes lengths: exact on ragged rows without running over padding.
+"""LSTM and GRU that take lengths: exact on ragged rows, by the fastest of four routes.
 
-Three exact routes give the same numbers:
+All routes give the numbers of `torch.nn.LSTM` and `torch.nn.GRU` on packed sequences:
 
-- plain: one fused call; exact where all rows are full, or where nobody reads the final state.
-- gated: padding comes after the data, and one more input column, 1 on padding, saturates the
-  gates there: sigmoid(-1e4) = 0 closes the input gate and sigmoid(1e4) = 1 opens the forget
-  gate, so the cell state passes through padding unchanged. One fused call for each layer.
-- packed: `pack_padded_sequence`; slow on CPU, where a ragged `PackedSequence` misses the fused
+- plain: one fused call. Exact where no row is padded, and on every data step where padding comes
+  last and nobody reads the final state.
+- gated: one fused call for each layer. One more input column, 1 on padding, saturates the gates
+  there: sigmoid(-1e4) = 0 shuts new input out and sigmoid(1e4) = 1 keeps the old state, so the
+  state passes through padding unchanged.
+- segmented: rows sorted by length, the steps cut where rows end, finished rows dropped from one
+  segment to the next; gated inside a segment where rows end before its cut.
+- packed: `pack_padded_sequence`. Slow on CPU, where a ragged `PackedSequence` misses the fused
   kernel.
+
+`choose_route` holds the rule; docs/decisions/ragged-sequences.md tells why there are four.
 """
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
@@ -22,25 +28,59 @@ from transformertf.utils.sequence import (
 )
 
 Packing = Literal["auto", "always", "never"]
+Route = Literal["plain", "gated", "segmented", "packed"]
 State = tuple[torch.Tensor, torch.Tensor]
+_States = tuple[torch.Tensor, ...]
 
 # large enough that a sigmoid saturates exactly, small enough for half precision
 _HOLD = 1e4
+# segments of the segmented route: more of them save little padding and cost calls
+_SEGMENTS = 4
+# padded steps of all rows, times the width, from which leaving them out pays for the calls
+_WORTH_CUTTING = 200_000
 
 
-class LSTM(torch.nn.Module):
-    """Batch-first LSTM over left-aligned ragged rows; the parameters of `torch.nn.LSTM`.
+def choose_route(
+    device: str, padding: int, width: int, need_state: bool = True, packing: Packing = "auto"
+) -> Route:
+    """Return the fastest exact route, as measured by `scripts/bench_recurrent.py`.
 
-    B batch, T steps, D hidden width, N layers.
+    | device | padding x width | final state read | not read  |
+    |--------|-----------------|------------------|-----------|
+    | any    | none            | plain            | plain     |
+    | cpu    | below 200 000   | gated            | plain     |
+    | cpu    | from 200 000 on | segmented        | segmented |
+    | other  | any             | gated            | plain     |
+
+    The line of other devices is not measured: it holds what never waits for the device.
 
     Args:
-        input_size: number of input features.
-        hidden_size: width D of the hidden state.
-        num_layers: number of stacked layers N.
-        dropout: probability of dropping an output between layers while training, 0 to 1.
-        packing: "always" packs ragged rows, "never" does not, "auto" takes the gated route,
-            measured faster than packing on CPU at every shape tried.
+        device: type of the device, as in `torch.device.type`.
+        padding: padded steps of all rows together.
+        width: width D of the hidden state.
+        need_state: whether the final state is read.
+        packing: "always" asks for the packed route wherever there is padding.
     """
+    if padding == 0:
+        return "plain"
+    if packing == "always":
+        return "packed"
+    if device == "cpu" and padding * width >= _WORTH_CUTTING:
+        return "segmented"
+    return "gated" if need_state else "plain"
+
+
+class _RaggedRNN(torch.nn.RNNBase):
+    """Batch-first recurrence over left-aligned ragged rows; B batch, T steps, D width, N layers.
+
+    A state is a tuple of tensors (N, B, D), the hidden state first.
+    """
+
+    mode: str
+    kernel: ClassVar[Callable[..., Any]]
+    num_states: ClassVar[int]
+    # what a step of padding adds to each gate, in the order of the weights' rows
+    hold: ClassVar[tuple[float, ...]]
 
     def __init__(
         self,
@@ -50,82 +90,227 @@ class LSTM(torch.nn.Module):
         dropout: float = 0.0,
         packing: Packing = "auto",
     ) -> None:
-        super().__init__()
         if packing not in get_args(Packing):
             raise InputError(
                 f"packing must not be {packing!r}; {nearest(packing, get_args(Packing))}"
             )
-        self.lstm = torch.nn.LSTM(
-            input_size,
-            hidden_size,
-            num_layers,
-            # torch warns of a dropout that a single layer has no place for
-            dropout=dropout if num_layers > 1 else 0.0,
-            batch_first=True,
+        # torch warns of a dropout that a single layer has no place for
+        dropout = dropout if num_layers > 1 else 0.0
+        super().__init__(
+            self.mode, input_size, hidden_size, num_layers, batch_first=True, dropout=dropout
         )
         self.packing = packing
+
+    # dynamo traces no recurrent kernel of torch, and the routes read lengths on the host
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _run(
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor | None,
+        state: _States | None,
+        need_state: bool,
+    ) -> tuple[torch.Tensor, _States | None]:
+        batch, steps = inputs.shape[:2]
+        if state is None:
+            zeros = inputs.new_zeros(self.num_layers, batch, self.hidden_size)
+            state = (zeros,) * self.num_states
+        if lengths is None:
+            return self._plain(inputs, state)
+        longest, padding = steps, batch * steps
+        if lengths.device.type == "cpu":  # elsewhere the host would wait for them
+            longest = int(lengths.max())
+            padding = batch * longest - int(lengths.sum())
+        inputs = inputs[:, :longest]
+        route = choose_route(
+            inputs.device.type, padding, self.hidden_size, need_state, self.packing
+        )
+        if route == "plain" and padding == 0:
+            outputs, final = self._plain(inputs, state)
+        elif route == "packed":
+            outputs, final = self._packed(inputs, lengths, state)
+        else:
+            mask = create_padding_mask(lengths, longest).unsqueeze(-1)
+            inputs = torch.where(mask, inputs, 0.0)
+            if route == "segmented":
+                outputs, final = self._segmented(inputs, lengths, state, need_state)
+            elif route == "gated":
+                outputs, final = self._gated(inputs, lengths, state)
+            else:
+                outputs, final = self._plain(inputs, state)
+            outputs = torch.where(mask, outputs, 0.0)
+        if longest < steps:
+            outputs = torch.nn.functional.pad(outputs, (0, 0, 0, steps - longest))
+        return outputs, final if need_state else None
+
+    def _call(
+        self,
+        inputs: torch.Tensor,
+        state: _States,
+        weights: list[torch.Tensor],
+        batch_sizes: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, _States]:
+        """Call torch's kernel on padded rows, or on packed data where `batch_sizes` are given."""
+        hx = state if self.num_states > 1 else state[0]
+        layers = len(weights) // 4
+        options = (hx, weights, True, layers, self.dropout, self.training, False)
+        if batch_sizes is None:
+            outputs, *final = self.kernel(inputs, *options, True)
+        else:
+            outputs, *final = self.kernel(inputs, batch_sizes, *options)
+        return outputs, tuple(final)
+
+    def _weights(self) -> list[torch.Tensor]:
+        return [weight for layer in self.all_weights for weight in layer]
+
+    def _plain(self, inputs: torch.Tensor, state: _States) -> tuple[torch.Tensor, _States]:
+        return self._call(inputs, state, self._weights())
+
+    def _packed(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, state: _States
+    ) -> tuple[torch.Tensor, _States]:
+        packed = pack_encoder_sequences(inputs, lengths)
+        order, back = packed.sorted_indices, packed.unsorted_indices
+        assert order is not None
+        assert back is not None
+        state = tuple(part.index_select(1, order) for part in state)
+        data, state = self._call(packed.data, state, self._weights(), packed.batch_sizes)
+        outputs = unpack_to_fixed_length(packed._replace(data=data), lengths, inputs.size(1))
+        return outputs, tuple(part.index_select(1, back) for part in state)
+
+    def _gated(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, state: _States
+    ) -> tuple[torch.Tensor, _States]:
+        """Run over zeroed padding, layer by layer, the state held there."""
+        padding = ~create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
+        padding = padding.to(inputs.dtype)
+        hold = inputs.new_tensor(self.hold).repeat_interleave(self.hidden_size).unsqueeze(-1)
+        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, self.hidden_size)
+        finals: list[_States] = []
+        for layer, (w_ih, *others) in enumerate(self.all_weights):
+            if layer > 0:
+                inputs = torch.nn.functional.dropout(inputs, self.dropout, self.training)
+            inputs, (_, *cell) = self._call(
+                torch.cat([inputs, padding], dim=-1),
+                tuple(part[layer : layer + 1] for part in state),
+                [torch.cat([w_ih, hold], dim=1), *others],
+            )
+            finals.append((inputs.gather(1, last).transpose(0, 1), *cell))
+        return inputs, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+
+    def _segmented(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, state: _States, need_state: bool
+    ) -> tuple[torch.Tensor, _States]:
+        """Run segment by segment over the rows that are not finished, longest row first."""
+        lengths, order = lengths.sort(descending=True)
+        ends = lengths.tolist()
+        inputs = inputs.index_select(0, order)
+        state = tuple(part.index_select(1, order) for part in state)
+        outputs: list[torch.Tensor] = []
+        finished: list[_States] = []
+        start = 0
+        for cut in sorted({ends[len(ends) * i // _SEGMENTS] for i in range(_SEGMENTS)}):
+            rows = sum(end > start for end in ends)
+            segment = inputs[:rows, start:cut]
+            if need_state and ends[rows - 1] < cut:
+                within = (lengths[:rows] - start).clamp(max=cut - start)
+                found, state = self._gated(segment, within, state)
+            else:
+                found, state = self._plain(segment, state)
+            outputs.append(torch.nn.functional.pad(found, (0, 0, 0, 0, 0, len(ends) - rows)))
+            going_on = sum(end > cut for end in ends)
+            finished.insert(0, tuple(part[:, going_on:] for part in state))
+            state = tuple(part[:, :going_on].contiguous() for part in state)
+            start = cut
+        back = order.argsort()
+        final = (torch.cat(parts, dim=1) for parts in zip(*finished, strict=True))
+        return (
+            torch.cat(outputs, dim=1).index_select(0, back),
+            tuple(part.index_select(1, back) for part in final),
+        )
+
+
+class LSTM(_RaggedRNN):
+    """Long short-term memory over ragged rows; parameters and state dict of `torch.nn.LSTM`.
+
+    Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as in torch.
+
+    Args:
+        input_size: number of input features F.
+        hidden_size: width D of the hidden state.
+        num_layers: number of stacked layers N.
+        dropout: probability of dropping an output between layers while training, 0 to 1.
+        packing: "always" packs ragged rows, "never" never does, "auto" takes the fastest
+            exact route for the device and the padding.
+    """
+
+    mode = "LSTM"
+    kernel = staticmethod(torch.lstm)
+    num_states = 2
+    hold = (-_HOLD, _HOLD, 0.0, 0.0)  # input, forget, cell, output gate
 
     def forward(
         self,
         inputs: torch.Tensor,
         lengths: torch.Tensor | None = None,
         state: State | None = None,
-    ) -> tuple[torch.Tensor, State]:
+        *,
+        need_state: bool = True,
+    ) -> tuple[torch.Tensor, State | None]:
         """Run over the data steps of each row.
 
         Args:
-            inputs: (B, T, F), data first; where lengths are given, padding may hold anything.
-            lengths: (B,) data steps; None where all rows are full or the final state is not read.
+            inputs: (B, T, F), data first; padding may hold anything.
+            lengths: (B,) int64 data steps; None where all rows are full.
             state: initial (h, c), each (N, B, D); zeros if not given.
+            need_state: whether the final state is read; not reading it is never slower.
 
         Returns:
-            outputs (B, T, D), zero on padding where lengths are given, and the state (h, c)
-            after the last data step of each row.
+            outputs (B, T, D), zero on padding, and the state (h, c), each (N, B, D), after the
+            last data step of each row, or None where it is not needed.
         """
-        if lengths is None or _all_full(lengths, inputs.size(1)):
-            outputs, state = self.lstm(inputs, state)
-            return outputs, state
-        if self.packing == "always":
-            packed, state = self.lstm(pack_encoder_sequences(inputs, lengths), state)
-            return unpack_to_fixed_length(packed, lengths, inputs.size(1)), state
-        return self._gated(inputs, lengths, state)
-
-    def _gated(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, state: State | None
-    ) -> tuple[torch.Tensor, State]:
-        mask = create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
-        padding = (~mask).to(inputs.dtype)
-        inputs = torch.where(mask, inputs, 0.0)
-        layers, hidden_size = self.lstm.num_layers, self.lstm.hidden_size
-        if state is None:
-            zeros = inputs.new_zeros(layers, inputs.size(0), hidden_size)
-            state = zeros, zeros
-        # rows of the weights: input, forget, cell, output gate
-        hold = inputs.new_zeros(4, hidden_size)
-        hold[0], hold[1] = -_HOLD, _HOLD
-        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, hidden_size)
-        hidden, cell = [], []
-        for layer, (w_ih, w_hh, b_ih, b_hh) in enumerate(self.lstm.all_weights):
-            outputs, _, c_n = torch.lstm(
-                torch.cat([inputs, padding], dim=-1),
-                (state[0][layer : layer + 1], state[1][layer : layer + 1]),
-                [torch.cat([w_ih, hold.view(-1, 1)], dim=1), w_hh, b_ih, b_hh],
-                has_biases=True,
-                num_layers=1,
-                dropout=0.0,
-                train=self.training,
-                bidirectional=False,
-                batch_first=True,
-            )
-            hidden.append(outputs.gather(1, last).transpose(0, 1))
-            cell.append(c_n)
-            inputs = outputs
-            if layer < layers - 1:
-                inputs = torch.nn.functional.dropout(inputs, self.lstm.dropout, self.training)
-        outputs = torch.where(mask, outputs, 0.0)
-        return outputs, (torch.cat(hidden), torch.cat(cell))
+        outputs, final = self._run(inputs, lengths, state, need_state)
+        return outputs, final
 
 
-def _all_full(lengths: torch.Tensor, steps: int) -> bool:
-    """Say whether no row has padding; only asked on CPU, elsewhere the answer would wait."""
-    return lengths.device.type == "cpu" and bool((lengths == steps).all())
+class GRU(_RaggedRNN):
+    """Gated recurrent unit over ragged rows; parameters and state dict of `torch.nn.GRU`.
+
+    Cho et al. 2014, with torch's reset gate after the product.
+
+    Args:
+        input_size: number of input features F.
+        hidden_size: width D of the hidden state.
+        num_layers: number of stacked layers N.
+        dropout: probability of dropping an output between layers while training, 0 to 1.
+        packing: "always" packs ragged rows, "never" never does, "auto" takes the fastest
+            exact route for the device and the padding.
+    """
+
+    mode = "GRU"
+    kernel = staticmethod(torch.gru)
+    num_states = 1
+    hold = (0.0, _HOLD, 0.0)  # reset, update, new gate
+
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        state: torch.Tensor | None = None,
+        *,
+        need_state: bool = True,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Run over the data steps of each row.
+
+        Args:
+            inputs: (B, T, F), data first; padding may hold anything.
+            lengths: (B,) int64 data steps; None where all rows are full.
+            state: initial h (N, B, D); zeros if not given.
+            need_state: whether the final state is read; not reading it is never slower.
+
+        Returns:
+            outputs (B, T, D), zero on padding, and the state h (N, B, D) after the last data
+            step of each row, or None where it is not needed.
+        """
+        initial = None if state is None else (state,)
+        outputs, final = self._run(inputs, lengths, initial, need_state)
+        return outputs, None if final is None else final[0]
