@@ -176,6 +176,26 @@ def test_random_lengths_are_for_training_only(folder):
             assert set(batch["decoder_lengths"].tolist()) == {HORIZON}
 
 
+def test_one_random_length_for_each_batch_on_request(folder):
+    limits = {"min_ctxt_seq_len": 2, "min_tgt_seq_len": 1}
+    data = fitted(folder, "train", randomize_seq_len="batch", **limits)
+    batches = list(data.train_dataloader())
+    for batch in batches:
+        assert batch["encoder_mask"].all()
+        assert batch["decoder_mask"].all()
+    assert len({batch["encoder_mask"].shape[1] for batch in batches}) > 1
+
+
+def test_windows_of_like_lengths_share_a_batch_unless_asked_otherwise(folder):
+    limits = {"min_ctxt_seq_len": 2, "randomize_seq_len": True, "batch_size": 8}
+
+    def padding(**options):
+        data = fitted(folder, "train", **limits, **options)
+        return sum(int((~batch["encoder_mask"]).sum()) for batch in data.train_dataloader())
+
+    assert padding() < 0.25 * padding(bucket_by_length=False)
+
+
 def test_short_series_train_beside_long_ones(folder):
     make_frame(7, seed=9).to_parquet(folder / "train_short.parquet")
     data = fitted(folder, "train", min_ctxt_seq_len=2, min_tgt_seq_len=2, batch_size=1000)

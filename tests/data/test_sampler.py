@@ -1,16 +1,36 @@
-"""Order and random lengths of an epoch."""
+"""Order, random lengths and batches of an epoch."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from transformertf.data.sampler import BatchSampler
-from transformertf.data.windows import WindowLimits
+from transformertf.data.windows import Run, WindowLimits, Windows
 
 LIMITS = WindowLimits(context=9, horizon=6, min_context=4, min_horizon=2)
 
 
 def make(size=103, batch_size=10, **options):
-    return BatchSampler(size, batch_size, LIMITS, **{"seed": 7, "shuffle": True, **options})
+    windows = Windows([Run(0, LIMITS.context - 1, 1, size, LIMITS.context, LIMITS.horizon)])
+    return BatchSampler(windows, batch_size, LIMITS, **{"seed": 7, "shuffle": True, **options})
+
+
+def ragged_windows(contexts, horizons):
+    """Return one window for each pair of lengths, each of a series of its own."""
+    pairs = enumerate(zip(contexts, horizons, strict=True))
+    return Windows([Run(i, context - 1, 1, 1, context, horizon) for i, (context, horizon) in pairs])
+
+
+def padded_share(sampler):
+    """Return the padding of an epoch's batches as a share of their steps."""
+    data, padded = 0, 0
+    for request in sampler:
+        *_, context, horizon = sampler.windows.locate(request.index)
+        for longest, asked in ((context, request.context), (horizon, request.horizon)):
+            lengths = np.minimum(longest, asked)
+            data, padded = data + lengths.sum(), padded + lengths.max() * len(lengths)
+    return 1 - data / padded
 
 
 def epoch(sampler, number):
@@ -102,3 +122,120 @@ def test_lengths_are_full_unless_asked():
     _, context, horizon = epoch(make(), 0)
     assert set(context) == {9}
     assert set(horizon) == {6}
+
+
+@pytest.mark.parametrize("bucketing", [True, False])
+def test_one_length_for_each_batch_leaves_no_padding(bucketing):
+    sampler = make(3000, 10, random_lengths="batch", bucketing=bucketing)
+    requests = list(sampler)
+    assert padded_share(sampler) == 0
+    for name, low, high in (("context", 4, 9), ("horizon", 2, 6)):
+        drawn = [set(getattr(request, name)) for request in requests]
+        assert {len(lengths) for lengths in drawn} == {1}
+        values, counts = np.unique([lengths.pop() for lengths in drawn], return_counts=True)
+        assert values.tolist() == list(range(low, high + 1))
+        expected = len(drawn) / len(values)
+        assert (np.square(counts - expected) / expected).sum() < 25.7
+
+
+@pytest.mark.parametrize(
+    ("contexts", "horizons", "most"),
+    [((50, 500), (20, 20), 0.02), ((30, 30), (10, 300), 0.02), ((50, 500), (10, 300), 0.12)],
+    ids=["contexts vary", "horizons vary", "both vary"],
+)
+def test_bucketing_leaves_little_padding(contexts, horizons, most):
+    draw = np.random.default_rng(0)
+    lengths = [draw.integers(*ends, 6400, endpoint=True) for ends in (contexts, horizons)]
+    limits = WindowLimits(contexts[1], horizons[1], contexts[0], horizons[0])
+
+    def share(bucketing):
+        windows = ragged_windows(*lengths)
+        return padded_share(BatchSampler(windows, 64, limits, 0, shuffle=True, bucketing=bucketing))
+
+    assert share(False) > 0.3
+    assert share(True) < most
+
+
+def test_random_lengths_are_bucketed_as_well():
+    limits = WindowLimits(500, 20, 50, 20)
+    windows = Windows([Run(0, 499, 1, 6400, 500, 20)])
+
+    def share(bucketing):
+        return padded_share(
+            BatchSampler(
+                windows, 64, limits, 0, shuffle=True, random_lengths=True, bucketing=bucketing
+            )
+        )
+
+    assert share(False) > 0.3
+    assert share(True) < 0.02
+
+
+def test_bucketed_batches_come_in_random_order_and_change_with_the_epoch():
+    contexts = np.random.default_rng(0).integers(4, 10, 2000)
+    windows = ragged_windows(contexts, np.full(2000, 6))
+    sampler = BatchSampler(windows, 20, LIMITS, 7, shuffle=True, bucketing=True)
+
+    def longest(number):
+        sampler.set_epoch(number)
+        return [contexts[request.index].max() for request in sampler]
+
+    first = longest(0)
+    assert abs(np.corrcoef(first, np.arange(len(first)))[0, 1]) < 0.3
+    assert first != longest(1)
+    members = [frozenset(request.index) for request in sampler]
+    sampler.set_epoch(0)
+    assert not set(members) & {frozenset(request.index) for request in sampler}
+
+
+def test_bucketing_leaves_windows_of_one_length_and_an_asked_order_alone():
+    for options in ({}, {"shuffle": False}):
+        for one, other in zip(make(**options), make(bucketing=True, **options), strict=True):
+            np.testing.assert_array_equal(one.index, other.index)
+    windows = ragged_windows([9, 4, 8, 5], [6] * 4)
+    sampler = BatchSampler(windows, 2, LIMITS, shuffle=False, bucketing=True)
+    assert [request.index.tolist() for request in sampler] == [[0, 1], [2, 3]]
+
+
+@given(
+    size=st.integers(1, 60),
+    batch_size=st.integers(1, 9),
+    world_size=st.integers(1, 4),
+    shuffle=st.booleans(),
+    random_lengths=st.sampled_from([True, False, "batch"]),
+    bucketing=st.booleans(),
+    epoch_number=st.integers(0, 3),
+)
+def test_ranks_share_the_batches_of_one_process(
+    size, batch_size, world_size, shuffle, random_lengths, bucketing, epoch_number
+):
+    size = max(size, world_size)
+    draw = np.random.default_rng(size)
+    windows = ragged_windows(draw.integers(4, 10, size), draw.integers(2, 7, size))
+    options = {
+        "seed": 3,
+        "shuffle": shuffle,
+        "random_lengths": random_lengths,
+        "bucketing": bucketing,
+        "epoch": epoch_number,
+    }
+    ranks = [
+        BatchSampler(windows, batch_size, LIMITS, **options, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    shares = [list(rank) for rank in ranks]
+    assert {len(share) for share in shares} == {len(rank) for rank in ranks} == {len(ranks[0])}
+    together = list(zip(*shares, strict=True))
+    seen = np.concatenate([part.index for step in together for part in step])
+    assert sorted(seen) == list(range(size))
+    for step in together:
+        sizes = [len(part.index) for part in step]
+        assert min(sizes) >= 1
+        assert max(sizes) - min(sizes) <= 1
+        assert max(sizes) <= batch_size + (world_size > 1)
+        if random_lengths == "batch":
+            assert len({length for part in step for length in part.context}) == 1
+    if size % (batch_size * world_size) >= world_size or size % (batch_size * world_size) == 0:
+        alone = list(BatchSampler(windows, batch_size * world_size, LIMITS, **options))
+        for step, whole in zip(together, alone, strict=True):
+            assert sorted(i for part in step for i in part.index) == sorted(whole.index)

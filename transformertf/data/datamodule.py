@@ -12,7 +12,7 @@ from transformertf.data.columns import Columns, as_list
 from transformertf.data.dataset import Layout, WindowDataset
 from transformertf.data.frames import DownsampleMethod, Series, downsample, read_series, share_time
 from transformertf.data.origins import Origin
-from transformertf.data.sampler import BatchSampler
+from transformertf.data.sampler import BatchSampler, RandomLengths
 from transformertf.data.scaling import Scaling, TimeFormat
 from transformertf.data.splits import Fractions, Stage
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
@@ -33,6 +33,7 @@ FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fract
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CHOICES: dict[str, tuple[object, ...]] = {
     "normalize": (True, False, "global", "window"),
+    "randomize_seq_len": (True, False, "batch"),
     "encoder_alignment": get_args(Alignment),
     "decoder_alignment": get_args(Alignment),
     "downsample_method": get_args(DownsampleMethod),
@@ -67,7 +68,9 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
             not given.
         min_tgt_seq_len: shortest horizon, likewise.
         randomize_seq_len: draw context and horizon of each training window uniformly from
-            their minimum to their maximum.
+            their minimum to their maximum; "batch" draws once for all windows of a batch.
+        bucket_by_length: put training windows of like lengths into a batch, where they vary
+            and are shuffled; less padding, hence faster.
         encoder_alignment: end of a padded context at which data lies.
         decoder_alignment: end of a padded horizon at which data lies.
         stride: rows between windows, for all but predict.
@@ -101,7 +104,8 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
         tgt_seq_len: int = 300,
         min_ctxt_seq_len: int | None = None,
         min_tgt_seq_len: int | None = None,
-        randomize_seq_len: bool = False,
+        randomize_seq_len: RandomLengths = False,
+        bucket_by_length: bool = True,
         encoder_alignment: Alignment = "left",
         decoder_alignment: Alignment = "left",
         stride: int = 1,
@@ -328,12 +332,13 @@ class EncoderDecoderDataModule(lightning.LightningDataModule):
     def _loader(self, dataset: WindowDataset, *, training: bool = False) -> DataLoader[Batch]:
         assert self.seed is not None
         sampler = BatchSampler(
-            len(dataset),
+            dataset.windows,
             self.hparams["batch_size"],
             self.limits,
             self.seed,
             shuffle=training and self.hparams["shuffle"],
             random_lengths=training and self.hparams["randomize_seq_len"],
+            bucketing=self.hparams["bucket_by_length"],
             epoch=self._epoch() if training else 0,
         )
         workers = self.hparams["num_workers"]
