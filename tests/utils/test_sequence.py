@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from transformertf.errors import InputError
 from transformertf.utils.sequence import (
@@ -201,3 +202,36 @@ def test_unpack_refuses_other_lengths(wrong):
     packed = pack_encoder_sequences(random_sequences(2), torch.tensor([2, 3]))
     with pytest.raises(InputError, match=r"differ from the packed ones \[2, 3\]"):
         unpack_to_fixed_length(packed, torch.tensor(wrong), STEPS)
+
+
+def test_nothing_but_packing_waits_for_values():
+    # a fake tensor has a shape and no values: reading one on the host raises
+    with FakeTensorMode():
+        sequences, lengths = torch.empty(4, STEPS, 2), torch.ones(4, dtype=torch.int64)
+        for alignment in ALIGNMENTS:
+            mask = create_padding_mask(lengths, STEPS, alignment)
+            moved = shift_rows(sequences, first_data_step(mask), mask)
+            moved = align_encoder_sequences(moved, lengths, STEPS + 1, source=alignment)
+            assert moved.shape == (4, STEPS + 1, 2)
+        with pytest.raises(DataDependentOutputException):
+            int(lengths.max())
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_packing_stays_out_of_compiled_graphs(pack):
+    def through_packing(sequences, lengths):
+        total = sequences.size(1)
+        return unpack_to_fixed_length(pack(sequences * 2, lengths), lengths, total) + 1
+
+    torch._dynamo.reset()
+    sequences, lengths = random_sequences(3), torch.tensor([2, 6, 4])
+    compiled = torch.compile(through_packing, backend="aot_eager", dynamic=True)
+    torch.testing.assert_close(
+        compiled(sequences, lengths), through_packing(sequences, lengths), rtol=0, atol=0
+    )
+    explained = torch._dynamo.explain(through_packing)(sequences, lengths)
+    for reason in explained.break_reasons:
+        assert "torch.compiler.disable" in str(reason.reason)
+    called = {str(node.target) for graph in explained.graphs for node in graph.graph.nodes}
+    assert not any("pack" in target for target in called)
+    assert explained.graph_count == 2

@@ -1,5 +1,11 @@
-"""Building blocks of the models: elementwise losses and the ragged recurrence."""
+"""Building blocks of the models: elementwise losses, the ragged recurrence and attention."""
 
+from transformertf.nn.attention import (
+    InterpretableMultiHeadAttention,
+    MultiHeadAttention,
+    horizon_attention_mask,
+    self_attention_mask,
+)
 from transformertf.nn.losses import (
     HuberLoss,
     L1Loss,
@@ -9,15 +15,20 @@ from transformertf.nn.losses import (
     QuantileLoss,
     SMAPELoss,
 )
-from transformertf.nn.recurrent import LSTM
+from transformertf.nn.recurrent import GRU, LSTM
 
 __all__ = [
+    "GRU",
     "LSTM",
     "HuberLoss",
+    "InterpretableMultiHeadAttention",
     "L1Loss",
     "MAELoss",
     "MAPELoss",
     "MSELoss",
+    "MultiHeadAttention",
     "QuantileLoss",
     "SMAPELoss",
+    "horizon_attention_mask",
+    "self_attention_mask",
 ]

@@ -3,6 +3,7 @@
 B is the batch size, T the padded number of steps. `lengths` (B,) int64 counts data steps;
 a mask is True on data. Alignment "left" is `[data, data, pad]`, "right" is `[pad, data, data]`.
 Nothing here decides from the values of a sequence: zeros can be data, NaN can be padding.
+Packing needs lengths on the host, so what packs stays out of compiled graphs.
 """
 
 from typing import Literal
@@ -29,6 +30,7 @@ __all__ = [
 Alignment = Literal["left", "right"]
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def should_use_packing(lengths: torch.Tensor) -> bool:
     """Say whether rows differ enough to pack: spread above 10 % of the longest, or 8 rows or more.
 
@@ -106,16 +108,19 @@ def align_encoder_sequences(
     return shift_rows(sequences, first, create_padding_mask(lengths, steps, target))
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def pack_encoder_sequences(sequences: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
     """Pack left-aligned context sequences (B, T, F); the batch order is kept."""
     return pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def pack_decoder_sequences(sequences: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
     """Pack left-aligned horizon sequences (B, T, F); the batch order is kept."""
     return pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def unpack_to_fixed_length(
     packed: PackedSequence, lengths: torch.Tensor, total_length: int
 ) -> torch.Tensor:
