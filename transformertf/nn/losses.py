@@ -6,8 +6,10 @@ The reduction over data steps happens once, in `ForecastModule.calc_loss`.
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
+from torch._dynamo import OptimizedModule
 
 from transformertf.errors import InputError
 
@@ -124,12 +126,16 @@ def quantile_levels(criterion: torch.nn.Module) -> list[float] | None:
 
 
 def elementwise(criterion: torch.nn.Module, output_dim: int) -> torch.nn.Module:
-    """Return the criterion with its reduction taken off, proven elementwise on a small example.
+    """Return a copy without its reduction, proven elementwise on a small example.
+
+    The copy of a criterion from `torch.compile` is compiled in place: its class, its attributes
+    and the names of its weights are those of the criterion inside.
 
     Raises:
         InputError: the criterion reduces whatever its settings.
     """
-    criterion = copy.deepcopy(criterion)
+    compiled = criterion if isinstance(criterion, OptimizedModule) else None
+    criterion = copy.deepcopy(criterion if compiled is None else compiled._orig_mod)
     if hasattr(criterion, "reduction"):
         setattr(criterion, "reduction", "none")  # noqa: B010 -- modules type attributes as tensors
     output = torch.full((2, 3, output_dim), 0.5)
@@ -143,6 +149,9 @@ def elementwise(criterion: torch.nn.Module, output_dim: int) -> torch.nn.Module:
             f"criterion {type(criterion).__name__} is not elementwise: for an output "
             f"{tuple(output.shape)} it gives {shape}; take one with reduction='none'"
         )
+    if compiled is not None:
+        # not by `Module.compile`: it leaves the losses of torch.nn uncompiled
+        criterion._compiled_call_impl = compiled.dynamo_ctx(partial(criterion._call_impl))
     return criterion
 
 
