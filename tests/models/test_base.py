@@ -1,6 +1,7 @@
 """What all forecasters share: the loss, the criterion, metrics, checkpoints, error messages."""
 
 import json
+from functools import partial
 
 import lightning
 import numpy as np
@@ -134,6 +135,52 @@ def test_values_outside_the_data_reach_neither_loss_nor_gradient(
     loss.backward()
     assert torch.equal(spoilt.grad, output.grad)
     assert torch.equal(spoilt.grad != 0, mask.expand_as(spoilt))
+
+
+@pytest.fixture
+def compiled():
+    """Return what compiles a module as users do, without the wait for native code."""
+    torch._dynamo.reset()
+    yield partial(torch.compile, backend="aot_eager")
+    torch._dynamo.reset()
+
+
+# dynamo reads .grad of what it traces and hides the warning, which cannot be where it is an error
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize(
+    "plain", [MSELoss(), torch.nn.MSELoss(), QuantileLoss(LEVELS)], ids=["ours", "torch", "levels"]
+)
+def test_compiled_criterion_is_the_plain_one(plain, compiled, ragged_batch):
+    module, reference = tiny(criterion=compiled(plain)), tiny(criterion=plain)
+    assert module.quantiles == reference.quantiles
+    assert module.output_dim == reference.output_dim
+    assert dict(module.hparams) == dict(reference.hparams), "what rebuilds it from a checkpoint"
+    assert module.state_dict().keys() == reference.state_dict().keys()
+    for batch in (ragged_batch(), ragged_batch((2,), (4,), decoder_alignment="right", seed=1)):
+        assert batch["target"].isnan().any()
+        results = []
+        for each in (module, reference):
+            output = random_output(batch, module.output_dim)
+            loss = each.calc_loss(output, batch)
+            results.append((loss, *torch.autograd.grad(loss, output)))
+        torch.testing.assert_close(*results)
+        assert results[0][0].isfinite()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"criterion": torch.nn.CrossEntropyLoss()}, "CrossEntropyLoss is not elementwise"),
+        (
+            {"output_dim": 5, "criterion": QuantileLoss(LEVELS)},
+            "output_dim is 5, but the criterion QuantileLoss wants 3",
+        ),
+    ],
+)
+def test_bad_compiled_criterion_is_refused_by_its_own_name(arguments, message, compiled):
+    with pytest.raises(InputError) as error:
+        tiny(**{**arguments, "criterion": compiled(arguments["criterion"])})
+    assert message in str(error.value)
 
 
 def test_loss_without_masking_takes_padding_as_data(ragged_batch):

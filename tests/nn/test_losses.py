@@ -1,8 +1,11 @@
 """Elementwise losses against torch, numpy and the theory of quantiles."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from transformertf.errors import InputError
 from transformertf.nn import (
@@ -169,6 +172,37 @@ def test_torch_losses_become_elementwise(criterion, outputs):
     assert criterion.reduction == before, "the caller's criterion must stay as it was"
 
 
+@pytest.fixture
+def compiled():
+    """Return what compiles a module, with the backend that counts its compilations."""
+    torch._dynamo.reset()
+    backend = CompileCounter()
+    yield partial(torch.compile, backend=backend), backend
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [torch.nn.MSELoss(), torch.nn.HuberLoss(reduction="sum", delta=0.3), QuantileLoss([0.1, 0.5])],
+    ids=repr,
+)
+def test_compiled_losses_become_elementwise_and_stay_compiled(plain, compiled):
+    compile_module, backend = compiled
+    given = compile_module(plain)
+    levels, reduction = quantile_levels(plain), getattr(plain, "reduction", None)
+    assert quantile_levels(given) == levels
+    output, target = output_and_target(len(levels or [0]))
+    criterion = elementwise(given, output.size(-1))
+    assert type(criterion) is type(plain)
+    assert quantile_levels(criterion) == levels
+    assert backend.frame_count == 0
+    found = criterion(output, target)
+    assert backend.frame_count == 1
+    torch.testing.assert_close(found, elementwise(plain, output.size(-1))(output, target))
+    assert getattr(plain, "reduction", None) == reduction, "the caller's must stay as it was"
+    torch.testing.assert_close(given(output, target), plain(output, target))
+
+
 class MeanError(torch.nn.Module):
     """A criterion that reduces and cannot be told not to."""
 
@@ -194,8 +228,9 @@ class PairOfLosses(torch.nn.Module):
     "criterion", [MeanError(), RowError(), PairOfLosses(), torch.nn.CrossEntropyLoss()], ids=repr
 )
 def test_criterion_that_reduces_is_refused(criterion):
-    with pytest.raises(InputError, match=f"{type(criterion).__name__} is not elementwise"):
-        elementwise(criterion, 1)
+    for given in (criterion, torch.compile(criterion, backend="eager")):
+        with pytest.raises(InputError, match=f"{type(criterion).__name__} is not elementwise"):
+            elementwise(given, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """The shared base of all forecasters: steps, loss, point forecast, metrics, optimizer."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Literal, TypedDict
 
 import lightning
 import torch
 import torchmetrics
+from torch import distributed
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf import __version__
@@ -20,6 +23,9 @@ from transformertf.utils.sequence import create_padding_mask, first_data_step, s
 
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
+
+# loss, series and origin
+WindowLoss = tuple[float, int, int]
 
 STAGES = ("train", "validation", "test")
 METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
@@ -156,6 +162,10 @@ class ForecastModule(lightning.LightningModule):
         Padding and unobserved targets take no part: they are replaced before the criterion, so
         that no value in them, NaN included, reaches the loss or a gradient.
 
+        In training on several ranks the sums run over all of them, and so all must call this
+        together: each gets the same loss, and a gradient whose mean over the ranks, as
+        `DistributedDataParallel` takes it, is that of one process with all their rows.
+
         Args:
             output: forward's result or its `output` (B, Td, Q).
             batch: with `target` and `target_mask`, and `weight` where windows are weighted.
@@ -164,10 +174,19 @@ class ForecastModule(lightning.LightningModule):
             Scalar; 0 where the batch holds no observed target.
         """
         values = output["output"] if isinstance(output, Mapping) else output
-        loss, weight = self._weighted_loss(values, batch)
-        total = weight.sum() * values.size(-1)
-        mean: torch.Tensor = loss.sum() / torch.where(total > 0, total, 1.0)
+        losses, weight = self._weighted_loss(values, batch)
+        loss, total = losses.sum(), weight.sum() * values.size(-1)
+        if self._ranks_step_together():
+            return _mean_over_ranks(loss, total)
+        mean: torch.Tensor = loss / torch.where(total > 0, total, 1.0)
         return mean
+
+    def _ranks_step_together(self) -> bool:
+        """Whether several ranks train: in evaluation one may have more batches than another."""
+        # a trainer also trains a module that is in evaluation mode
+        trains = self.training or (self._trainer is not None and self._trainer.training)
+        initialized = distributed.is_available() and distributed.is_initialized()
+        return trains and initialized and distributed.get_world_size() > 1
 
     def _weighted_loss(
         self, values: torch.Tensor, batch: Batch
@@ -255,21 +274,48 @@ class ForecastModule(lightning.LightningModule):
 
     def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
         losses, _ = self._weighted_loss(output.detach(), batch)
-        totals = losses.sum(dim=(1, 2))
-        bad = ~torch.isfinite(totals)
-        if not bool(bad.any()):
-            bad[totals.argmax()] = True  # each is finite, their sum is not
-        source, places = self._source(), []
-        for row in bad.nonzero().flatten()[:3].tolist():
-            series, origin = int(batch["series"][row]), int(batch["origin"][row])
-            place = f"series {series}, origin row {origin}"
-            places.append(source.describe_training_window(series, origin) if source else place)
+        places = batch["series"].tolist(), batch["origin"].tolist()
+        windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
+        if self._ranks_step_together():
+            windows = _gather(windows)
+        bad = [window for window in windows if not math.isfinite(window[0])]
+        # each may be finite where their sum is not
+        bad = bad or [max(windows, key=itemgetter(0))]
+        names = [self._describe_window(series, origin) for _, series, origin in bad[:3]]
         return (
             f"the training loss is {loss.item()} in epoch {self.current_epoch}, step "
-            f"{self.global_step} ({int(bad.sum())} of {bad.numel()} windows: "
-            f"{'; '.join(places)}): lower the learning rate, or clip gradients with "
-            "trainer.gradient_clip_val"
+            f"{self.global_step} ({len(bad)} of {len(windows)} windows: {'; '.join(names)}): "
+            "lower the learning rate, or clip gradients with trainer.gradient_clip_val"
         )
+
+    def _describe_window(self, series: int, origin: int) -> str:
+        source = self._source()
+        if source is None:
+            return f"series {series}, origin row {origin}"
+        return source.describe_training_window(series, origin)
+
+
+def _mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """Return sum of losses / sum of weights over all ranks, from the two sums of each.
+
+    The gradient is that of this rank's part, times the number of ranks: averaging gradients
+    over the ranks divides by it.
+    """
+    sums = torch.stack([loss.detach(), total])
+    distributed.all_reduce(sums)
+    whole, total = sums
+    total = torch.where(total > 0, total, 1.0)
+    # the value stays the same on all ranks, to the bit: they agree on whether it is finite
+    part = (loss - loss.detach()) * (distributed.get_world_size() / total)
+    mean: torch.Tensor = whole / total + part
+    return mean
+
+
+def _gather(rows: list[WindowLoss]) -> list[WindowLoss]:
+    """Return the rows of all ranks, in the order of the ranks."""
+    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
 
 
 def _make_metric(name: str) -> torchmetrics.Metric:
@@ -289,9 +335,10 @@ def _match_criterion(
         criterion = MSELoss() if output_dim == 1 else QuantileLoss()
     levels = quantile_levels(criterion)
     wanted = 1 if levels is None else len(levels)
+    criterion = elementwise(criterion, wanted)
     if output_dim not in (wanted, default_dim):
         raise InputError(
             f"output_dim is {output_dim}, but the criterion {type(criterion).__name__} wants "
             f"{wanted}: leave output_dim out, or give a criterion with {output_dim} outputs"
         )
-    return elementwise(criterion, wanted), wanted
+    return criterion, wanted

@@ -114,17 +114,17 @@ class _RaggedRNN(torch.nn.RNNBase):
         if state is None:
             zeros = inputs.new_zeros(self.num_layers, batch, self.hidden_size)
             state = (zeros,) * self.num_states
-        if lengths is None:
-            return self._plain(inputs, state)
-        longest, padding = steps, batch * steps
-        if lengths.device.type == "cpu":  # elsewhere the host would wait for them
-            longest = int(lengths.max())
-            padding = batch * longest - int(lengths.sum())
+        longest, padding = steps, 0
+        if lengths is not None:
+            padding = batch * steps
+            if lengths.device.type == "cpu":  # elsewhere the host would wait for them
+                longest = int(lengths.max())
+                padding = batch * longest - int(lengths.sum())
         inputs = inputs[:, :longest]
         route = choose_route(
             inputs.device.type, padding, self.hidden_size, need_state, self.packing
         )
-        if route == "plain" and padding == 0:
+        if lengths is None or padding == 0:
             outputs, final = self._plain(inputs, state)
         elif route == "packed":
             outputs, final = self._packed(inputs, lengths, state)
