@@ -1,0 +1,179 @@
+"""Gates and variable selection against the paper's equations, written out in float64."""
+
+import pytest
+import torch
+
+from transformertf.nn.gating import (
+    GLU,
+    BatchedLayerNorm,
+    BatchedLinear,
+    GateAddNorm,
+    GatedResidualNetwork,
+    Resample,
+)
+from transformertf.nn.selection import VariableSelection
+
+EXACT = {"rtol": 1e-10, "atol": 1e-10}
+
+
+def shaken(module):
+    """Return the module in float64 with every weight random, also those that start at 0 or 1."""
+    generator = torch.Generator().manual_seed(0)
+    module = module.double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator).double())
+    return module
+
+
+def random(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def sigmoid(x):
+    return 1 / (1 + torch.exp(-x))
+
+
+def norm(x, weight, bias):
+    mean = x.mean(-1, keepdim=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + 1e-5) * weight + bias
+
+
+def glu_by_equation(x, weight, bias):
+    """Eq. 5, its two maps one above the other in the weights: the value, then the gate."""
+    value, gate = (x @ weight.T + bias).chunk(2, dim=-1)
+    return sigmoid(gate) * value
+
+
+def grn_by_equation(weights, prefix, x, context=None, skip=None):
+    """Eq. 2 to 4."""
+
+    def get(name):
+        return weights[prefix + name]
+
+    hidden = x @ get("input.weight").T + get("input.bias")
+    if context is not None:
+        hidden = hidden + context @ get("context.weight").T
+    hidden = torch.where(hidden > 0, hidden, torch.exp(hidden) - 1)
+    hidden = hidden @ get("hidden.weight").T + get("hidden.bias")
+    gated = glu_by_equation(
+        hidden, get("output.gate.linear.weight"), get("output.gate.linear.bias")
+    )
+    return norm(
+        (x if skip is None else skip) + gated, get("output.norm.weight"), get("output.norm.bias")
+    )
+
+
+def test_glu():
+    module = shaken(GLU(3, 4))
+    x = random(2, 5, 3)
+    expected = glu_by_equation(x, module.linear.weight, module.linear.bias)
+    torch.testing.assert_close(module(x), expected, **EXACT)
+
+
+@pytest.mark.parametrize("trainable_add", [True, False])
+def test_gate_add_norm(trainable_add):
+    module = shaken(GateAddNorm(3, 4, trainable_add=trainable_add))
+    x, skip = random(2, 5, 3), random(2, 5, 4)
+    gated = glu_by_equation(x, module.gate.linear.weight, module.gate.linear.bias)
+    weighed = skip * sigmoid(module.skip_weight) * 2 if trainable_add else skip
+    expected = norm(weighed + gated, module.norm.weight, module.norm.bias)
+    torch.testing.assert_close(module(x, skip), expected, **EXACT)
+
+
+@pytest.mark.parametrize("with_context", [True, False])
+@pytest.mark.parametrize("d_output", [3, 5])
+def test_gated_residual_network(with_context, d_output):
+    module = shaken(GatedResidualNetwork(3, 4, d_output, d_context=2))
+    x, context = random(2, 5, 3), random(2, 1, 2) if with_context else None
+    weights = dict(module.named_parameters())
+    skip = x if d_output == 3 else x @ weights["skip.weight"].T + weights["skip.bias"]
+    expected = grn_by_equation(weights, "", x, context, skip)
+    torch.testing.assert_close(module(x, context), expected, **EXACT)
+
+
+@pytest.mark.parametrize(("d_input", "d_output"), [(3, 7), (7, 3), (1, 4), (4, 1), (8, 32)])
+def test_resampling_interpolates_features_end_on_end(d_input, d_output):
+    module = shaken(Resample(d_input, d_output))
+    x = random(2, d_input)
+    expected = torch.zeros(2, d_output, dtype=torch.float64)
+    for place in range(d_output):
+        at = place * (d_input - 1) / (d_output - 1) if d_output > 1 else 0.0
+        low = min(int(at), d_input - 1)
+        high = min(low + 1, d_input - 1)
+        expected[:, place] = x[:, low] * (1 - (at - low)) + x[:, high] * (at - low)
+    expected = expected * sigmoid(module.weight) * 2
+    expected = norm(expected, module.norm.weight, module.norm.bias)
+    torch.testing.assert_close(module(x), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("skip", ["linear", "resample"])
+@pytest.mark.parametrize("d_output", [3, 5])
+def test_networks_side_by_side_are_single_ones(skip, d_output):
+    sizes = {"d_input": 3, "d_hidden": 4, "d_output": d_output, "skip": skip}
+    together = shaken(GatedResidualNetwork(**sizes, variables=2))
+    x = random(2, 6, 3)
+    found = together(x)
+    for variable in range(2):
+        alone = GatedResidualNetwork(**sizes).double()
+        alone.load_state_dict(
+            {
+                name: weight[variable].reshape(dict(alone.state_dict())[name].shape)
+                for name, weight in together.state_dict().items()
+            }
+        )
+        torch.testing.assert_close(found[variable], alone(x[variable]), **EXACT)
+
+
+def test_single_maps_start_as_torch_starts_them():
+    torch.manual_seed(0)
+    weight = BatchedLinear(200, 4, 8).weight.detach()
+    bound = 4**-0.5  # torch's uniform bound: one over the root of the inputs
+    assert 0.99 * bound < float(weight.abs().max()) <= bound
+    assert torch.equal(BatchedLayerNorm(2, 3).weight, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("with_context", [True, False])
+def test_variable_selection(with_context):
+    variables, d_embedding, d_model = 3, 4, 5
+    module = shaken(VariableSelection(variables, d_embedding, d_model, d_context=2))
+    inputs, context = random(2, 6, variables), random(2, 1, 2) if with_context else None
+    weights = module.state_dict()
+    embedded = [
+        inputs[..., j : j + 1] @ weights["embedding.weight"][j].T + weights["embedding.bias"][j]
+        for j in range(variables)
+    ]
+    together = torch.cat(embedded, dim=-1)
+    skip = together @ weights["weighing.skip.weight"].T + weights["weighing.skip.bias"]
+    chosen = grn_by_equation(weights, "weighing.", together, context, skip)
+    chosen = torch.exp(chosen) / torch.exp(chosen).sum(-1, keepdim=True)
+    expected = 0.0
+    for j, one in enumerate(embedded):
+        own = {name: w[j] for name, w in weights.items() if name.startswith("encoding.")}
+        skip = one @ own["encoding.skip.weight"].T + own["encoding.skip.bias"]
+        expected = expected + chosen[..., j : j + 1] * grn_by_equation(
+            own, "encoding.", one, skip=skip
+        )
+    selected, found = module(inputs, context)
+    torch.testing.assert_close(found, chosen, **EXACT)
+    torch.testing.assert_close(selected, expected, **EXACT)
+    torch.testing.assert_close(found.sum(-1), torch.ones(2, 6, dtype=torch.float64), **EXACT)
+
+
+def test_a_single_variable_is_encoded_and_not_weighed():
+    module = shaken(VariableSelection(1, 4, 5))
+    inputs = random(2, 6, 1)
+    selected, weights = module(inputs)
+    assert torch.equal(weights, torch.ones(2, 6, 1, dtype=torch.float64))
+    embedded = module.embedding(inputs.reshape(1, -1, 1))
+    torch.testing.assert_close(selected, module.encoding(embedded)[0].view(2, 6, 5), **EXACT)
+    assert not any(name.startswith("weighing") for name, _ in module.named_parameters())
+
+
+def test_dropout_acts_before_the_gate_while_training():
+    module = GLU(3, 4, dropout=1.0)
+    x = torch.randn(2, 3)
+    nothing = glu_by_equation(torch.zeros(2, 3), module.linear.weight, module.linear.bias)
+    torch.testing.assert_close(module(x), nothing)
+    assert not torch.allclose(module.eval()(x), nothing)
