@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal
 
 import lightning
 import torch
@@ -17,6 +17,7 @@ from transformertf import __version__
 from transformertf.batch import Batch, BatchSource
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.hyperparameters import describe
+from transformertf.models.layout import ForecastOutput, put_back
 from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
 from transformertf.nn.recurrent import Packing
 from transformertf.utils.sequence import create_padding_mask, first_data_step, shift_rows
@@ -35,12 +36,6 @@ METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
     "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
     "SMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
 }
-
-
-class ForecastOutput(TypedDict, total=False):
-    """What a forward gives: `output` (B, Td, Q), in globally scaled units from a module."""
-
-    output: torch.Tensor
 
 
 class ForecastModule(lightning.LightningModule):
@@ -65,6 +60,8 @@ class ForecastModule(lightning.LightningModule):
     """
 
     model: torch.nn.Module
+    # whether `model` takes `need_weights` and gives weights to look at
+    interpretable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -107,35 +104,41 @@ class ForecastModule(lightning.LightningModule):
             "monitor": lr_scheduler_monitor,
         }
 
-    def forecast(self, batch: Batch) -> ForecastOutput:
+    def forecast(self, batch: Batch, need_weights: bool = False) -> ForecastOutput:
         """Run `model`; `output` (B, Td, Q) in the units of the batch's inputs.
 
-        The model wants data first. Where it lies is read from the masks, and the output goes
-        back to where the horizon's data lay.
+        The model wants data first. Where it lies is read from the masks, and what comes out goes
+        back to where the data lay.
+
+        Args:
+            batch: with inputs, lengths and masks.
+            need_weights: ask an interpretable model for its weights.
         """
         encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
         encoder_lengths, decoder_lengths = batch["encoder_lengths"], batch["decoder_lengths"]
-        start = first_data_step(decoder_mask)
-        result: ForecastOutput = self.model(
-            shift_rows(
-                batch["encoder_input"],
-                first_data_step(encoder_mask),
-                create_padding_mask(encoder_lengths, encoder_mask.size(1)),
-            ),
-            shift_rows(
-                batch["decoder_input"],
-                start,
-                create_padding_mask(decoder_lengths, decoder_mask.size(1)),
-            ),
-            encoder_lengths,
-            decoder_lengths,
+        options = {"need_weights": True} if need_weights and self.interpretable else {}
+        past = shift_rows(
+            batch["encoder_input"],
+            first_data_step(encoder_mask),
+            create_padding_mask(encoder_lengths, encoder_mask.size(1)),
         )
-        result["output"] = shift_rows(result["output"], -start, decoder_mask)
-        return result
+        future = shift_rows(
+            batch["decoder_input"],
+            first_data_step(decoder_mask),
+            create_padding_mask(decoder_lengths, decoder_mask.size(1)),
+        )
+        result = self.model(past, future, encoder_lengths, decoder_lengths, **options)
+        return put_back(result, encoder_mask, decoder_mask)
 
-    def forward(self, batch: Batch) -> ForecastOutput:
-        """Forecast a batch; `output` (B, Td, Q) in globally scaled units of the target."""
-        result = self.forecast(batch)
+    def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
+        """Forecast a batch; `output` (B, Td, Q) in globally scaled units of the target.
+
+        Args:
+            batch: with inputs, lengths and masks.
+            need_weights: ask an interpretable model for its weights too. They cost time;
+                default: only outside training.
+        """
+        result = self.forecast(batch, not self.training if need_weights is None else need_weights)
         if "window_loc" in batch:
             loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
             output = result["output"] * scale + loc
@@ -210,7 +213,7 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
-        output = self(batch)["output"]
+        output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(self._describe_non_finite(output, batch, loss))
@@ -228,7 +231,7 @@ class ForecastModule(lightning.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return forecasts (B, Td, Q) in original units."""
-        return self._to_original(self(batch)["output"], batch)
+        return self._to_original(self(batch, need_weights=False)["output"], batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the version that wrote the checkpoint."""
@@ -245,7 +248,7 @@ class ForecastModule(lightning.LightningModule):
     def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
-        output = self(batch)["output"]
+        output = self(batch, need_weights=False)["output"]
         self._log_loss(stage, self.calc_loss(output, batch), batch)
         mask = batch["target_mask"]
         point = self._to_original(self.point_forecast(output), batch)

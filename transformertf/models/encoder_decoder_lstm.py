@@ -12,9 +12,10 @@ from typing import Any, Literal
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule, ForecastOutput
+from transformertf.models.base import ForecastModule
+from transformertf.models.layout import ForecastOutput, padding_mask, put_back
 from transformertf.nn.recurrent import LSTM, Packing, State
-from transformertf.utils.sequence import Alignment, align_encoder_sequences, create_padding_mask
+from transformertf.utils.sequence import Alignment, align_encoder_sequences
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}
 Activation = Literal["relu", "gelu", "tanh"]
@@ -98,11 +99,8 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         hidden, _ = self.decoder(
             future_sequence, decoder_lengths, state, need_state=False
         )  # (B, Td, d_decoder)
-        output = self.head(hidden)  # (B, Td, Q)
-        if decoder_lengths is not None:
-            mask = create_padding_mask(decoder_lengths, output.size(1)).unsqueeze(-1)
-            output = torch.where(mask, output, 0.0)
-        return {"output": output}
+        result = ForecastOutput(output=self.head(hidden))  # (B, Td, Q)
+        return put_back(result, None, padding_mask(decoder_lengths, hidden.size(1)))
 
 
 class StateBridge(torch.nn.Module):

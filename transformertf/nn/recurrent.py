@@ -37,7 +37,7 @@ _HOLD = 1e4
 # segments of the segmented route: more of them save little padding and cost calls
 _SEGMENTS = 4
 # padded steps of all rows, times the width, from which leaving them out pays for the calls
-_WORTH_CUTTING = 200_000
+_WORTH_CUTTING = 150_000
 
 
 def choose_route(
@@ -48,8 +48,8 @@ def choose_route(
     | device | padding x width | final state read | not read  |
     |--------|-----------------|------------------|-----------|
     | any    | none            | plain            | plain     |
-    | cpu    | below 200 000   | gated            | plain     |
-    | cpu    | from 200 000 on | segmented        | segmented |
+    | cpu    | below 150 000   | gated            | plain     |
+    | cpu    | from 150 000 on | segmented        | segmented |
     | other  | any             | gated            | plain     |
 
     The line of other devices is not measured: it holds what never waits for the device.

@@ -1,0 +1,116 @@
+"""What benchmark scripts share: the machine in words, fair timing, peak memory, tables."""
+
+import concurrent.futures
+import datetime
+import multiprocessing
+import os
+import platform
+import random
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+MEGABYTE = 2**20
+
+
+def describe_machine(*packages: str) -> str:
+    """Return one paragraph: processor, memory, threads, versions, date."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", *packages))
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "no accelerator"
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {accelerator}; "
+        f"{platform.system()}, Python {platform.python_version()}, {versions}; "
+        f"{torch.get_num_threads()} threads; {datetime.date.today().isoformat()}."
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":")[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def synchronize() -> None:
+    """Wait for the accelerator, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def time_interleaved(
+    candidates: Mapping[str, Callable[[], object]],
+    seconds: float,
+    slow: Iterable[str] = (),
+    at_least: int = 3,
+    at_most: int = 31,
+) -> dict[str, float]:
+    """Return the median time of each candidate, in seconds, all measured in turns.
+
+    After one round of warm-up every round runs the candidates in a new random order, so that
+    drift and what a neighbour leaves in the caches meet all of them alike.
+
+    Args:
+        candidates: what to time, by name.
+        seconds: time to spend on all; rounds go on until it is over.
+        slow: names that take part in the first `at_least` rounds only.
+        at_least: rounds to run however long they take.
+        at_most: rounds after which to stop.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    shuffle, slow = random.Random(0), set(slow)
+    for run in candidates.values():
+        run()
+    end = time.perf_counter() + seconds
+    for turn in range(at_most):
+        if turn >= at_least and time.perf_counter() > end:
+            break
+        order = [name for name in candidates if turn < at_least or name not in slow]
+        shuffle.shuffle(order)
+        for name in order:
+            synchronize()
+            start = time.perf_counter()
+            candidates[name]()
+            synchronize()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:
+    """Return the megabytes by which a run raises a fresh process's peak resident memory.
+
+    Args:
+        prepare: builds what is needed and returns the run; importable by name.
+        arguments: of `prepare`.
+    """
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_raised_by, prepare, *arguments).result()
+
+
+def _raised_by(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:
+    run = prepare(*arguments)
+    before = _peak()
+    run()
+    return _peak() - before
+
+
+def _peak() -> float:
+    try:
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) for line in lines if "VmHWM" in line) / 1024
+    except OSError:
+        # elsewhere than on Linux; there a child begins with its parent's peak
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in Markdown, its cells as they print."""
+    lines = [header, ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

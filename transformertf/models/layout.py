@@ -1,0 +1,99 @@
+"""Where data lies: into a network data first, and out of it to where the data lay.
+
+B batch, Tc context steps, Td horizon steps. `ForecastOutput` names what comes out.
+"""
+
+from typing import TypedDict
+
+import torch
+
+from transformertf.utils.sequence import (
+    Alignment,
+    align_encoder_sequences,
+    create_padding_mask,
+    first_data_step,
+    shift_rows,
+)
+
+
+class ForecastOutput(TypedDict, total=False):
+    """What a forward gives; all of it is zero on padding.
+
+    Q outputs of each step, Fp features of the context, Ff of the horizon, S static ones.
+
+    Attributes:
+        output: (B, Td, Q), in globally scaled units from a module.
+        encoder_weights: (B, Tc, Fp) of the variable selection, adding up to 1 over features.
+        decoder_weights: (B, Td, Ff) likewise.
+        static_weights: (B, S) likewise.
+        attention_weights: (B, Td, Tc + Td), adding up to 1 over context and horizon.
+    """
+
+    output: torch.Tensor
+    encoder_weights: torch.Tensor
+    decoder_weights: torch.Tensor
+    static_weights: torch.Tensor
+    attention_weights: torch.Tensor
+
+
+def data_first(
+    past: torch.Tensor,
+    future: torch.Tensor,
+    encoder_lengths: torch.Tensor | None,
+    decoder_lengths: torch.Tensor | None,
+    encoder_alignment: Alignment,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return context and horizon with data first and zeros on padding, whatever it held.
+
+    Args:
+        past: (B, Tc, ...) with data at the end `encoder_alignment` names.
+        future: (B, Td, ...), data first.
+        encoder_lengths: (B,) int64; None where all rows are full.
+        decoder_lengths: (B,) int64; None where all rows are full.
+        encoder_alignment: end of the context at which the data lies.
+    """
+    if encoder_lengths is not None:
+        past = align_encoder_sequences(
+            past, encoder_lengths, source=encoder_alignment, target="left"
+        )
+    if decoder_lengths is not None:
+        future = align_encoder_sequences(future, decoder_lengths, source="left", target="left")
+    return past, future
+
+
+def padding_mask(
+    lengths: torch.Tensor | None, steps: int, alignment: Alignment = "left"
+) -> torch.Tensor | None:
+    """Return the mask (B, steps) of rows of some lengths; None where all are full."""
+    return None if lengths is None else create_padding_mask(lengths, steps, alignment)
+
+
+def put_back(
+    result: ForecastOutput, encoder_mask: torch.Tensor | None, decoder_mask: torch.Tensor | None
+) -> ForecastOutput:
+    """Return a data-first result with its data where the masks have it, and zero elsewhere.
+
+    Args:
+        result: data first along every time axis.
+        encoder_mask: (B, Tc) bool, where the context's data lies; None where all rows are full.
+        decoder_mask: (B, Td) bool, where the horizon's data lies; None where all rows are full.
+    """
+    moved = result.copy()
+    moved["output"] = _shift_back(result["output"], decoder_mask)
+    if "encoder_weights" in result:
+        moved["encoder_weights"] = _shift_back(result["encoder_weights"], encoder_mask)
+    if "decoder_weights" in result:
+        moved["decoder_weights"] = _shift_back(result["decoder_weights"], decoder_mask)
+    if "attention_weights" in result:
+        keys = result["attention_weights"].transpose(1, 2)  # (B, Tc + Td, Td)
+        horizon_steps = keys.size(2)
+        context, horizon = keys[:, :-horizon_steps], keys[:, -horizon_steps:]
+        keys = torch.cat(
+            [_shift_back(context, encoder_mask), _shift_back(horizon, decoder_mask)], dim=1
+        )
+        moved["attention_weights"] = _shift_back(keys.transpose(1, 2), decoder_mask)
+    return moved
+
+
+def _shift_back(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    return values if mask is None else shift_rows(values, -first_data_step(mask), mask)

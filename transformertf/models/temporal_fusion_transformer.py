@@ -1,0 +1,220 @@
+"""Temporal fusion transformer: variable selection, local recurrence, attention over time.
+
+Lim, Arik, Loeff and Pfister, "Temporal Fusion Transformers for interpretable multi-horizon time
+series forecasting", 2021. Departures: without static columns the static input is the relative
+length of the context; dropout falls on what attention gives, at its gate, not on its weights.
+"""
+
+from typing import Any
+
+import torch
+
+from transformertf.errors import at_least_one, probability
+from transformertf.models.base import ForecastModule
+from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
+from transformertf.nn.fusion import TemporalFusion
+from transformertf.nn.gating import GatedResidualNetwork
+from transformertf.nn.recurrent import Packing
+from transformertf.nn.selection import VariableSelection
+from transformertf.utils.sequence import Alignment
+
+
+class TemporalFusionTransformerModel(torch.nn.Module):
+    """The network of Lim et al. 2021.
+
+    B batch, Tc context steps, Td horizon steps, D model width, Q outputs of each step.
+
+    Args:
+        num_past_features: features Fp of each context step.
+        num_future_features: features Ff of each horizon step.
+        ctxt_seq_len: full context in steps, which its relative length divides by.
+        tgt_seq_len: full horizon in steps.
+        num_static_features: features S constant within a series.
+        d_model: width D throughout; a multiple of `num_heads`.
+        d_hidden_continuous: width of a real variable's embedding.
+        num_heads: heads of the attention.
+        num_lstm_layers: stacked layers of each LSTM.
+        dropout: dropout throughout, 0 to 1.
+        causal_attention: a horizon step sees the horizon only up to itself.
+        output_dim: outputs Q of each step.
+        encoder_alignment: end of the padded context at which the data lies.
+        packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
+    """
+
+    def __init__(
+        self,
+        num_past_features: int,
+        num_future_features: int,
+        ctxt_seq_len: int,
+        tgt_seq_len: int,
+        num_static_features: int = 0,
+        d_model: int = 300,
+        d_hidden_continuous: int = 8,
+        num_heads: int = 4,
+        num_lstm_layers: int = 2,
+        dropout: float = 0.1,
+        causal_attention: bool = True,
+        output_dim: int = 7,
+        encoder_alignment: Alignment = "left",
+        packing: Packing = "auto",
+    ) -> None:
+        super().__init__()
+        at_least_one(
+            ctxt_seq_len=ctxt_seq_len,
+            tgt_seq_len=tgt_seq_len,
+            d_model=d_model,
+            d_hidden_continuous=d_hidden_continuous,
+            num_lstm_layers=num_lstm_layers,
+        )
+        probability(dropout=dropout)
+        self.encoder_alignment: Alignment = encoder_alignment
+        self.ctxt_seq_len = ctxt_seq_len
+        self.num_lstm_layers = num_lstm_layers
+
+        def select(variables: int, d_context: int | None) -> VariableSelection:
+            return VariableSelection(variables, d_hidden_continuous, d_model, dropout, d_context)
+
+        def encode_static() -> GatedResidualNetwork:
+            return GatedResidualNetwork(d_model, d_model, d_model, dropout)
+
+        self.num_static_features = num_static_features
+        self.static_selection = select(max(1, num_static_features), None)
+        self.selection_context = encode_static()
+        self.hidden_context = encode_static()
+        self.cell_context = encode_static()
+        self.enrichment_context = encode_static()
+        self.past_selection = select(num_past_features, d_model)
+        self.future_selection = select(num_future_features, d_model)
+        self.fusion = TemporalFusion(
+            d_model,
+            num_heads,
+            num_lstm_layers,
+            dropout,
+            enrichment=True,
+            causal=causal_attention,
+            packing=packing,
+        )
+        self.head = torch.nn.Linear(d_model, output_dim)
+
+    def forward(
+        self,
+        past_sequence: torch.Tensor,
+        future_sequence: torch.Tensor,
+        encoder_lengths: torch.Tensor | None = None,
+        decoder_lengths: torch.Tensor | None = None,
+        static: torch.Tensor | None = None,
+        *,
+        need_weights: bool = False,
+    ) -> ForecastOutput:
+        """Forecast every horizon step.
+
+        Args:
+            past_sequence: (B, Tc, Fp), aligned as configured.
+            future_sequence: (B, Td, Ff), data first.
+            encoder_lengths: (B,) int64 data steps of the context; None where all are full.
+            decoder_lengths: (B,) int64 data steps of the horizon; None where all are full.
+            static: (B, S); needed where there are static features.
+            need_weights: whether the weights are read.
+
+        Returns:
+            `output` (B, Td, Q), zero on padding, and the weights where they are needed.
+        """
+        past, future = data_first(
+            past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
+        )
+        if static is None:
+            static = self._relative_length(past, encoder_lengths)
+        static, static_weights = self.static_selection(static)  # (B, D)
+        context = self.selection_context(static).unsqueeze(1)  # (B, 1, D)
+        past, encoder_weights = self.past_selection(past, context)  # (B, Tc, D)
+        future, decoder_weights = self.future_selection(future, context)  # (B, Td, D)
+        layers = self.num_lstm_layers, -1, -1
+        state = (
+            self.hidden_context(static).expand(layers).contiguous(),
+            self.cell_context(static).expand(layers).contiguous(),
+        )  # (N, B, D)
+        fused, attention_weights = self.fusion(
+            past,
+            future,
+            encoder_lengths,
+            decoder_lengths,
+            state,
+            self.enrichment_context(static).unsqueeze(1),
+            need_weights=need_weights,
+        )  # (B, Td, D)
+        result = ForecastOutput(output=self.head(fused))  # (B, Td, Q)
+        if need_weights:
+            result["encoder_weights"] = encoder_weights
+            result["decoder_weights"] = decoder_weights
+            result["attention_weights"] = attention_weights
+            result["static_weights"] = static_weights
+        return put_back(
+            result,
+            padding_mask(encoder_lengths, past.size(1), self.encoder_alignment),
+            padding_mask(decoder_lengths, future.size(1)),
+        )
+
+    def _relative_length(self, past: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """Return (B, 1) the context's data steps as a share of the full context."""
+        batch, steps, _ = past.shape
+        if lengths is None:
+            return past.new_full((batch, 1), steps / self.ctxt_seq_len)
+        return (lengths.to(past.dtype) / self.ctxt_seq_len).unsqueeze(1)
+
+
+class TemporalFusionTransformer(ForecastModule):
+    """Temporal fusion transformer on batches; see `TemporalFusionTransformerModel`.
+
+    Args:
+        num_past_features: features of each context step; linked from the data.
+        num_future_features: features of each horizon step; linked from the data.
+        ctxt_seq_len: full context in steps; linked from the data.
+        tgt_seq_len: full horizon in steps; linked from the data.
+        num_static_features: features constant within a series; linked from the data.
+        d_model: width throughout; a multiple of `num_heads`.
+        d_hidden_continuous: width of a real variable's embedding.
+        num_heads: heads of the attention.
+        num_lstm_layers: stacked layers of each LSTM.
+        dropout: dropout throughout, 0 to 1.
+        causal_attention: a horizon step sees the horizon only up to itself.
+        output_dim: outputs of each step; follows the criterion.
+        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
+    """
+
+    interpretable = True
+
+    def __init__(
+        self,
+        num_past_features: int,
+        num_future_features: int,
+        ctxt_seq_len: int,
+        tgt_seq_len: int,
+        num_static_features: int = 0,
+        d_model: int = 300,
+        d_hidden_continuous: int = 8,
+        num_heads: int = 4,
+        num_lstm_layers: int = 2,
+        dropout: float = 0.1,
+        causal_attention: bool = True,
+        output_dim: int = 7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(output_dim=output_dim, **kwargs)
+        self.model = TemporalFusionTransformerModel(
+            num_past_features,
+            num_future_features,
+            ctxt_seq_len,
+            tgt_seq_len,
+            num_static_features,
+            d_model,
+            d_hidden_continuous,
+            num_heads,
+            num_lstm_layers,
+            dropout,
+            causal_attention,
+            self.output_dim,
+            packing=self.packing,
+        )
+
+
+TFT = TemporalFusionTransformer
