@@ -65,7 +65,7 @@ CONFIG_MISTAKES = [
     (lambda c: c["model"]["init_args"].update(logging_metrics=["RSME"]),
      "unknown metric 'RSME'; did you mean 'RMSE'?"),
     (lambda c: c["model"]["init_args"].update(num_past_features=9),
-     "model.init_args.num_past_features is 9 in tiny.yml, but the columns of the data give 4"),
+     "model.init_args.num_past_features is 9 in tiny.yml, but the data gives 4"),
     (lambda c: c["model"]["init_args"].update(optimizer={"class_path": "torch.optim.SGD"}),
      "optimizer is given twice"),
     (lambda c: c["trainer"].update(max_epochs="${trainer.epochs}"),

@@ -236,7 +236,8 @@ def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> N
     tree.pop("config", None)
     for target in LINKS.values():
         argument = target.rpartition(".")[2]
-        tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+        if argument in cli.model.hparams:  # not every model takes every link
+            tree["model"]["init_args"][argument] = cli.model.hparams[argument]
     header = "" if parent is None else f"# resumed from {parent.path}\n"
     text = header + yaml.safe_dump(tree, sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")

@@ -19,6 +19,9 @@ from transformertf.models import ForecastModule
 LINKS = {
     "data.num_past_known_covariates": "model.init_args.num_past_features",
     "data.num_future_known_covariates": "model.init_args.num_future_features",
+    "data.num_static_features": "model.init_args.num_static_features",
+    "data.ctxt_seq_len": "model.init_args.ctxt_seq_len",
+    "data.tgt_seq_len": "model.init_args.tgt_seq_len",
 }
 # how jsonargparse frames the reason it then tells
 UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
@@ -107,14 +110,14 @@ class ForecastCLI(LightningCLI):
         return super().instantiate_trainer(**options, callbacks=callbacks)
 
     def _check_links(self) -> None:
-        """Refuse a number of features that contradicts the data."""
+        """Refuse sizes that contradict the data."""
         for source, target in LINKS.items():
             found = self.given["model"]["init_args"].get(target.rpartition(".")[2])
             wanted = getattr(self.datamodule, source.rpartition(".")[2])
             if found not in (None, wanted):
                 raise InputError(
-                    f"{target} is {found}{self._composer.where(target)}, but the columns of the "
-                    f"data give {wanted}; leave it out"
+                    f"{target} is {found}{self._composer.where(target)}, but the data "
+                    f"gives {wanted}; leave it out"
                 )
 
 

@@ -2,5 +2,17 @@
 
 from transformertf.models.base import ForecastModule
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
+from transformertf.models.temporal_fusion_transformer import (
+    TFT,
+    TemporalFusionTransformer,
+    TemporalFusionTransformerModel,
+)
 
-__all__ = ["EncoderDecoderLSTM", "EncoderDecoderLSTMModel", "ForecastModule"]
+__all__ = [
+    "TFT",
+    "EncoderDecoderLSTM",
+    "EncoderDecoderLSTMModel",
+    "ForecastModule",
+    "TemporalFusionTransformer",
+    "TemporalFusionTransformerModel",
+]
