@@ -22,7 +22,7 @@ from transformertf.cli.agreement import (
     require_agreement,
 )
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import LINKS, ForecastCLI
+from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.data.files import expand_paths
 from transformertf.errors import InputError
@@ -234,10 +234,9 @@ def _say_uncovered(cli: ForecastCLI) -> None:
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
     tree.pop("config", None)
-    for target in LINKS.values():
+    for target in cli.links.values():
         argument = target.rpartition(".")[2]
-        if argument in cli.model.hparams:  # not every model takes every link
-            tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+        tree["model"]["init_args"][argument] = cli.model.hparams[argument]
     header = "" if parent is None else f"# resumed from {parent.path}\n"
     text = header + yaml.safe_dump(tree, sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")

@@ -11,11 +11,13 @@ from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
 from transformertf.models import ForecastModule
 
+# what a model must know of the data, where it takes it
 LINKS = {
     "data.num_past_known_covariates": "model.init_args.num_past_features",
     "data.num_future_known_covariates": "model.init_args.num_future_features",
@@ -51,6 +53,11 @@ class ForecastCLI(LightningCLI):
         self.given = composer.compose()
         for key in without:
             self.given.get("trainer", {}).pop(key, None)
+        model = import_class(self.given["model"]["class_path"], "model.class_path")
+        taken = arguments_of(model) or []
+        self.links = {
+            source: target for source, target in LINKS.items() if target.split(".")[-1] in taken
+        }
         super().__init__(
             ForecastModule,
             EncoderDecoderDataModule,
@@ -73,7 +80,7 @@ class ForecastCLI(LightningCLI):
             default=None,
             help="CPU threads of torch; small recurrent models are fastest with 1",
         )
-        for source, target in LINKS.items():
+        for source, target in self.links.items():
             parser.link_arguments(source, target, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -111,7 +118,7 @@ class ForecastCLI(LightningCLI):
 
     def _check_links(self) -> None:
         """Refuse sizes that contradict the data."""
-        for source, target in LINKS.items():
+        for source, target in self.links.items():
             found = self.given["model"]["init_args"].get(target.rpartition(".")[2])
             wanted = getattr(self.datamodule, source.rpartition(".")[2])
             if found not in (None, wanted):

@@ -99,7 +99,7 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         hidden, _ = self.decoder(
             future_sequence, decoder_lengths, state, need_state=False
         )  # (B, Td, d_decoder)
-        result = ForecastOutput(output=self.head(hidden))  # (B, Td, Q)
+        result: ForecastOutput = {"output": self.head(hidden)}  # (B, Td, Q)
         return put_back(result, None, padding_mask(decoder_lengths, hidden.size(1)))
 
 

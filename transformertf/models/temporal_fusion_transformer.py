@@ -142,7 +142,7 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             self.enrichment_context(static).unsqueeze(1),
             need_weights=need_weights,
         )  # (B, Td, D)
-        result = ForecastOutput(output=self.head(fused))  # (B, Td, Q)
+        result: ForecastOutput = {"output": self.head(fused)}  # (B, Td, Q)
         if need_weights:
             result["encoder_weights"] = encoder_weights
             result["decoder_weights"] = decoder_weights

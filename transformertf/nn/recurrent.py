@@ -4,9 +4,10 @@ All routes give the numbers of `torch.nn.LSTM` and `torch.nn.GRU` on packed sequ
 
 - plain: one fused call. Exact where no row is padded, and on every data step where padding comes
   last and nobody reads the final state.
-- gated: one fused call for each layer. One more input column, 1 on padding, saturates the gates
-  there: sigmoid(-1e4) = 0 shuts new input out and sigmoid(1e4) = 1 keeps the old state, so the
-  state passes through padding unchanged.
+- gated: one fused call for each layer, its final hidden state read at the last data step. An
+  LSTM's cell state cannot be read there: one more input column, 1 on padding, saturates the gates,
+  sigmoid(-1e4) = 0 shutting new input out and sigmoid(1e4) = 1 keeping the old cell state, which
+  so passes through padding unchanged.
 - segmented: rows sorted by length, the steps cut where rows end, finished rows dropped from one
   segment to the next; gated inside a segment where rows end before its cut.
 - packed: `pack_padded_sequence`. Slow on CPU, where a ragged `PackedSequence` misses the fused
@@ -15,7 +16,7 @@ All routes give the numbers of `torch.nn.LSTM` and `torch.nn.GRU` on packed sequ
 `choose_route` holds the rule; docs/decisions/ragged-sequences.md tells why there are four.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -79,8 +80,9 @@ class _RaggedRNN(torch.nn.RNNBase):
     mode: str
     kernel: ClassVar[Callable[..., Any]]
     num_states: ClassVar[int]
-    # what a step of padding adds to each gate, in the order of the weights' rows
-    hold: ClassVar[tuple[float, ...]]
+    # what a step of padding adds to each gate, in the order of the weights' rows, where the
+    # state is more than the output
+    hold: ClassVar[tuple[float, ...] | None]
 
     def __init__(
         self,
@@ -91,9 +93,8 @@ class _RaggedRNN(torch.nn.RNNBase):
         packing: Packing = "auto",
     ) -> None:
         if packing not in get_args(Packing):
-            raise InputError(
-                f"packing must not be {packing!r}; {nearest(packing, get_args(Packing))}"
-            )
+            hint = nearest(str(packing), get_args(Packing))
+            raise InputError(f"packing must not be {packing!r}; {hint}")
         # torch warns of a dropout that a single layer has no place for
         dropout = dropout if num_layers > 1 else 0.0
         super().__init__(
@@ -114,8 +115,14 @@ class _RaggedRNN(torch.nn.RNNBase):
         if state is None:
             zeros = inputs.new_zeros(self.num_layers, batch, self.hidden_size)
             state = (zeros,) * self.num_states
+        # torch's kernels check nothing: what does not fit is read beyond its end
+        self.check_input(inputs, None)
+        for part in state:
+            self.check_hidden_size(part, (self.num_layers, batch, self.hidden_size))
         longest, padding = steps, 0
         if lengths is not None:
+            if lengths.shape != (batch,):
+                raise InputError(f"lengths must be ({batch},), found {tuple(lengths.shape)}")
             padding = batch * steps
             if lengths.device.type == "cpu":  # elsewhere the host would wait for them
                 longest = int(lengths.max())
@@ -180,22 +187,30 @@ class _RaggedRNN(torch.nn.RNNBase):
     def _gated(
         self, inputs: torch.Tensor, lengths: torch.Tensor, state: _States
     ) -> tuple[torch.Tensor, _States]:
-        """Run over zeroed padding, layer by layer, the state held there."""
-        padding = ~create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
-        padding = padding.to(inputs.dtype)
-        hold = inputs.new_tensor(self.hold).repeat_interleave(self.hidden_size).unsqueeze(-1)
+        """Run over zeroed padding, layer by layer."""
         last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, self.hidden_size)
         finals: list[_States] = []
-        for layer, (w_ih, *others) in enumerate(self.all_weights):
+        for layer, own in enumerate(self.all_weights):
             if layer > 0:
                 inputs = torch.nn.functional.dropout(inputs, self.dropout, self.training)
+            inputs, weights = self._held(inputs, lengths, own)
             inputs, (_, *cell) = self._call(
-                torch.cat([inputs, padding], dim=-1),
-                tuple(part[layer : layer + 1] for part in state),
-                [torch.cat([w_ih, hold], dim=1), *others],
+                inputs, tuple(part[layer : layer + 1] for part in state), weights
             )
             finals.append((inputs.gather(1, last).transpose(0, 1), *cell))
         return inputs, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+
+    def _held(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, weights: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Add the column that holds the state on padding, and what it weighs."""
+        if self.hold is None:
+            return inputs, list(weights)
+        padding = ~create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
+        hold = inputs.new_tensor(self.hold).repeat_interleave(self.hidden_size).unsqueeze(-1)
+        w_ih, *others = weights
+        held = torch.cat([inputs, padding.to(inputs.dtype)], dim=-1)
+        return held, [torch.cat([w_ih, hold], dim=1), *others]
 
     def _segmented(
         self, inputs: torch.Tensor, lengths: torch.Tensor, state: _States, need_state: bool
@@ -289,7 +304,7 @@ class GRU(_RaggedRNN):
     mode = "GRU"
     kernel = staticmethod(torch.gru)
     num_states = 1
-    hold = (0.0, _HOLD, 0.0)  # reset, update, new gate
+    hold = None
 
     def forward(
         self,
