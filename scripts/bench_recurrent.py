@@ -255,9 +255,9 @@ def summary(results: list[Result]) -> str:
 
 def write_page() -> str:
     """Run everything and return the page."""
-    lstm, gru = measure(GRID, 12.0), measure(GRU_GRID, 8.0)
+    lstm, gru = measure(GRID, 10.0), measure(GRU_GRID, 8.0)
     memory = route_memory()
-    rows = epochs(60.0)
+    rows = epochs(40.0)
     cuda = measure(cuda_grid(), 4.0)
     return PAGE.format(
         machine=describe_machine(),

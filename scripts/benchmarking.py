@@ -49,7 +49,7 @@ def time_interleaved(
     seconds: float,
     slow: Iterable[str] = (),
     at_least: int = 3,
-    at_most: int = 31,
+    at_most: int = 201,
 ) -> dict[str, float]:
     """Return the median time of each candidate, in seconds, all measured in turns.
 
@@ -58,7 +58,7 @@ def time_interleaved(
 
     Args:
         candidates: what to time, by name.
-        seconds: time to spend on all; rounds go on until it is over.
+        seconds: time to spend on further rounds, after the first `at_least`.
         slow: names that take part in the first `at_least` rounds only.
         at_least: rounds to run however long they take.
         at_most: rounds after which to stop.
@@ -67,9 +67,11 @@ def time_interleaved(
     shuffle, slow = random.Random(0), set(slow)
     for run in candidates.values():
         run()
-    end = time.perf_counter() + seconds
+    end = float("inf")
     for turn in range(at_most):
-        if turn >= at_least and time.perf_counter() > end:
+        if turn == at_least:
+            end = time.perf_counter() + seconds
+        if time.perf_counter() > end:
             break
         order = [name for name in candidates if turn < at_least or name not in slow]
         shuffle.shuffle(order)

@@ -12,15 +12,35 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from transformertf.batch import Batch, check_batch
-from transformertf.models import EncoderDecoderLSTM
+from transformertf.models import (
+    AttentionLSTM,
+    EncoderDecoderLSTM,
+    TemporalFusionTransformer,
+    TransformerLSTM,
+)
 from transformertf.nn import QuantileLoss
 from transformertf.utils.sequence import create_padding_mask
 
 PAST, FUTURE, MAX_CONTEXT, MAX_HORIZON = 3, 2, 7, 5
 
+# of the temporal fusion family
+FUSION = {
+    "ctxt_seq_len": MAX_CONTEXT,
+    "tgt_seq_len": MAX_HORIZON,
+    "d_model": 4,
+    "d_hidden_continuous": 3,
+    "num_heads": 2,
+    "num_lstm_layers": 1,
+    "dropout": 0.0,
+}
 # every model, small and without dropout; a further one joins by one line
 MODELS = {
     "EncoderDecoderLSTM": partial(EncoderDecoderLSTM, d_encoder=4, d_decoder=5, dropout=0.0),
+    "AttentionLSTM": partial(
+        AttentionLSTM, d_model=4, d_encoder=3, d_decoder=5, num_heads=2, dropout=0.0
+    ),
+    "TransformerLSTM": partial(TransformerLSTM, d_model=4, num_heads=2, dropout=0.0),
+    "TemporalFusionTransformer": partial(TemporalFusionTransformer, **FUSION),
 }
 CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9])}
 # of values and of gradients, the latter relative to the largest one
@@ -132,7 +152,7 @@ SHORT_AND_FULL = {
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @example(case=SHORT_AND_FULL)
 @given(case=cases())
 def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, alignments, case):

@@ -1,0 +1,323 @@
+"""The attention LSTM against torch's LSTMs and the equations of its attention, row by row."""
+
+import pytest
+import torch
+
+from transformertf.errors import InputError
+from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMModel
+from transformertf.nn import QuantileLoss
+
+PAST, FUTURE, WIDTH, HEADS = 3, 2, 6, 3
+SIDES = ("encoder", "decoder")
+ALIGNMENTS = [(encoder, decoder) for encoder in ("left", "right") for decoder in ("left", "right")]
+every_alignment = pytest.mark.parametrize("alignments", ALIGNMENTS, ids="-".join)
+OPTIONS = {
+    "default": {},
+    "one layer": {"num_layers": 1},
+    "narrow encoder": {"d_encoder": 4},
+    "wide decoder": {"d_decoder": 7},
+    "both differ": {"d_encoder": 5, "d_decoder": 5},
+    "plain residual": {"use_gating": False},
+    "trainable add": {"trainable_add": True},
+    "not causal": {"causal_attention": False},
+    "quantiles": {"criterion": QuantileLoss([0.1, 0.5, 0.9])},
+}
+every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+
+
+def make_module(**kwargs):
+    """Return a small forecaster in float64, every weight random, also those that start at 0 or 1.
+
+    It drops nothing.
+    """
+    sizes = {"d_model": WIDTH, "num_heads": HEADS, "dropout": 0.0}
+    module = AttentionLSTM(PAST, FUTURE, **{**sizes, **kwargs}).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.7 * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def make_batch(ragged_batch, alignments=("left", "left"), lengths=()):
+    """Return a ragged batch in float64, NaN on its padding."""
+    batch = ragged_batch(*lengths, encoder_alignment=alignments[0], decoder_alignment=alignments[1])
+    for side in SIDES:
+        assert not batch[f"{side}_mask"].all()
+        assert batch[f"{side}_input"].isnan().any()
+    return {
+        key: value.double() if value.is_floating_point() else value for key, value in batch.items()
+    }
+
+
+def model_arguments(batch):
+    """Return what the plain network takes."""
+    return *(batch[f"{side}_input"] for side in SIDES), *(
+        batch[f"{side}_lengths"] for side in SIDES
+    )
+
+
+# by hand ----------------------------------------------------------------------------------------
+
+
+def torch_lstm(ours):
+    theirs = torch.nn.LSTM(ours.input_size, ours.hidden_size, ours.num_layers, batch_first=True)
+    theirs.double().load_state_dict(ours.state_dict())
+    return theirs
+
+
+def mapped(weights, name, x):
+    """Map by the weights of that name, if there are any."""
+    if f"{name}.weight" not in weights:
+        return x
+    return x @ weights[f"{name}.weight"].T + weights.get(f"{name}.bias", 0.0)
+
+
+def attention_by_equation(weights, query, keys, causal):
+    """Eq. 13 to 16, step by step: the output (B, Td, D), and its weights (B, Td, Tc + Td)."""
+    size = WIDTH // HEADS
+    q, k, v = (
+        mapped(weights, f"attention.{name}", x)
+        for name, x in (("query", query), ("key", keys), ("value", keys))
+    )
+    context_steps = keys.size(1) - query.size(1)
+    average = query.new_zeros(*query.shape[:2], keys.size(1))
+    for head in range(HEADS):
+        part = slice(head * size, (head + 1) * size)
+        for step in range(query.size(1)):
+            seen = context_steps + step + 1 if causal else keys.size(1)
+            scores = (q[:, step, None, part] * k[:, :seen, part]).sum(-1) / size**0.5
+            exponents = scores.exp()
+            average[:, step, :seen] += exponents / exponents.sum(-1, keepdim=True) / HEADS
+    return mapped(weights, "attention.output", average @ v), average
+
+
+def close_by_equation(weights, attended, skip):
+    """Gate-add-norm, or add and norm where there is no gate."""
+    if "attention_skip.gate.linear.weight" in weights:
+        value, gate = mapped(weights, "attention_skip.gate.linear", attended).chunk(2, dim=-1)
+        attended = value / (1 + (-gate).exp())
+    if "attention_skip.skip_weight" in weights:
+        skip = skip * 2 / (1 + (-weights["attention_skip.skip_weight"]).exp())
+    x = skip + attended
+    x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    return x * weights["attention_skip.norm.weight"] + weights["attention_skip.norm.bias"]
+
+
+def by_hand(module, past, future):
+    """Forecast unpadded windows (B, T, F); returns output and weights."""
+    model, weights = module.model, module.model.state_dict()
+    encoded, (hidden, cell) = torch_lstm(model.encoder)(past)
+    state = mapped(weights, "bridge.hidden", hidden), mapped(weights, "bridge.cell", cell)
+    decoded, _ = torch_lstm(model.decoder)(future, state)
+    query = mapped(weights, "decoder_projection", decoded)
+    keys = torch.cat([mapped(weights, "encoder_projection", encoded), query], dim=1)
+    causal = module.hparams["causal_attention"]
+    attended, average = attention_by_equation(weights, query, keys, causal)
+    return mapped(weights, "head", close_by_equation(weights, attended, query)), average
+
+
+@every_option
+@pytest.mark.parametrize("lengths", [None, (5, 4)], ids=["no lengths", "lengths"])
+def test_full_rows_agree_with_the_equations(options, lengths):
+    module = make_module(**options).eval()
+    generator = torch.Generator().manual_seed(1)
+    past = torch.randn(3, 5, PAST, generator=generator, dtype=torch.float64)
+    future = torch.randn(3, 4, FUTURE, generator=generator, dtype=torch.float64)
+    lengths = () if lengths is None else [torch.full((3,), length) for length in lengths]
+    expected, weights = by_hand(module, past, future)
+    found = module.model(past, future, *lengths)
+    assert found.keys() == {"output"}
+    torch.testing.assert_close(found["output"], expected)
+    found = module.model(past, future, *lengths, need_weights=True)
+    torch.testing.assert_close(found["output"], expected)
+    torch.testing.assert_close(found["attention_weights"], weights)
+
+
+def assert_forecasts_by_hand(module, batch):
+    found = module.eval()(batch)
+    fused = module(batch, need_weights=False)["output"]
+    masks = [batch[f"{side}_mask"] for side in SIDES]
+    for row, (context, horizon) in enumerate(zip(*masks, strict=True)):
+        past = batch["encoder_input"][row, context].unsqueeze(0)
+        future = batch["decoder_input"][row, horizon].unsqueeze(0)
+        output, weights = (values[0] for values in by_hand(module, past, future))
+        torch.testing.assert_close(found["output"][row, horizon], output)
+        torch.testing.assert_close(fused[row, horizon], output)
+        kept = found["attention_weights"][row, horizon][:, torch.cat([context, horizon])]
+        torch.testing.assert_close(kept, weights)
+
+
+@every_option
+def test_ragged_rows_agree_with_the_equations_of_each_alone(options, ragged_batch):
+    assert_forecasts_by_hand(make_module(**options), make_batch(ragged_batch))
+
+
+@every_alignment
+@pytest.mark.parametrize("packing", ["auto", "always", "never"])
+def test_ragged_rows_agree_in_every_layout(alignments, packing, ragged_batch):
+    module = make_module(packing=packing, d_encoder=4)
+    assert_forecasts_by_hand(module, make_batch(ragged_batch, alignments))
+
+
+# what comes out ---------------------------------------------------------------------------------
+
+
+@every_alignment
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "all"])
+def test_weights_stand_on_data_and_add_up_to_one(alignments, causal, ragged_batch):
+    module = make_module(causal_attention=causal).eval()
+    batch = make_batch(ragged_batch, alignments)
+    found = module(batch)["attention_weights"]
+    context, horizon = batch["encoder_mask"], batch["decoder_mask"]
+    seen = horizon.unsqueeze(1).expand(-1, horizon.size(1), -1)
+    seen = torch.cat([context.unsqueeze(1).expand(-1, horizon.size(1), -1), seen], dim=2)
+    if causal:
+        seen = seen.tril(context.size(1))
+    assert torch.equal(found > 0, seen & horizon.unsqueeze(2))
+    assert torch.equal(found != 0, found > 0)
+    torch.testing.assert_close(found.sum(dim=2), horizon.double())
+
+
+def test_weights_come_only_where_they_are_wanted(ragged_batch):
+    module, batch = make_module(), make_batch(ragged_batch)
+    assert module.interpretable
+    assert module.train()(batch).keys() == {"output"}
+    assert module.eval()(batch).keys() == {"output", "attention_weights"}
+    assert module(batch, need_weights=False).keys() == {"output"}
+
+
+@every_alignment
+@every_option
+def test_output_is_zero_on_padding_only(alignments, options, ragged_batch):
+    module, batch = make_module(**options), make_batch(ragged_batch, alignments)
+    output = module(batch)["output"]
+    assert output.size(-1) == module.output_dim == (3 if "criterion" in options else 1)
+    mask = batch["decoder_mask"].unsqueeze(-1)
+    assert torch.equal(output != 0, mask.expand_as(output))
+
+
+@pytest.mark.parametrize("alignment", ["left", "right"])
+def test_plain_module_takes_lengths_and_alignment(alignment, ragged_batch):
+    module, batch = make_module().eval(), make_batch(ragged_batch, (alignment, "left"))
+    plain = AttentionLSTMModel(
+        PAST, FUTURE, WIDTH, num_heads=HEADS, dropout=0.0, encoder_alignment=alignment
+    ).double()
+    plain.load_state_dict(module.model.state_dict())
+    found = plain(*model_arguments(batch), need_weights=True)
+    torch.testing.assert_close(found, dict(module(batch)))
+    gradients = torch.autograd.grad(found["output"].sum(), list(plain.parameters()))
+    expected = torch.autograd.grad(module(batch)["output"].sum(), list(module.model.parameters()))
+    torch.testing.assert_close(gradients, expected)
+
+
+# what depends on what ---------------------------------------------------------------------------
+
+
+@every_alignment
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "all"])
+@pytest.mark.parametrize("use_gating", [True, False], ids=["gate", "plain"])
+def test_a_horizon_step_sees_later_inputs_only_if_not_causal(
+    alignments, causal, use_gating, ragged_batch
+):
+    module = make_module(causal_attention=causal, use_gating=use_gating)
+    batch = make_batch(ragged_batch, alignments)
+    inputs = batch["decoder_input"].requires_grad_()
+    output = module(batch)["output"]
+    for row, mask in enumerate(batch["decoder_mask"]):
+        steps = mask.nonzero().flatten().tolist()
+        for number, step in enumerate(steps):
+            (gradient,) = torch.autograd.grad(output[row, step], inputs, retain_graph=True)
+            expected = torch.zeros_like(gradient, dtype=torch.bool)
+            expected[row, steps[: number + 1] if causal else steps] = True
+            assert torch.equal(gradient != 0, expected)
+
+
+@pytest.mark.parametrize("packing", ["auto", "always"])
+@every_option
+def test_gradient_reaches_every_weight_and_every_input(options, packing, ragged_batch):
+    module, batch = make_module(packing=packing, **options), make_batch(ragged_batch)
+    for side in SIDES:
+        batch[f"{side}_input"].requires_grad_()
+    module.calc_loss(module.train()(batch, need_weights=False), batch).backward()
+    largest = max(float(parameter.grad.abs().max()) for parameter in module.parameters())
+    for name, parameter in module.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        if name.endswith("attention.key.bias"):
+            # it adds the same to all scores of a query, and a softmax takes no notice
+            assert parameter.grad.abs().max() < 1e-12 * largest
+        else:
+            assert parameter.grad.count_nonzero() > parameter.numel() / 2, name
+    # causal, the last future step matters to itself alone, and its target is not observed
+    causal = module.hparams["causal_attention"]
+    future = batch["target_mask"] if causal else batch["decoder_mask"]
+    for side, mask in zip(SIDES, (batch["encoder_mask"], future), strict=True):
+        gradient = batch[f"{side}_input"].grad
+        assert torch.equal(gradient != 0, mask.unsqueeze(-1).expand_as(gradient)), side
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("use_gating", [True, False], ids=["gate", "plain"])
+def test_dropout_falls_on_what_attention_gives(training, use_gating, ragged_batch):
+    module = make_module(dropout=1.0, num_layers=1, use_gating=use_gating).train(training)
+    batch = make_batch(ragged_batch)
+    module(batch, need_weights=False)["output"].sum().backward()
+    # with all of it dropped, only the skip is left
+    assert bool((module.model.attention.value.weight.grad == 0).all()) is training
+    assert module.model.attention.dropout == 0, "its weights stay whole"
+    assert module.model.decoder.weight_ih_l0.grad.count_nonzero() > 0
+
+
+# options ----------------------------------------------------------------------------------------
+
+
+def test_trainable_add_starts_as_a_plain_sum(ragged_batch):
+    torch.manual_seed(0)
+    plain, weighed = (
+        AttentionLSTM(PAST, FUTURE, WIDTH, num_heads=HEADS, trainable_add=add).eval()
+        for add in (False, True)
+    )
+    weights = plain.state_dict()
+    added = weighed.state_dict().keys() - weights.keys()
+    assert added == {"model.attention_skip.skip_weight"}
+    weighed.load_state_dict(weights, strict=False)
+    torch.testing.assert_close(weighed(ragged_batch()), plain(ragged_batch()))
+
+
+REFUSED = {
+    "d_model": {"d_model": 0},
+    "d_encoder": {"d_encoder": 0},
+    "d_decoder": {"d_decoder": -1},
+    "num_layers": {"num_layers": 0},
+    "num_heads": {"num_heads": 0},
+    "multiple of num_heads 3": {"d_model": 8},
+    "dropout": {"dropout": 1.5},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refuses_sizes_that_make_no_network(message):
+    with pytest.raises(InputError, match=message):
+        make_module(**REFUSED[message])
+
+
+# sizes that differ from each other and from all widths, lest a guard ask that they agree
+BATCHES = [((3, 8, 1, 2), (5, 2, 7, 4)), ((2, 5), (3, 4))]
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_compiled_gives_the_numbers_of_eager(ragged_batch):
+    torch._dynamo.reset()
+    model = make_module().model
+    model.encoder_alignment = "right"
+    compiled = torch.compile(model, dynamic=True, backend="aot_eager")
+    for lengths in BATCHES:
+        arguments = model_arguments(make_batch(ragged_batch, ("right", "left"), lengths))
+        found, expected = (network(*arguments)["output"] for network in (compiled, model))
+        torch.testing.assert_close(found, expected)
+        gradients = (
+            torch.autograd.grad(output.square().sum(), list(model.parameters()))
+            for output in (found, expected)
+        )
+        torch.testing.assert_close(*gradients)
+    torch._dynamo.reset()

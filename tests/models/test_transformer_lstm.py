@@ -1,0 +1,363 @@
+"""The transformer LSTM against torch's own LSTM and attention put together by hand, row by row."""
+
+import pytest
+import torch
+
+from transformertf.errors import InputError
+from transformertf.models.transformer_lstm import TransformerLSTM, TransformerLSTMModel
+from transformertf.nn import QuantileLoss
+
+PAST, FUTURE, WIDTH, HEADS = 3, 2, 6, 3
+SIDES = ("encoder", "decoder")
+ALIGNMENTS = [(encoder, decoder) for encoder in ("left", "right") for decoder in ("left", "right")]
+every_alignment = pytest.mark.parametrize("alignments", ALIGNMENTS, ids="-".join)
+OPTIONS = {
+    "default": {},
+    "one layer, one block": {"num_layers": 1, "num_transformer_blocks": 1},
+    "three blocks": {"num_transformer_blocks": 3},
+    "not causal": {"causal_attention": False},
+    "shared": {"share_lstm_weights": True},
+    "quantiles": {"criterion": QuantileLoss([0.1, 0.5, 0.9])},
+}
+every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+
+
+def make_module(**kwargs):
+    """Return a small forecaster in float64, every weight random, also those that start at 0 or 1.
+
+    It drops nothing.
+    """
+    sizes = {"d_model": WIDTH, "num_heads": HEADS, "dropout": 0.0}
+    module = TransformerLSTM(PAST, FUTURE, **{**sizes, **kwargs}).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.7 * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def make_batch(ragged_batch, alignments=("left", "left"), lengths=()):
+    """Return a ragged batch in float64, NaN on its padding."""
+    batch = ragged_batch(*lengths, encoder_alignment=alignments[0], decoder_alignment=alignments[1])
+    for side in SIDES:
+        assert not batch[f"{side}_mask"].all()
+        assert batch[f"{side}_input"].isnan().any()
+    return {
+        key: value.double() if value.is_floating_point() else value for key, value in batch.items()
+    }
+
+
+def model_arguments(batch):
+    """Return what the plain network takes."""
+    return *(batch[f"{side}_input"] for side in SIDES), *(
+        batch[f"{side}_lengths"] for side in SIDES
+    )
+
+
+# by hand ----------------------------------------------------------------------------------------
+
+
+class ByHand:
+    """A forecaster's weights in torch's own LSTM and attention, the gates by their equations."""
+
+    def __init__(self, module):
+        self.weights = module.model.state_dict()
+        self.causal = module.hparams["causal_attention"]
+        self.blocks = module.hparams["num_transformer_blocks"]
+        self.layers = module.hparams["num_layers"]
+        self.decoder = "encoder" if module.hparams["share_lstm_weights"] else "decoder"
+
+    def forecast(self, past, future):
+        """Forecast unpadded windows (B, T, F); returns output and weights."""
+        past, future = self.grn("past_embedding", past), self.grn("future_embedding", future)
+        encoded, state = self.lstm("encoder")(past)
+        decoded, _ = self.lstm(self.decoder)(future, state)
+        encoded = self.gate_add_norm("encoder_skip", encoded, past)
+        decoded = self.gate_add_norm("decoder_skip", decoded, future)
+        size = decoded.size(1), encoded.size(1) + decoded.size(1)
+        hidden = torch.ones(size, dtype=torch.bool).triu(1 + encoded.size(1))
+        for number in range(self.blocks):
+            block = f"blocks.{number}"
+            attended, _ = self.attention(f"{block}.context_attention", encoded, encoded)
+            encoded = self.gate_add_norm(f"{block}.context_skip", attended, encoded)
+            keys = torch.cat([encoded, decoded], dim=1)
+            attended, weights = self.attention(
+                f"{block}.horizon_attention", decoded, keys, hidden if self.causal else None
+            )
+            decoded = self.gate_add_norm(f"{block}.horizon_skip", attended, decoded)
+        return self.linear("head", decoded), weights
+
+    def lstm(self, name):
+        lstm = torch.nn.LSTM(WIDTH, WIDTH, self.layers, batch_first=True).double()
+        lstm.load_state_dict(self.below(name))
+        return lstm
+
+    def attention(self, name, query, keys, hidden=None):
+        """Attend as torch does, its three projections one above the other."""
+        weights = self.below(name)
+        attention = torch.nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).double()
+        stacked = {
+            f"in_proj_{part}": torch.cat(
+                [weights[f"{x}.{part}"] for x in ("query", "key", "value")]
+            )
+            for part in ("weight", "bias")
+        }
+        last = {f"out_proj.{part}": weights[f"output.{part}"] for part in ("weight", "bias")}
+        attention.load_state_dict({**stacked, **last})
+        return attention(query, keys, keys, attn_mask=hidden)
+
+    def grn(self, name, x):
+        """Lim et al. 2021, eq. 2 to 4."""
+        hidden = self.linear(f"{name}.input", x)
+        hidden = torch.where(hidden > 0, hidden, hidden.exp() - 1)
+        hidden = self.linear(f"{name}.hidden", hidden)
+        return self.gate_add_norm(f"{name}.output", hidden, self.linear(f"{name}.skip", x))
+
+    def gate_add_norm(self, name, x, skip):
+        """Lim et al. 2021, eq. 2 and 5."""
+        value, gate = self.linear(f"{name}.gate.linear", x).chunk(2, dim=-1)
+        x = skip + value / (1 + (-gate).exp())
+        x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+        return x * self.weights[f"{name}.norm.weight"] + self.weights[f"{name}.norm.bias"]
+
+    def linear(self, name, x):
+        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+
+    def below(self, name):
+        """Return the state dict of the part of that name."""
+        prefix = name + "."
+        return {
+            key.removeprefix(prefix): value
+            for key, value in self.weights.items()
+            if key.startswith(prefix)
+        }
+
+
+@every_option
+@pytest.mark.parametrize("lengths", [None, (5, 4)], ids=["no lengths", "lengths"])
+def test_full_rows_agree_with_the_equations(options, lengths):
+    module = make_module(**options).eval()
+    generator = torch.Generator().manual_seed(1)
+    past = torch.randn(3, 5, PAST, generator=generator, dtype=torch.float64)
+    future = torch.randn(3, 4, FUTURE, generator=generator, dtype=torch.float64)
+    lengths = () if lengths is None else [torch.full((3,), length) for length in lengths]
+    expected, weights = ByHand(module).forecast(past, future)
+    found = module.model(past, future, *lengths)
+    assert found.keys() == {"output"}
+    torch.testing.assert_close(found["output"], expected)
+    found = module.model(past, future, *lengths, need_weights=True)
+    torch.testing.assert_close(found["output"], expected)
+    torch.testing.assert_close(found["attention_weights"], weights)
+
+
+def assert_forecasts_by_hand(module, batch):
+    found = module.eval()(batch)
+    fused = module(batch, need_weights=False)["output"]
+    masks = [batch[f"{side}_mask"] for side in SIDES]
+    for row, (context, horizon) in enumerate(zip(*masks, strict=True)):
+        past = batch["encoder_input"][row, context].unsqueeze(0)
+        future = batch["decoder_input"][row, horizon].unsqueeze(0)
+        output, weights = (values[0] for values in ByHand(module).forecast(past, future))
+        torch.testing.assert_close(found["output"][row, horizon], output)
+        torch.testing.assert_close(fused[row, horizon], output)
+        kept = found["attention_weights"][row, horizon][:, torch.cat([context, horizon])]
+        torch.testing.assert_close(kept, weights)
+
+
+@every_option
+def test_ragged_rows_agree_with_the_equations_of_each_alone(options, ragged_batch):
+    assert_forecasts_by_hand(make_module(**options), make_batch(ragged_batch))
+
+
+@every_alignment
+@pytest.mark.parametrize("packing", ["auto", "always", "never"])
+def test_ragged_rows_agree_in_every_layout(alignments, packing, ragged_batch):
+    module = make_module(packing=packing)
+    assert_forecasts_by_hand(module, make_batch(ragged_batch, alignments))
+
+
+# what comes out ---------------------------------------------------------------------------------
+
+
+@every_alignment
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "all"])
+def test_weights_stand_on_data_and_add_up_to_one(alignments, causal, ragged_batch):
+    module = make_module(causal_attention=causal).eval()
+    batch = make_batch(ragged_batch, alignments)
+    found = module(batch)["attention_weights"]
+    context, horizon = batch["encoder_mask"], batch["decoder_mask"]
+    seen = horizon.unsqueeze(1).expand(-1, horizon.size(1), -1)
+    seen = torch.cat([context.unsqueeze(1).expand(-1, horizon.size(1), -1), seen], dim=2)
+    if causal:
+        seen = seen.tril(context.size(1))
+    assert torch.equal(found > 0, seen & horizon.unsqueeze(2))
+    assert torch.equal(found != 0, found > 0)
+    torch.testing.assert_close(found.sum(dim=2), horizon.double())
+
+
+def test_weights_come_only_where_they_are_wanted(ragged_batch):
+    module, batch = make_module(), make_batch(ragged_batch)
+    assert module.interpretable
+    assert module.train()(batch).keys() == {"output"}
+    assert module.eval()(batch).keys() == {"output", "attention_weights"}
+    assert module(batch, need_weights=False).keys() == {"output"}
+
+
+@every_alignment
+@every_option
+def test_output_is_zero_on_padding_only(alignments, options, ragged_batch):
+    module, batch = make_module(**options), make_batch(ragged_batch, alignments)
+    output = module(batch)["output"]
+    assert output.size(-1) == module.output_dim == (3 if "criterion" in options else 1)
+    mask = batch["decoder_mask"].unsqueeze(-1)
+    assert torch.equal(output != 0, mask.expand_as(output))
+
+
+@pytest.mark.parametrize("alignment", ["left", "right"])
+def test_plain_module_takes_lengths_and_alignment(alignment, ragged_batch):
+    module, batch = make_module().eval(), make_batch(ragged_batch, (alignment, "left"))
+    plain = TransformerLSTMModel(
+        PAST, FUTURE, WIDTH, num_heads=HEADS, dropout=0.0, encoder_alignment=alignment
+    ).double()
+    plain.load_state_dict(module.model.state_dict())
+    found = plain(*model_arguments(batch), need_weights=True)
+    torch.testing.assert_close(found, dict(module(batch)))
+    gradients = torch.autograd.grad(found["output"].sum(), list(plain.parameters()))
+    expected = torch.autograd.grad(module(batch)["output"].sum(), list(module.model.parameters()))
+    torch.testing.assert_close(gradients, expected)
+
+
+# what depends on what ---------------------------------------------------------------------------
+
+
+@every_alignment
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "all"])
+def test_a_horizon_step_sees_later_inputs_only_if_not_causal(alignments, causal, ragged_batch):
+    module = make_module(causal_attention=causal)
+    batch = make_batch(ragged_batch, alignments)
+    inputs = batch["decoder_input"].requires_grad_()
+    output = module(batch)["output"]
+    for row, mask in enumerate(batch["decoder_mask"]):
+        steps = mask.nonzero().flatten().tolist()
+        for number, step in enumerate(steps):
+            (gradient,) = torch.autograd.grad(output[row, step], inputs, retain_graph=True)
+            expected = torch.zeros_like(gradient, dtype=torch.bool)
+            expected[row, steps[: number + 1] if causal else steps] = True
+            assert torch.equal(gradient != 0, expected)
+
+
+@pytest.mark.parametrize("packing", ["auto", "always"])
+@every_option
+def test_gradient_reaches_every_weight_and_every_input(options, packing, ragged_batch):
+    module, batch = make_module(packing=packing, **options), make_batch(ragged_batch)
+    for side in SIDES:
+        batch[f"{side}_input"].requires_grad_()
+    module.calc_loss(module.train()(batch, need_weights=False), batch).backward()
+    largest = max(float(parameter.grad.abs().max()) for parameter in module.parameters())
+    for name, parameter in module.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        if name.endswith("attention.key.bias"):
+            # it adds the same to all scores of a query, and a softmax takes no notice
+            assert parameter.grad.abs().max() < 1e-12 * largest
+        else:
+            assert parameter.grad.count_nonzero() > parameter.numel() / 2, name
+    # causal, the last future step matters to itself alone, and its target is not observed
+    causal = module.hparams["causal_attention"]
+    future = batch["target_mask"] if causal else batch["decoder_mask"]
+    for side, mask in zip(SIDES, (batch["encoder_mask"], future), strict=True):
+        gradient = batch[f"{side}_input"].grad
+        assert torch.equal(gradient != 0, mask.unsqueeze(-1).expand_as(gradient)), side
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_falls_on_what_attention_gives(training, ragged_batch):
+    module = make_module(dropout=1.0, num_layers=1).train(training)
+    module(make_batch(ragged_batch), need_weights=False)["output"].sum().backward()
+    # with all of it dropped, only the skips are left
+    for block in module.model.blocks:
+        for attention in (block.context_attention, block.horizon_attention):
+            assert bool((attention.value.weight.grad == 0).all()) is training
+            assert attention.dropout == 0, "its weights stay whole"
+    assert module.model.future_embedding.skip.weight.grad.count_nonzero() > 0
+
+
+# options ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared_and_twin():
+    """Return a forecaster that shares its LSTM, and one with two LSTMs of the same weights."""
+    shared, twin = make_module(share_lstm_weights=True), make_module()
+    weights = shared.state_dict()
+    copies = {
+        name.replace("model.encoder.", "model.decoder."): weight
+        for name, weight in weights.items()
+        if name.startswith("model.encoder.")
+    }
+    assert len(copies) == 8
+    assert copies.keys().isdisjoint(weights)
+    twin.load_state_dict({**weights, **copies}, strict=True)
+    return shared, twin
+
+
+def test_shared_weights_are_one_lstm(shared_and_twin):
+    shared, twin = shared_and_twin
+    lstms = [part for part in shared.modules() if isinstance(part, torch.nn.RNNBase)]
+    assert len(lstms) == 1
+    of_lstm = sum(parameter.numel() for parameter in lstms[0].parameters())
+    sizes = [
+        sum(weight.numel() for weight in each.state_dict().values()) for each in (twin, shared)
+    ]
+    assert sizes[0] - sizes[1] == of_lstm
+
+
+def test_shared_weights_act_as_two_equal_lstms(shared_and_twin, ragged_batch):
+    batch = make_batch(ragged_batch)
+    outputs = [module(batch)["output"] for module in shared_and_twin]
+    torch.testing.assert_close(*outputs)
+    shared, twin = (
+        dict(zip(names, torch.autograd.grad(output.sum(), parameters), strict=True))
+        for output, (names, parameters) in zip(
+            outputs,
+            (zip(*module.model.named_parameters(), strict=True) for module in shared_and_twin),
+            strict=True,
+        )
+    )
+    for name, gradient in shared.items():
+        both = twin[name]
+        if name.startswith("encoder."):
+            both = both + twin[name.replace("encoder.", "decoder.")]
+        torch.testing.assert_close(gradient, both)
+
+
+REFUSED = {
+    "d_model": {"d_model": 0},
+    "num_layers": {"num_layers": 0},
+    "num_transformer_blocks": {"num_transformer_blocks": 0},
+    "num_heads": {"num_heads": 0},
+    "multiple of num_heads 3": {"d_model": 8},
+    "dropout": {"dropout": 1.5},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refuses_sizes_that_make_no_network(message):
+    with pytest.raises(InputError, match=message):
+        make_module(**REFUSED[message])
+
+
+# sizes that differ from each other and from all widths, lest a guard ask that they agree
+BATCHES = [((3, 8, 1, 2), (5, 2, 7, 4)), ((2, 5), (3, 4))]
+
+
+def test_compiled_gives_the_numbers_of_eager(ragged_batch):
+    torch._dynamo.reset()
+    model = make_module(num_transformer_blocks=1).model
+    model.encoder_alignment = "right"
+    compiled = torch.compile(model, dynamic=True, backend="aot_eager")
+    for lengths in BATCHES:
+        arguments = model_arguments(make_batch(ragged_batch, ("right", "left"), lengths))
+        with torch.no_grad():  # a backward graph takes seconds more to compile
+            found, expected = (network(*arguments)["output"] for network in (compiled, model))
+        torch.testing.assert_close(found, expected)
+    torch._dynamo.reset()

@@ -1,0 +1,209 @@
+"""Attention LSTM: the encoder-decoder LSTM whose horizon looks back over all states.
+
+Recurrence as in Sutskever, Vinyals and Le 2014, see `transformertf.models.encoder_decoder_lstm`;
+attention and gates of Lim, Arik, Loeff and Pfister, "Temporal Fusion Transformers for
+interpretable multi-horizon time series forecasting", 2021, eq. 13 to 16 and section 4.1.
+Departures: no variable selection, enrichment or feed-forward part; dropout falls on what
+attention gives, not on its weights.
+"""
+
+from typing import Any
+
+import torch
+
+from transformertf.errors import at_least_one, probability
+from transformertf.models.base import ForecastModule
+from transformertf.models.encoder_decoder_lstm import StateBridge
+from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
+from transformertf.nn.attention import InterpretableMultiHeadAttention, horizon_attention_mask
+from transformertf.nn.gating import GateAddNorm
+from transformertf.nn.recurrent import LSTM, Packing
+from transformertf.utils.sequence import Alignment
+
+
+class AttentionLSTMModel(torch.nn.Module):
+    """LSTMs over context and known future, attention of the horizon over both, head.
+
+    B batch, Tc context steps, Td horizon steps, D width of the attention, Q outputs of each step.
+
+    Args:
+        num_past_features: features Fp of each context step.
+        num_future_features: features Ff of each horizon step.
+        d_model: width D of the attention; a multiple of `num_heads`.
+        d_encoder: width of the encoder's state; None for `d_model`.
+        d_decoder: width of the decoder's state; None for `d_model`.
+        num_layers: stacked layers of each LSTM.
+        num_heads: heads of the attention.
+        dropout: dropout between LSTM layers and on what attention gives, 0 to 1.
+        use_gating: close attention by a gate; without, by a plain residual and layer norm.
+        trainable_add: weigh each feature of the gate's skip; nothing to weigh without gating.
+        causal_attention: a horizon step sees the horizon only up to itself.
+        output_dim: outputs Q of each step.
+        encoder_alignment: end of the padded context at which the data lies.
+        packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
+    """
+
+    def __init__(
+        self,
+        num_past_features: int,
+        num_future_features: int,
+        d_model: int = 128,
+        d_encoder: int | None = None,
+        d_decoder: int | None = None,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        dropout: float = 0.1,
+        use_gating: bool = True,
+        trainable_add: bool = False,
+        causal_attention: bool = True,
+        output_dim: int = 1,
+        encoder_alignment: Alignment = "left",
+        packing: Packing = "auto",
+    ) -> None:
+        super().__init__()
+        d_encoder = d_model if d_encoder is None else d_encoder
+        d_decoder = d_model if d_decoder is None else d_decoder
+        at_least_one(
+            d_model=d_model, d_encoder=d_encoder, d_decoder=d_decoder, num_layers=num_layers
+        )
+        probability(dropout=dropout)
+        self.encoder_alignment: Alignment = encoder_alignment
+        self.causal = causal_attention
+        self.encoder = LSTM(num_past_features, d_encoder, num_layers, dropout, packing)
+        self.decoder = LSTM(num_future_features, d_decoder, num_layers, dropout, packing)
+        self.bridge = StateBridge(d_encoder, d_decoder, num_layers, num_layers)
+        self.encoder_projection = _project(d_encoder, d_model)
+        self.decoder_projection = _project(d_decoder, d_model)
+        self.attention = InterpretableMultiHeadAttention(d_model, num_heads)
+        self.attention_skip = (
+            GateAddNorm(d_model, d_model, dropout, trainable_add=trainable_add)
+            if use_gating
+            else _AddNorm(d_model, dropout)
+        )
+        self.head = torch.nn.Linear(d_model, output_dim)
+
+    def forward(
+        self,
+        past_sequence: torch.Tensor,
+        future_sequence: torch.Tensor,
+        encoder_lengths: torch.Tensor | None = None,
+        decoder_lengths: torch.Tensor | None = None,
+        *,
+        need_weights: bool = False,
+    ) -> ForecastOutput:
+        """Forecast every horizon step.
+
+        Args:
+            past_sequence: (B, Tc, Fp), aligned as configured.
+            future_sequence: (B, Td, Ff), data first.
+            encoder_lengths: (B,) int64 data steps of the context; None where all are full.
+            decoder_lengths: (B,) int64 data steps of the horizon; None where all are full.
+            need_weights: whether the weights are read.
+
+        Returns:
+            `output` (B, Td, Q), zero on padding, and the weights where they are needed.
+        """
+        past, future = data_first(
+            past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
+        )
+        context_steps, horizon_steps = past.size(1), future.size(1)
+        encoded, state = self.encoder(past, encoder_lengths)  # (B, Tc, d_encoder)
+        state = self.bridge(state)  # (N, B, d_decoder)
+        decoded, _ = self.decoder(
+            future, decoder_lengths, state, need_state=False
+        )  # (B, Td, d_decoder)
+        query = self.decoder_projection(decoded)  # (B, Td, D)
+        keys = torch.cat([self.encoder_projection(encoded), query], dim=1)  # (B, Tc + Td, D)
+        mask = horizon_attention_mask(
+            encoder_lengths,
+            decoder_lengths,
+            context_steps,
+            horizon_steps,
+            causal=self.causal,
+            device=past.device,
+        )
+        attended, weights = self.attention(query, keys, keys, mask, need_weights=need_weights)
+        attended = self.attention_skip(attended, query)  # (B, Td, D)
+        result: ForecastOutput = {"output": self.head(attended)}  # (B, Td, Q)
+        if need_weights:
+            result["attention_weights"] = weights  # (B, Td, Tc + Td)
+        return put_back(
+            result,
+            padding_mask(encoder_lengths, context_steps, self.encoder_alignment),
+            padding_mask(decoder_lengths, horizon_steps),
+        )
+
+
+class _AddNorm(torch.nn.Module):
+    """Add the skip, normalise: LayerNorm(skip + dropout(x)), Vaswani et al. 2017, section 5.4."""
+
+    def __init__(self, d_model: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = torch.nn.Dropout(dropout)
+        self.norm = torch.nn.LayerNorm(d_model)
+
+    def forward(self, inputs: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """Join inputs (..., d_model) and skip (..., d_model)."""
+        normed: torch.Tensor = self.norm(skip + self.dropout(inputs))
+        return normed
+
+
+def _project(d_input: int, d_output: int) -> torch.nn.Module:
+    """Return a linear map between widths that differ, nothing between equal ones."""
+    same = d_input == d_output
+    return torch.nn.Identity() if same else torch.nn.Linear(d_input, d_output)
+
+
+class AttentionLSTM(ForecastModule):
+    """Attention LSTM on batches; see `AttentionLSTMModel`.
+
+    Args:
+        num_past_features: features of each context step; linked from the data.
+        num_future_features: features of each horizon step; linked from the data.
+        d_model: width of the attention; a multiple of `num_heads`.
+        d_encoder: width of the encoder's state; None for `d_model`.
+        d_decoder: width of the decoder's state; None for `d_model`.
+        num_layers: stacked layers of each LSTM.
+        num_heads: heads of the attention.
+        dropout: dropout between LSTM layers and on what attention gives, 0 to 1.
+        use_gating: close attention by a gate; without, by a plain residual and layer norm.
+        trainable_add: weigh each feature of the gate's skip; nothing to weigh without gating.
+        causal_attention: a horizon step sees the horizon only up to itself.
+        output_dim: outputs of each step; follows the criterion.
+        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
+    """
+
+    interpretable = True
+
+    def __init__(
+        self,
+        num_past_features: int,
+        num_future_features: int,
+        d_model: int = 128,
+        d_encoder: int | None = None,
+        d_decoder: int | None = None,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        dropout: float = 0.1,
+        use_gating: bool = True,
+        trainable_add: bool = False,
+        causal_attention: bool = True,
+        output_dim: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(output_dim=output_dim, **kwargs)
+        self.model = AttentionLSTMModel(
+            num_past_features,
+            num_future_features,
+            d_model,
+            d_encoder,
+            d_decoder,
+            num_layers,
+            num_heads,
+            dropout,
+            use_gating,
+            trainable_add,
+            causal_attention,
+            self.output_dim,
+            packing=self.packing,
+        )
