@@ -202,6 +202,21 @@ def test_loss_takes_forwards_result_or_its_output(ragged_batch):
     assert module.calc_loss(result, batch).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("criterion", "formula"), CRITERIA.values(), ids=CRITERIA)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_constant_error_costs_the_same_at_every_horizon(criterion, formula, weighted, ragged_batch):
+    module, losses = tiny(criterion=criterion), []
+    for horizon in (1, 2, 3, 10, 100):
+        for rows in (1, 3):
+            batch = ragged_batch((3,) * rows, (horizon,) * rows, extra=rows, padding=0.0)
+            if weighted:
+                batch["weight"] = torch.rand(rows) + 0.1
+            output = (batch["target"] + 0.7).expand(-1, -1, module.output_dim)
+            losses.append(module.calc_loss(output, batch).item())
+    cost = np.mean(formula(np.full(module.output_dim, 0.7), np.zeros(1)))
+    assert losses == pytest.approx([cost] * len(losses), rel=1e-5)
+
+
 @pytest.mark.parametrize("nothing", ["observed", "weighted"])
 @pytest.mark.parametrize("criterion", [None, QuantileLoss(LEVELS)], ids=["MSE", "quantile"])
 def test_loss_of_no_data_is_zero_with_zero_gradient(nothing, criterion, ragged_batch):
@@ -373,6 +388,13 @@ CHECKPOINTED = {
     "our Huber": {"criterion": HuberLoss(delta=0.3)},
     "head": {"d_mlp_hidden": [5, 4], "mlp_activation": "tanh", "packing": "always"},
     "other sizes": {"d_encoder": 3, "num_encoder_layers": 2, "logging_metrics": ["SMAPE"]},
+    "training": {
+        "criterion": QuantileLoss(LEVELS),
+        "prediction_type": "delta",
+        "monotone": True,
+        "trainable_parameters": ["model.head.*"],
+        "log_grad_norm": True,
+    },
     "callables": {
         "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
         "lr_scheduler": lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 5),

@@ -5,12 +5,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import lightning
 import torch
 import torchmetrics
-from torch import distributed
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf import __version__
@@ -18,16 +17,31 @@ from transformertf.batch import Batch, BatchSource
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.hyperparameters import describe
 from transformertf.models.layout import ForecastOutput, put_back
-from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, median, quantile_levels
+from transformertf.models.loss import (
+    at_least_single,
+    gather_windows,
+    match_criterion,
+    mean_over_ranks,
+    several_ranks,
+    weighted_losses,
+)
+from transformertf.models.optimisation import (
+    call_for_all_shapes,
+    compile_in_place,
+    freeze_all_but,
+    gradient_norm,
+)
+from transformertf.models.outputs import last_context_value, rising_quantiles
+from transformertf.nn.losses import median, quantile_levels
 from transformertf.nn.recurrent import Packing
 from transformertf.utils.sequence import create_padding_mask, first_data_step, shift_rows
 
+PredictionType = Literal["point", "delta"]
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
 
-# loss, series and origin
-WindowLoss = tuple[float, int, int]
-
+# the arguments that give a network's outputs their meaning
+MEANING = ("prediction_type", "monotone")
 STAGES = ("train", "validation", "test")
 METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
     "MAE": torchmetrics.MeanAbsoluteError,
@@ -43,6 +57,10 @@ class ForecastModule(lightning.LightningModule):
 
     B batch, Td horizon steps, Q outputs of each step (1, or the quantiles). A subclass sets
     `model`, which maps data-first context and horizon with their lengths to a `ForecastOutput`.
+    What its outputs mean, `prediction_type` and `monotone` say.
+
+    `setup`, which the trainer calls, freezes and compiles; so neither is done to a module that
+    was only built. Without a trainer call `setup("fit")`; `configure_optimizers` freezes too.
 
     Args:
         output_dim: outputs of each step; follows the criterion where it is left at its default.
@@ -51,6 +69,16 @@ class ForecastModule(lightning.LightningModule):
         use_loss_masking: leave padding out of the loss. False weighs padding as data and is
             there for comparison only.
         packing: how recurrences treat ragged rows; "auto" takes the fastest exact way.
+        prediction_type: "point" takes the network's outputs as values of the target, "delta" as
+            its change since the last context step, which the target's history must hold.
+        monotone: make quantiles that cannot cross: the one nearest to the median, and distances
+            from each to the next.
+        trainable_parameters: patterns of parameter names, such as `model.head.*`; all others are
+            frozen. Default: all train.
+        compile_model: fit with a compiled network, once for all lengths and batch sizes; what
+            only forecasts runs without the wait for a compiler.
+        log_grad_norm: log the norm of the whole gradient of each step, before clipping, as
+            `train/grad_norm`.
         logging_metrics: names of metrics to log for validation and test, in original units:
             MAE, MAPE, MSE, RMSE, SMAPE.
         optimizer: makes the optimizer of the parameters. Default: Adam with learning rate 1e-3.
@@ -69,6 +97,11 @@ class ForecastModule(lightning.LightningModule):
         criterion: torch.nn.Module | None = None,
         use_loss_masking: bool = True,
         packing: Packing = "auto",
+        prediction_type: PredictionType = "point",
+        monotone: bool = False,
+        trainable_parameters: Sequence[str] | None = None,
+        compile_model: bool = False,
+        log_grad_norm: bool = False,
         logging_metrics: Sequence[str] = ("MAE", "RMSE"),
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -82,10 +115,26 @@ class ForecastModule(lightning.LightningModule):
             if callable(self.hparams.get(name)):
                 self.hparams[name] = None
         default_dim = inspect.signature(type(self)).parameters["output_dim"].default
-        self.criterion, self.output_dim = _match_criterion(criterion, output_dim, default_dim)
+        self.criterion, self.output_dim = match_criterion(criterion, output_dim, default_dim)
         self.hparams.update(describe(self, output_dim=self.output_dim, criterion=self.criterion))
         self.use_loss_masking = use_loss_masking
         self.packing = packing
+        if prediction_type not in get_args(PredictionType):
+            hint = nearest(prediction_type, get_args(PredictionType))
+            raise InputError(f"prediction_type must not be {prediction_type!r}; {hint}")
+        if monotone and self.quantiles is None:
+            raise InputError(
+                f"monotone wants quantiles, but the criterion is {type(self.criterion).__name__}; "
+                "give the criterion QuantileLoss, or leave monotone out"
+            )
+        self.prediction_type = prediction_type
+        self.monotone = monotone
+        if isinstance(trainable_parameters, str):
+            trainable_parameters = [trainable_parameters]
+        self.trainable_parameters = trainable_parameters and list(trainable_parameters)
+        self.hparams["trainable_parameters"] = self.trainable_parameters
+        self.compile_model = compile_model
+        self.log_grad_norm = log_grad_norm
         metrics: dict[str, torchmetrics.Metric | torchmetrics.MetricCollection] = {
             name: _make_metric(name) for name in logging_metrics
         }
@@ -108,7 +157,7 @@ class ForecastModule(lightning.LightningModule):
         """Run `model`; `output` (B, Td, Q) in the units of the batch's inputs.
 
         The model wants data first. Where it lies is read from the masks, and what comes out goes
-        back to where the data lay.
+        back to where the data lay. Half-precision outputs become single ones.
 
         Args:
             batch: with inputs, lengths and masks.
@@ -127,7 +176,16 @@ class ForecastModule(lightning.LightningModule):
             first_data_step(decoder_mask),
             create_padding_mask(decoder_lengths, decoder_mask.size(1)),
         )
-        result = self.model(past, future, encoder_lengths, decoder_lengths, **options)
+        result: ForecastOutput = call_for_all_shapes(
+            self.model, past, future, encoder_lengths, decoder_lengths, **options
+        )
+        output = at_least_single(result["output"])
+        if self.monotone:
+            assert self.quantiles is not None
+            output = rising_quantiles(output, self.quantiles)
+        if self.prediction_type == "delta":
+            output = output + last_context_value(past, encoder_lengths)
+        result["output"] = output
         return put_back(result, encoder_mask, decoder_mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
@@ -177,10 +235,10 @@ class ForecastModule(lightning.LightningModule):
             Scalar; 0 where the batch holds no observed target.
         """
         values = output["output"] if isinstance(output, Mapping) else output
-        losses, weight = self._weighted_loss(values, batch)
+        losses, weight = self._weighted_losses(values, batch)
         loss, total = losses.sum(), weight.sum() * values.size(-1)
         if self._ranks_step_together():
-            return _mean_over_ranks(loss, total)
+            return mean_over_ranks(loss, total)
         mean: torch.Tensor = loss / torch.where(total > 0, total, 1.0)
         return mean
 
@@ -188,28 +246,13 @@ class ForecastModule(lightning.LightningModule):
         """Whether several ranks train: in evaluation one may have more batches than another."""
         # a trainer also trains a module that is in evaluation mode
         trains = self.training or (self._trainer is not None and self._trainer.training)
-        initialized = distributed.is_available() and distributed.is_initialized()
-        return trains and initialized and distributed.get_world_size() > 1
+        return trains and several_ranks()
 
-    def _weighted_loss(
+    def _weighted_losses(
         self, values: torch.Tensor, batch: Batch
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return losses (B, Td, Q) times their weights, and the weights (B, Td, 1)."""
-        if values.dtype in (torch.float16, torch.bfloat16):
-            values = values.float()  # the criterion, and sums over many steps, want the digits
-        mask = batch["target_mask"].unsqueeze(-1)
-        # 1 and not 0 as the stand-in: relative losses divide by the target
-        target = torch.where(mask, batch["target"].to(values.dtype), 1.0)
-        if self.use_loss_masking:
-            values = torch.where(mask, values, 1.0)
-        else:
-            target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
-        loss: torch.Tensor = self.criterion(values, target.expand_as(values))
-        weight = mask.to(loss.dtype)
-        if "weight" in batch:
-            weight = weight * batch["weight"].view(-1, 1, 1)
-        # what has weight 0 takes no part, whatever its loss
-        return torch.where(weight > 0, loss, 0.0) * weight, weight
+        return weighted_losses(self.criterion, values, batch, self.use_loss_masking)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
@@ -233,13 +276,58 @@ class ForecastModule(lightning.LightningModule):
         """Return forecasts (B, Td, Q) in original units."""
         return self._to_original(self(batch, need_weights=False)["output"], batch)
 
+    def setup(self, stage: str) -> None:
+        """Prepare the network for a stage; a fit freezes parameters and compiles.
+
+        Raises:
+            InputError: a pattern of `trainable_parameters` matches nothing, or the batches lack
+                the history that changes are counted from.
+        """
+        given = getattr(self._source(), "hparams", {})
+        if self.prediction_type == "delta" and not given.get("add_target_to_past", True):
+            raise InputError(
+                "prediction_type 'delta' counts from the target's last value, which the encoder "
+                "does not get: set data.add_target_to_past to true, or prediction_type to 'point'"
+            )
+        if stage == "fit":
+            self._freeze()
+            if self.compile_model:
+                compile_in_place(self.model)
+
+    def _freeze(self) -> None:
+        if self.trainable_parameters is not None:
+            freeze_all_but(self, self.trainable_parameters)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the norm of the gradient, which is not clipped yet."""
+        if self.log_grad_norm:
+            self.log("train/grad_norm", gradient_norm(self.parameters()))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the version that wrote the checkpoint."""
         checkpoint["transformertf_version"] = __version__
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that mean something else, and an optimizer of other parameters.
+
+        Raises:
+            InputError: names the argument that differs.
+        """
+        stored = checkpoint.get("hyper_parameters", {})
+        resumes = self._trainer is not None and self._trainer.state.fn == "fit"
+        for name in (*MEANING, "trainable_parameters") if resumes else MEANING:
+            default = inspect.signature(ForecastModule).parameters[name].default
+            before, now = stored.get(name, default), getattr(self, name)
+            if before != now:
+                raise InputError(
+                    f"{name} is {now!r}, but the checkpoint was trained with {before!r}; leave it "
+                    "as it was, or start anew from the weights alone"
+                )
+
     def configure_optimizers(self) -> Any:
-        """Return the optimizer, with its scheduler where there is one."""
-        optimizer = self._make_optimizer(self.parameters())
+        """Return the optimizer of what trains, with its scheduler where there is one."""
+        self._freeze()
+        optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
         if self._make_scheduler is None:
             return optimizer
         scheduler = {"scheduler": self._make_scheduler(optimizer), **self._scheduler_options}
@@ -276,11 +364,11 @@ class ForecastModule(lightning.LightningModule):
         return source if isinstance(source, BatchSource) else None
 
     def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
-        losses, _ = self._weighted_loss(output.detach(), batch)
+        losses, _ = self._weighted_losses(output.detach(), batch)
         places = batch["series"].tolist(), batch["origin"].tolist()
         windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
         if self._ranks_step_together():
-            windows = _gather(windows)
+            windows = gather_windows(windows)
         bad = [window for window in windows if not math.isfinite(window[0])]
         # each may be finite where their sum is not
         bad = bad or [max(windows, key=itemgetter(0))]
@@ -298,50 +386,7 @@ class ForecastModule(lightning.LightningModule):
         return source.describe_training_window(series, origin)
 
 
-def _mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-    """Return sum of losses / sum of weights over all ranks, from the two sums of each.
-
-    The gradient is that of this rank's part, times the number of ranks: averaging gradients
-    over the ranks divides by it.
-    """
-    sums = torch.stack([loss.detach(), total])
-    distributed.all_reduce(sums)
-    whole, total = sums
-    total = torch.where(total > 0, total, 1.0)
-    # the value stays the same on all ranks, to the bit: they agree on whether it is finite
-    part = (loss - loss.detach()) * (distributed.get_world_size() / total)
-    mean: torch.Tensor = whole / total + part
-    return mean
-
-
-def _gather(rows: list[WindowLoss]) -> list[WindowLoss]:
-    """Return the rows of all ranks, in the order of the ranks."""
-    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]
-
-
 def _make_metric(name: str) -> torchmetrics.Metric:
     if name not in METRICS:
         raise InputError(f"logging_metrics: unknown metric {name!r}; {nearest(name, METRICS)}")
     return METRICS[name]()
-
-
-def _match_criterion(
-    criterion: torch.nn.Module | None, output_dim: int, default_dim: int
-) -> tuple[torch.nn.Module, int]:
-    """Return the elementwise criterion and the outputs it wants.
-
-    An `output_dim` other than the model's default was the user's choice and must agree.
-    """
-    if criterion is None:
-        criterion = MSELoss() if output_dim == 1 else QuantileLoss()
-    levels = quantile_levels(criterion)
-    wanted = 1 if levels is None else len(levels)
-    criterion = elementwise(criterion, wanted)
-    if output_dim not in (wanted, default_dim):
-        raise InputError(
-            f"output_dim is {output_dim}, but the criterion {type(criterion).__name__} wants "
-            f"{wanted}: leave output_dim out, or give a criterion with {output_dim} outputs"
-        )
-    return criterion, wanted

@@ -1,0 +1,97 @@
+"""What `ForecastModule.calc_loss` is made of: the criterion, the weights, the sums over ranks."""
+
+import torch
+from torch import distributed
+
+from transformertf.batch import Batch
+from transformertf.errors import InputError
+from transformertf.nn.losses import MSELoss, QuantileLoss, elementwise, quantile_levels
+
+# loss, series and origin
+WindowLoss = tuple[float, int, int]
+
+
+def match_criterion(
+    criterion: torch.nn.Module | None, output_dim: int, default_dim: int
+) -> tuple[torch.nn.Module, int]:
+    """Return the elementwise criterion and the outputs it wants.
+
+    An `output_dim` other than the model's default was the user's choice and must agree.
+
+    Args:
+        criterion: any torch loss; None for the default of so many outputs.
+        output_dim: outputs of each step, as given.
+        default_dim: the model's own default of it.
+    """
+    if criterion is None:
+        criterion = MSELoss() if output_dim == 1 else QuantileLoss()
+    levels = quantile_levels(criterion)
+    wanted = 1 if levels is None else len(levels)
+    criterion = elementwise(criterion, wanted)
+    if output_dim not in (wanted, default_dim):
+        raise InputError(
+            f"output_dim is {output_dim}, but the criterion {type(criterion).__name__} wants "
+            f"{wanted}: leave output_dim out, or give a criterion with {output_dim} outputs"
+        )
+    return criterion, wanted
+
+
+def weighted_losses(
+    criterion: torch.nn.Module, values: torch.Tensor, batch: Batch, masking: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return losses (B, Td, Q) times their weights, and the weights (B, Td, 1).
+
+    Args:
+        criterion: elementwise.
+        values: (B, Td, Q) outputs.
+        batch: with `target` and `target_mask`, and `weight` where windows are weighted.
+        masking: leave padding and unobserved targets out; False weighs them as data.
+    """
+    values = at_least_single(values)  # the criterion, and sums over many steps, want the digits
+    mask = batch["target_mask"].unsqueeze(-1)
+    # 1 and not 0 as the stand-in: relative losses divide by the target
+    target = torch.where(mask, batch["target"].to(values.dtype), 1.0)
+    if masking:
+        values = torch.where(mask, values, 1.0)
+    else:
+        target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
+    loss: torch.Tensor = criterion(values, target.expand_as(values))
+    weight = mask.to(loss.dtype)
+    if "weight" in batch:
+        weight = weight * batch["weight"].view(-1, 1, 1)
+    # what has weight 0 takes no part, whatever its loss
+    return torch.where(weight > 0, loss, 0.0) * weight, weight
+
+
+def at_least_single(values: torch.Tensor) -> torch.Tensor:
+    """Return half-precision values as single ones, others as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def several_ranks() -> bool:
+    """Say whether this process is one of several."""
+    initialized = distributed.is_available() and distributed.is_initialized()
+    return initialized and distributed.get_world_size() > 1
+
+
+def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """Return sum of losses / sum of weights over all ranks, from the two sums of each.
+
+    The gradient is that of this rank's part, times the number of ranks: averaging gradients
+    over the ranks divides by it.
+    """
+    sums = torch.stack([loss.detach(), total])
+    distributed.all_reduce(sums)
+    whole, total = sums
+    total = torch.where(total > 0, total, 1.0)
+    # the value stays the same on all ranks, to the bit: they agree on whether it is finite
+    part = (loss - loss.detach()) * (distributed.get_world_size() / total)
+    mean: torch.Tensor = whole / total + part
+    return mean
+
+
+def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
+    """Return the rows of all ranks, in the order of the ranks."""
+    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]

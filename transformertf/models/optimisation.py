@@ -1,0 +1,67 @@
+"""What is trained, how large its gradient is, and how the network is compiled."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+import torch.fx.experimental._config as shape_config
+
+from transformertf.errors import InputError
+
+
+def freeze_all_but(module: torch.nn.Module, patterns: Sequence[str]) -> None:
+    """Let the parameters train whose names match a pattern, and no others.
+
+    A frozen parameter collects no gradient, and loses the one it has.
+
+    Args:
+        module: whose `named_parameters` give the names.
+        patterns: as for file names: `model.head.*`.
+
+    Raises:
+        InputError: there is no pattern, or one that matches nothing.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    if not patterns:
+        raise InputError(
+            "trainable_parameters is empty, nothing would be trained; leave it out to train all"
+        )
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.0)
+            raise InputError(
+                f"trainable_parameters: no parameter is named like {pattern!r}; the nearest are "
+                f"{', '.join(near)}"
+            )
+    for name, parameter in module.named_parameters():
+        trains = any(fnmatchcase(name, pattern) for pattern in patterns)
+        parameter.requires_grad_(trains)
+        if not trains:
+            parameter.grad = None
+
+
+def gradient_norm(parameters: Iterable[torch.nn.Parameter]) -> torch.Tensor:
+    """Return the Euclidean norm of all gradients together; 0 where there are none."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm: torch.Tensor = torch.nn.utils.get_total_norm(gradients)
+    return norm
+
+
+def compile_in_place(network: torch.nn.Module) -> None:
+    """Compile a network for all batch sizes and lengths, once; names of weights stay."""
+    if network._compiled_call_impl is None:
+        network.compile(dynamic=True)
+
+
+def call_for_all_shapes(network: torch.nn.Module, *args: Any, **options: Any) -> Any:
+    """Call a network that may be compiled.
+
+    Sizes that agree in the first batch, such as the steps of context and horizon, would else be
+    taken for one, and the first batch in which they do not would compile again.
+    """
+    if network._compiled_call_impl is None:
+        return network(*args, **options)
+    with shape_config.patch(use_duck_shape=False):  # type: ignore[attr-defined]
+        return network(*args, **options)
