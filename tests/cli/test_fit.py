@@ -175,11 +175,15 @@ def test_transfer(
 ) -> None:
     config = experiment.write(workdir)
     quantiles = '{"class_path": "QuantileLoss", "init_args": {"quantiles": [0.1, 0.5, 0.9]}}'
-    words = ("--transfer-ckpt", str(experiment.checkpoint), "--trainer.max_epochs", "1")
+    content = torch.load(experiment.checkpoint, weights_only=True)
+    content["state_dict"]["model.extra.weight"] = torch.zeros(1)
+    torch.save(content, "more.ckpt")
+    words = ("--transfer-ckpt", "more.ckpt", "--trainer.max_epochs", "1")
     frozen = ("--optimizer.init_args.lr", "0.0")
     assert fit(config, *words, *frozen, "--model.criterion", quantiles) == 0
     told = capsys.readouterr().err
     assert "not in the checkpoint with this shape: model.head.0.weight, model.head.0.bias" in told
+    assert "in the checkpoint only: model.extra.weight" in told
     old, new = weights(experiment.checkpoint), weights(last("tiny", 0))
     assert torch.equal(old["model.encoder.weight_hh_l0"],
                        new["model.encoder.weight_hh_l0"])  # fmt: skip

@@ -128,6 +128,9 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
     say(f"transferred {len(matching)} of {len(own)} parameters from {source.path}")
     if left:
         say(f"not in the checkpoint with this shape: {', '.join(left)}")
+    unused = [name for name in stored if name not in own]
+    if unused:
+        say(f"in the checkpoint only: {', '.join(unused)}")
 
 
 def _evaluate(stage: Literal["validate", "test"], options: Any, flags: Sequence[str]) -> None:
