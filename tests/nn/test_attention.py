@@ -555,9 +555,9 @@ class FromLengths(torch.nn.Module):
 
 
 # both kinds and both paths at once: most of the time is spent before the first line is traced
-def test_masks_and_attention_are_traced_whole_and_once(monkeypatch):
+@torch._dynamo.config.patch(error_on_recompile=True)
+def test_masks_and_attention_are_traced_whole_and_once():
     torch._dynamo.reset()
-    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
     module = FromLengths(("right", "left"))
     compiled = torch.compile(module, fullgraph=True, dynamic=True, backend="aot_eager")
     # no two sizes of the first batch agree: the tracer would take them for one

@@ -15,8 +15,10 @@ from transformertf.batch import Batch, check_batch
 from transformertf.models import (
     AttentionLSTM,
     EncoderDecoderLSTM,
+    PFTemporalFusionTransformer,
     TemporalFusionTransformer,
     TransformerLSTM,
+    xTFT,
 )
 from transformertf.nn import QuantileLoss
 from transformertf.utils.sequence import create_padding_mask
@@ -41,6 +43,8 @@ MODELS = {
     ),
     "TransformerLSTM": partial(TransformerLSTM, d_model=4, num_heads=2, dropout=0.0),
     "TemporalFusionTransformer": partial(TemporalFusionTransformer, **FUSION),
+    "PFTemporalFusionTransformer": partial(PFTemporalFusionTransformer, **FUSION),
+    "xTFT": partial(xTFT, **FUSION),
 }
 CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9])}
 # of values and of gradients, the latter relative to the largest one

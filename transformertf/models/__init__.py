@@ -3,12 +3,17 @@
 from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMModel
 from transformertf.models.base import ForecastModule
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
+from transformertf.models.pf_tft import (
+    PFTemporalFusionTransformer,
+    PFTemporalFusionTransformerModel,
+)
 from transformertf.models.temporal_fusion_transformer import (
     TFT,
     TemporalFusionTransformer,
     TemporalFusionTransformerModel,
 )
 from transformertf.models.transformer_lstm import TransformerLSTM, TransformerLSTMModel
+from transformertf.models.xtft import xTFT, xTFTModel
 
 __all__ = [
     "TFT",
@@ -17,8 +22,12 @@ __all__ = [
     "EncoderDecoderLSTM",
     "EncoderDecoderLSTMModel",
     "ForecastModule",
+    "PFTemporalFusionTransformer",
+    "PFTemporalFusionTransformerModel",
     "TemporalFusionTransformer",
     "TemporalFusionTransformerModel",
     "TransformerLSTM",
     "TransformerLSTMModel",
+    "xTFT",
+    "xTFTModel",
 ]

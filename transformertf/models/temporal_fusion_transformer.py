@@ -2,7 +2,7 @@
 
 Lim, Arik, Loeff and Pfister, "Temporal Fusion Transformers for interpretable multi-horizon time
 series forecasting", 2021. Departures: without static columns the static input is the relative
-length of the context; dropout falls on what attention gives, at its gate, not on its weights.
+length of the context; dropout falls on what the heads of the attention find, not on its weights.
 """
 
 from typing import Any

@@ -24,6 +24,7 @@ def horizon_attention_mask(
     encoder_alignment: Alignment = "left",
     decoder_alignment: Alignment = "left",
     causal: bool = True,
+    sees_itself: bool = True,
     device: torch.device | str | None = None,
 ) -> torch.Tensor | None:
     """Return the mask of horizon queries over context and horizon keys.
@@ -39,6 +40,7 @@ def horizon_attention_mask(
         encoder_alignment: end of the padded context at which the data lies.
         decoder_alignment: end of the padded horizon at which the data lies.
         causal: whether a horizon step sees the horizon only up to itself.
+        sees_itself: whether it then sees itself, or only the steps before.
         device: where the mask shall lie if no lengths are given; it lies with them otherwise.
 
     Returns:
@@ -60,7 +62,8 @@ def horizon_attention_mask(
     if causal:
         # the context stands before the horizon: one order in time for all keys
         position = torch.arange(encoder_steps + decoder_steps, device=device)
-        seen = position <= position[encoder_steps:].unsqueeze(1)  # (Td, Tc + Td)
+        last = position[encoder_steps:] - (0 if sees_itself else 1)
+        seen = position <= last.unsqueeze(1)  # (Td, Tc + Td)
         mask = seen.unsqueeze(0) if mask is None else mask & seen
     return None if mask is None else mask.unsqueeze(1)
 
@@ -153,6 +156,7 @@ class _Attention(torch.nn.Module):
         self.num_heads = num_heads
         self.d_head = d_model // num_heads
         self.dropout = dropout
+        self.output_dropout = 0.0
         self.query = torch.nn.Linear(d_model, d_model)
         self.key = torch.nn.Linear(d_model, d_model)
         self.value = torch.nn.Linear(d_model, value_heads * self.d_head)
@@ -205,7 +209,7 @@ class _Attention(torch.nn.Module):
             self.dropout if self.training else 0.0,
             need_weights=need_weights,
         )
-        output: torch.Tensor = self.output(self._merge(heads))
+        output: torch.Tensor = self._drop(self.output(self._merge(self._drop(heads))))
         return output, None if weights is None else weights.mean(dim=1)
 
     def _check(self, mask: torch.Tensor | None, **sequences: torch.Tensor) -> None:
@@ -224,6 +228,12 @@ class _Attention(torch.nn.Module):
                 f"{name}: mask must be boolean (B, 1, Tq, Tk), found {mask.dtype} "
                 f"{tuple(mask.shape)}; make it with horizon_attention_mask or self_attention_mask"
             )
+
+    def _drop(self, values: torch.Tensor) -> torch.Tensor:
+        """Drop what attention found, where not its weights are dropped."""
+        if not self.training or self.output_dropout == 0:
+            return values
+        return torch.nn.functional.dropout(values, self.output_dropout)
 
     def _split(self, projected: torch.Tensor) -> torch.Tensor:
         """Split (B, T, n E) into heads (B, H, T, E), where n is H, or 1 to be shared by all."""
@@ -262,10 +272,16 @@ class InterpretableMultiHeadAttention(_Attention):
         d_model: width D of queries, keys, values and output; a multiple of `num_heads`.
         num_heads: number of heads H.
         dropout: probability of dropping an attention weight while training, 0 to 1.
+        output_dropout: probability of dropping what a head finds, and then what the output is,
+            while training, 0 to 1.
     """
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, d_model: int, num_heads: int, dropout: float = 0.0, output_dropout: float = 0.0
+    ) -> None:
         super().__init__(d_model, num_heads, dropout, value_heads=1, output_bias=False)
+        probability(output_dropout=output_dropout)
+        self.output_dropout = output_dropout
 
     def _merge(self, heads: torch.Tensor) -> torch.Tensor:
         return heads.mean(dim=1)

@@ -1,0 +1,478 @@
+"""The temporal fusion transformers against Lim et al. 2021 written out, one window at a time."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch._dynamo
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from transformertf.errors import InputError
+from transformertf.models.pf_tft import (
+    PFTemporalFusionTransformer,
+    PFTemporalFusionTransformerModel,
+)
+from transformertf.models.temporal_fusion_transformer import (
+    TFT,
+    TemporalFusionTransformer,
+    TemporalFusionTransformerModel,
+)
+from transformertf.models.xtft import xTFT, xTFTModel
+from transformertf.utils.sequence import align_encoder_sequences
+
+PAST, FUTURE, STATIC, CONTEXT, HORIZON = 3, 2, 2, 8, 6
+HEADS, LAYERS = 2, 2
+SIZES = {
+    "d_model": 6,
+    "d_hidden_continuous": 4,
+    "num_heads": HEADS,
+    "num_lstm_layers": LAYERS,
+    "dropout": 0.0,
+}
+ALIGNMENTS = ["left", "right"]
+LENGTHS = [3, 6, 1], [5, 2, 4]
+# the family: what is said of one member here holds for all
+MODULES = {
+    "TFT": TemporalFusionTransformer,
+    "PF": PFTemporalFusionTransformer,
+    "xTFT": xTFT,
+}
+MODELS = {
+    "TFT": TemporalFusionTransformerModel,
+    "PF": PFTemporalFusionTransformerModel,
+    "xTFT": xTFTModel,
+}
+every_module = pytest.mark.parametrize("name", MODULES)
+
+
+def shaken(module):
+    """Return the module in float64 with every weight random, also those that start at 0 or 1."""
+    generator = torch.Generator().manual_seed(0)
+    module = module.double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator).double())
+    return module
+
+
+def make_module(name, **kwargs):
+    return shaken(MODULES[name](PAST, FUTURE, CONTEXT, HORIZON, **{**SIZES, **kwargs}))
+
+
+def make_model(name, static=0, past=PAST, future=FUTURE, **kwargs):
+    return shaken(MODELS[name](past, future, CONTEXT, HORIZON, static, **{**SIZES, **kwargs}))
+
+
+@pytest.fixture
+def batch_of(ragged_batch):
+    """Return the maker of ragged batches in float64."""
+
+    def make(**kwargs):
+        batch = ragged_batch(*(tuple(side) for side in LENGTHS), **kwargs)
+        for side in ("encoder", "decoder"):
+            mask = batch[f"{side}_mask"]
+            assert mask.any(dim=1).all()
+            assert not mask.all()
+        return {key: x.double() if x.is_floating_point() else x for key, x in batch.items()}
+
+    return make
+
+
+# --- the paper, written out -----------------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1 / (1 + torch.exp(-x))
+
+
+def softmax(x):
+    return torch.exp(x) / torch.exp(x).sum(-1, keepdim=True)
+
+
+def norm(x, weight, bias):
+    mean = x.mean(-1, keepdim=True)
+    return (x - mean) / torch.sqrt(((x - mean) ** 2).mean(-1, keepdim=True) + 1e-5) * weight + bias
+
+
+def interpolate(x, width):
+    """Interpolate the features of x (T, F) linearly to some width, end on end."""
+    columns = []
+    for place in range(width):
+        at = place * (x.size(1) - 1) / (width - 1)
+        low = min(int(at), x.size(1) - 1)
+        high = min(low + 1, x.size(1) - 1)
+        columns.append(x[:, low] * (1 - (at - low)) + x[:, high] * (at - low))
+    return torch.stack(columns, dim=1)
+
+
+class Paper:
+    """The forecast of one unpadded window by the equations, with the weights of a model."""
+
+    def __init__(self, name, model):
+        self.name = name
+        self.weights = model.state_dict()
+        self.lstm = {}
+        for side in ("encoder", "decoder"):
+            ours = getattr(model.fusion, side)
+            self.lstm[side] = torch.nn.LSTM(
+                ours.input_size, ours.hidden_size, ours.num_layers, batch_first=True
+            ).double()
+            self.lstm[side].load_state_dict(ours.state_dict())
+
+    def linear(self, name, x, variable=...):
+        bias = f"{name}.bias"
+        bias = self.weights[bias][variable] if bias in self.weights else 0.0
+        return x @ self.weights[f"{name}.weight"][variable].T + bias
+
+    def gate_norm(self, name, x, skip, variable=...):
+        """Eq. 4 and 5: the gate, the skip and the norm around both."""
+        value, gate = self.linear(f"{name}.gate.linear", x, variable).chunk(2, dim=-1)
+        weight, bias = (
+            self.weights[f"{name}.norm.{part}"][variable] for part in ("weight", "bias")
+        )
+        return norm(skip + sigmoid(gate) * value, weight, bias)
+
+    def grn(self, name, x, context=None, variable=...):
+        """Eq. 2 to 4."""
+        hidden = self.linear(f"{name}.input", x, variable)
+        if context is not None:
+            hidden = hidden + self.linear(f"{name}.context", context)
+        hidden = torch.where(hidden > 0, hidden, torch.exp(hidden) - 1)
+        hidden = self.linear(f"{name}.hidden", hidden, variable)
+        skip = x
+        if f"{name}.skip.bias" in self.weights:
+            skip = self.linear(f"{name}.skip", x, variable)
+        elif f"{name}.skip.weight" in self.weights:
+            weight = self.weights[f"{name}.skip.weight"][variable]
+            weight, bias, mask = (
+                self.weights[f"{name}.skip.{part}"][variable].squeeze(0)
+                for part in ("norm.weight", "norm.bias", "weight")
+            )
+            skip = norm(interpolate(x, len(weight)) * 2 * sigmoid(mask), weight, bias)
+        return self.gate_norm(f"{name}.output", hidden, skip, variable)
+
+    def select(self, name, x, context=None):
+        """Eq. 6 to 8."""
+        embedded = [self.linear(f"{name}.embedding", x[:, j : j + 1], j) for j in range(x.size(1))]
+        encoded = [self.grn(f"{name}.encoding", one, variable=j) for j, one in enumerate(embedded)]
+        weights = torch.ones_like(x)
+        if x.size(1) > 1:
+            weights = softmax(self.grn(f"{name}.weighing", torch.cat(embedded, dim=1), context))
+        return sum(weights[:, j : j + 1] * one for j, one in enumerate(encoded)), weights
+
+    def attend(self, x, steps, causal):
+        """Eq. 13 to 16: the steps of the horizon attend to context and horizon."""
+        value = self.linear("fusion.attention.value", x)
+        width, every = value.size(1), []
+        for head in range(HEADS):
+            rows = slice(head * width, (head + 1) * width)
+            query = self.linear("fusion.attention.query", x, rows)
+            key = self.linear("fusion.attention.key", x, rows)
+            scores = query @ key.T / width**0.5
+            for step in range(len(x) if causal else 0):
+                first_hidden = step if self.name == "PF" else step + 1
+                scores[step, max(first_hidden, len(x) - steps) :] = -torch.inf
+            every.append(softmax(scores)[-steps:])
+        weights = sum(every) / HEADS
+        found = sum(one @ value for one in every) / HEADS
+        return self.linear("fusion.attention.output", found), weights
+
+    def static(self, past, static):
+        """Return the static embedding (1, D) and its weights; nothing of the lean one."""
+        if self.name == "PF" and static is None:
+            width = self.weights["head.weight"].size(1)
+            return torch.zeros(1, width).double(), torch.zeros(1, 0).double()
+        if static is None:
+            static = torch.tensor([[len(past) / CONTEXT]]).double()
+        return self.select("static_selection", static)
+
+    def forecast(self, past, future, static, causal):
+        result, contexts, state = {}, {}, None
+        if self.name != "xTFT":
+            embedded, result["static_weights"] = self.static(past, static)
+            for use in ("selection", "hidden", "cell", "enrichment"):
+                contexts[use] = self.grn(f"{use}_context", embedded)
+            state = tuple(contexts[u].expand(LAYERS, 1, -1) for u in ("hidden", "cell"))
+        context = contexts.get("selection")
+        past, result["encoder_weights"] = self.select("past_selection", past, context)
+        future, result["decoder_weights"] = self.select("future_selection", future, context)
+        encoded, state = self.lstm["encoder"](past.unsqueeze(0), state)
+        decoded, _ = self.lstm["decoder"](future.unsqueeze(0), state)
+        local = torch.cat([encoded[0], decoded[0]])
+        local = self.gate_norm("fusion.local_skip", local, torch.cat([past, future]))  # eq. 17
+        enriched = local
+        if contexts:
+            enriched = self.grn("fusion.enrichment", local, contexts["enrichment"])  # eq. 18
+        steps = len(future)
+        attended, result["attention_weights"] = self.attend(enriched, steps, causal)  # eq. 19
+        attended = self.gate_norm("fusion.attention_skip", attended, enriched[-steps:])  # eq. 20
+        fused = self.grn("fusion.feed_forward", attended)  # eq. 21
+        fused = self.gate_norm("fusion.output_skip", fused, local[-steps:])  # eq. 22
+        result["output"] = self.linear("head", fused)  # eq. 23
+        return result
+
+
+def assert_by_the_paper(name, model, batch, static, causal=True):
+    arguments = [batch["encoder_input"], batch["decoder_input"]]
+    arguments += [batch["encoder_lengths"], batch["decoder_lengths"]]
+    options = {} if static is None else {"static": static}
+    found = model(*arguments, **options, need_weights=True)
+    paper = Paper(name, model)
+    # the map that interpolates is kept in float32
+    tolerance = 1e-6 if name == "PF" else 1e-10
+    masks = batch["encoder_mask"], batch["decoder_mask"]
+    both = torch.cat(masks, dim=1)
+    for row in range(len(both)):
+        past = batch["encoder_input"][row, masks[0][row]]
+        future = batch["decoder_input"][row, masks[1][row]]
+        own = None if static is None else static[row : row + 1]
+        expected = paper.forecast(past, future, own, causal)
+        assert set(found) == set(expected)
+        places = {
+            "output": masks[1][row],
+            "encoder_weights": masks[0][row],
+            "decoder_weights": masks[1][row],
+            "static_weights": ...,
+            "attention_weights": masks[1][row].unsqueeze(1) & both[row],
+        }
+        for what, values in expected.items():
+            here = found[what][row][places[what]]
+            torch.testing.assert_close(
+                here, values.reshape(here.shape), rtol=tolerance, atol=tolerance, msg=what
+            )
+
+
+CASES = [
+    *((name, static) for name in ("TFT", "PF") for static in (0, 1, STATIC)),
+    ("xTFT", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "static"), CASES)
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_agrees_with_the_paper(name, static, causal, alignment, batch_of):
+    batch = batch_of(encoder_alignment=alignment)
+    model = make_model(name, static, causal_attention=causal, encoder_alignment=alignment)
+    values = torch.randn(len(LENGTHS[0]), static, generator=torch.Generator().manual_seed(2))
+    assert_by_the_paper(name, model, batch, values.double() if static else None, causal)
+
+
+@every_module
+@pytest.mark.parametrize("features", [(1, 1), (9, 7)], ids=["one variable", "more than the width"])
+def test_agrees_with_the_paper_on_any_number_of_variables(name, features, batch_of):
+    model = make_model(name, past=features[0], future=features[1])
+    assert_by_the_paper(name, model, batch_of(features=features), None)
+
+
+# --- what holds for all ---------------------------------------------------------------------------
+
+
+def arguments_of(batch):
+    sides = "encoder", "decoder"
+    return [batch[f"{side}_{what}"] for what in ("input", "lengths") for side in sides]
+
+
+@every_module
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_plain_model_takes_lengths_and_alignment(name, alignment, batch_of):
+    module, batch = make_module(name).eval(), batch_of(encoder_alignment=alignment)
+    module.model.encoder_alignment = "left"
+    plain = make_model(name, output_dim=7, encoder_alignment=alignment).eval()
+    plain.load_state_dict(module.model.state_dict())
+    found = plain(*arguments_of(batch), need_weights=True)
+    expected = module(batch)
+    assert set(found) == set(expected)
+    for what, values in expected.items():
+        torch.testing.assert_close(found[what], values)
+
+
+@every_module
+def test_without_lengths_all_steps_are_data(name):
+    model = make_model(name)
+    past, future = torch.randn(2, 5, PAST).double(), torch.randn(2, 4, FUTURE).double()
+    lengths = torch.tensor([5, 5]), torch.tensor([4, 4])
+    found = model(past, future, need_weights=True)
+    expected = model(past, future, *lengths, need_weights=True)
+    for what, values in expected.items():
+        torch.testing.assert_close(found[what], values)
+
+
+@every_module
+@pytest.mark.parametrize("encoder_alignment", ALIGNMENTS)
+@pytest.mark.parametrize("decoder_alignment", ALIGNMENTS)
+def test_weights_add_up_to_one_on_data_and_are_zero_on_padding(
+    name, encoder_alignment, decoder_alignment, batch_of
+):
+    batch = batch_of(encoder_alignment=encoder_alignment, decoder_alignment=decoder_alignment)
+    result = make_module(name).eval()(batch)
+    masks = {"encoder": batch["encoder_mask"], "decoder": batch["decoder_mask"]}
+    for side, mask in masks.items():
+        weights = result[f"{side}_weights"]
+        assert weights.shape == batch[f"{side}_input"].shape
+        assert (weights >= 0).all()
+        torch.testing.assert_close(weights.sum(dim=-1), mask.double())
+    assert torch.equal(result["output"].abs().sum(dim=-1) > 0, masks["decoder"])
+    attention = result["attention_weights"]
+    torch.testing.assert_close(attention.sum(dim=-1), masks["decoder"].double())
+    for row in range(len(attention)):
+        steps = masks["decoder"][row].nonzero().flatten() + masks["encoder"].size(1)
+        for number, step in enumerate(steps):
+            seen = number if name == "PF" else number + 1
+            expected = torch.cat([masks["encoder"][row], torch.zeros_like(masks["decoder"][row])])
+            expected[steps[:seen]] = True
+            weights = attention[row, step - masks["encoder"].size(1)]
+            assert torch.equal(weights > 0, expected)
+
+
+@every_module
+def test_weights_come_outside_training_or_where_asked_for(name, batch_of):
+    module, batch = make_module(name), batch_of()
+    given = module.eval()(batch)
+    assert {"output", "encoder_weights", "decoder_weights", "attention_weights"} <= set(given)
+    without = module(batch, need_weights=False)
+    assert set(without) == set(module.train()(batch)) == {"output"}
+    torch.testing.assert_close(without["output"], given["output"])
+    assert set(module(batch, need_weights=True)) == set(given)
+
+
+# what provably has no gradient
+UNMOVED = {
+    # it adds the same to all scores of a query, which a softmax does not see
+    "TFT": {"fusion.attention.key.bias"},
+    "xTFT": {"fusion.attention.key.bias"},
+    "PF": {
+        "fusion.attention.key.bias",
+        # what their network multiplies zeros by where there is nothing static
+        "selection_context.input.weight",
+        "hidden_context.input.weight",
+        "cell_context.input.weight",
+        "enrichment_context.input.weight",
+    },
+}
+
+
+@every_module
+@pytest.mark.parametrize("packing", ["auto", "always"])
+def test_gradient_reaches_every_weight_and_every_input(name, packing, batch_of):
+    torch.manual_seed(0)
+    module, batch = make_module(name, packing=packing, dropout=0.1).train(), batch_of()
+    for side in ("encoder", "decoder"):
+        batch[f"{side}_input"].requires_grad_()
+    module.calc_loss(module(batch), batch).backward()
+    for parameter_name, parameter in module.model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        moved = parameter.grad.abs() > 1e-14
+        if parameter_name in UNMOVED[name]:
+            assert not moved.any(), parameter_name
+        else:
+            assert moved.sum() > parameter.numel() / 2, parameter_name
+    # every past step matters; so does every future one but the last, whose target is unobserved
+    for side, mask in (("encoder", batch["encoder_mask"]), ("decoder", batch["target_mask"])):
+        gradient = batch[f"{side}_input"].grad
+        assert torch.equal(gradient != 0, mask.unsqueeze(-1).expand_as(gradient)), side
+
+
+@pytest.mark.parametrize("name", ["TFT", "PF"])
+def test_gradient_reaches_what_is_static(name, batch_of):
+    model, batch = make_model(name, STATIC), batch_of()
+    static = torch.randn(len(LENGTHS[0]), STATIC).double().requires_grad_()
+    model(*arguments_of(batch), static)["output"].square().sum().backward()
+    assert (static.grad.abs() > 1e-14).all()
+    for parameter_name, parameter in model.named_parameters():
+        moved = parameter.grad.abs().max() > 1e-14
+        assert moved == (parameter_name != "fusion.attention.key.bias"), parameter_name
+
+
+@every_module
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_horizon_step_depends_on_its_own_window_up_to_itself(name, causal, alignment, batch_of):
+    batch = batch_of(encoder_alignment=alignment, decoder_alignment=alignment)
+    inputs = [batch[f"{side}_input"].requires_grad_() for side in ("encoder", "decoder")]
+    output = make_module(name, causal_attention=causal)(batch)["output"]
+    for row in range(len(output)):
+        steps = batch["decoder_mask"][row].nonzero().flatten()
+        for number, step in enumerate(steps):
+            past, future = torch.autograd.grad(output[row, step, 0], inputs, retain_graph=True)
+            expected = [torch.zeros_like(batch[f"{s}_mask"]) for s in ("encoder", "decoder")]
+            expected[0][row] = batch["encoder_mask"][row]
+            expected[1][row, steps[: number + 1] if causal else steps] = True
+            for gradient, places in zip((past, future), expected, strict=True):
+                assert torch.equal(gradient != 0, places.unsqueeze(-1).expand_as(gradient))
+
+
+@every_module
+def test_more_padding_changes_nothing(name, batch_of):
+    module, batch = make_module(name).eval(), batch_of()
+    past, future, *lengths = arguments_of(batch)
+    longer = [
+        align_encoder_sequences(values, length, 20, source="left", target="left")
+        for values, length in zip((past, future), lengths, strict=True)
+    ]
+    found = module.model(*longer, *lengths)["output"][:, : future.size(1)]
+    torch.testing.assert_close(found, module(batch)["output"])
+
+
+# no two sizes of a batch, nor one of them and a width, are the same: dynamo would take them for one
+COMPILED_LENGTHS = [
+    ((3, 8, 1, 2, 5), (7, 2, 4, 1, 5)),
+    ((10, 8, 1, 2, 5, 4, 3), (6, 2, 9, 1, 5, 4, 8)),
+]
+
+
+# dynamo looks at each input of a graph that follows a break; by default nobody hears of it
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@every_module
+def test_compiled_once_gives_the_numbers_of_eager(name, ragged_batch):
+    torch._dynamo.reset()
+    model, counter = make_model(name).float(), CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(model, dynamic=True, backend=counter)
+    graphs = []
+    for lengths in COMPILED_LENGTHS:
+        arguments = arguments_of(ragged_batch(*lengths))
+        outputs = [one(*arguments)["output"] for one in (compiled, model)]
+        torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
+        losses = [output.square().mean() for output in outputs]
+        found, expected = (
+            torch.autograd.grad(x, [*model.parameters()], materialize_grads=True) for x in losses
+        )
+        largest = max(float(gradient.abs().max()) for gradient in expected)
+        assert largest > 0
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * largest)
+        graphs.append(counter.frame_count)
+    assert graphs[0] == graphs[1] > 0, "compiled again for another shape"
+    torch._dynamo.reset()
+
+
+MISTAKES = {
+    "heads": ({"num_heads": 4}, "d_model must be a multiple of num_heads 4, found 6"),
+    "layers": ({"num_lstm_layers": 0}, "num_lstm_layers must be at least 1, found 0"),
+    "embedding": ({"d_hidden_continuous": 0}, "d_hidden_continuous must be at least 1, found 0"),
+    "dropout": ({"dropout": 1.5}, "dropout must be from 0 to 1, found 1.5"),
+}
+
+
+@every_module
+@pytest.mark.parametrize(("sizes", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_impossible_sizes_are_refused_by_name(name, sizes, message):
+    with pytest.raises(InputError, match=message):
+        make_module(name, **sizes)
+
+
+def test_short_name():
+    assert TFT is TemporalFusionTransformer
+
+
+def test_relative_length_is_of_the_full_context_not_of_the_batch():
+    make = partial(torch.randn, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    model = make_model("TFT")
+    past, future = make(1, 4, PAST), make(1, 3, FUTURE)
+    expected = make_model("TFT", 1)
+    expected.load_state_dict(model.state_dict())
+    share = torch.tensor([[4 / CONTEXT]]).double()
+    torch.testing.assert_close(
+        model(past, future)["output"], expected(past, future, static=share)["output"]
+    )
