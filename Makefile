@@ -1,6 +1,7 @@
 # make demo    a trained model, forecasts and a picture, in a few minutes
 # make test    the whole suite
 # make check   format, lint, types, layers
+# make bench   measure the ragged recurrence and the models again; about half an hour
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check sample-data epf clean
+.PHONY: demo test check bench sample-data epf clean
 
 demo: $(STAMP)
 	$(BIN)/python scripts/demo.py
@@ -23,6 +24,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python scripts/bench_recurrent.py
+	$(BIN)/python scripts/bench_models.py
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py
