@@ -5,6 +5,7 @@ samples in any order, with any padding at either end, and anything written into 
 """
 
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from transformertf.models import (
     TransformerLSTM,
     xTFT,
 )
-from transformertf.nn import QuantileLoss
+from transformertf.nn import QuantileLoss, recurrent
 from transformertf.utils.sequence import create_padding_mask
 
 PAST, FUTURE, MAX_CONTEXT, MAX_HORIZON = 3, 2, 7, 5
@@ -140,6 +141,8 @@ def cases(draw):
         "extra": extra,
         "filling": draw(st.sampled_from([0.0, -3.0, 1e30, float("nan"), float("inf")])),
         "packing": draw(st.sampled_from(["auto", "always", "never"])),
+        # samples as small as these are never cut into segments unless made to
+        "worth_cutting": draw(st.sampled_from([1, 10**9])),
     }
 
 
@@ -149,6 +152,7 @@ SHORT_AND_FULL = {
     "extra": [0, 0],
     "filling": float("nan"),
     "packing": "auto",
+    "worth_cutting": 1,
 }
 
 
@@ -168,7 +172,8 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, ali
         make_sample(*case["lengths"][index], seed=index, dtype=dtype) for index in case["order"]
     ]
     batch = collate(samples, alignments, case["extra"], case["filling"])
-    output = module(batch)["output"]
+    with mock.patch.object(recurrent, "_WORTH_CUTTING", case["worth_cutting"]):
+        output = module(batch)["output"]
     assert output.isfinite().all()
 
     total, observed = 0.0, 0
