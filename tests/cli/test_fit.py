@@ -16,6 +16,7 @@ import yaml
 
 from tests.cli.conftest import Experiment
 from transformertf.cli import main
+from transformertf.cli.main import COMMANDS
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -371,3 +372,21 @@ def test_metric_that_is_not_logged_is_the_users_mistake(
     told = capsys.readouterr().err
     assert message in told
     assert "Traceback" not in told
+
+
+def test_commands_flush_subnormals_and_leave_the_process_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    supported = torch.set_flush_denormal(True)
+    torch.set_flush_denormal(False)
+    if not supported:
+        pytest.skip("this processor cannot flush subnormal numbers")
+    seen = []
+
+    def tiny() -> float:
+        return float(torch.tensor(1e-39) * 0.5)
+
+    monkeypatch.setitem(COMMANDS, "fit", (lambda *_: seen.append(tiny()), ""))
+    assert main(["fit"]) == 0
+    assert seen == [0.0]
+    assert tiny() > 0
