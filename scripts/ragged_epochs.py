@@ -25,7 +25,7 @@ DESCRIPTION = (
     f"[{SHORTEST}, {LONGEST}] and {HORIZON} steps of horizon, batches of {BATCH_SIZE}, Adam. "
     "`padded` pads every context to the longest of all and runs over the padding; `trimmed` cuts "
     "batches to their longest row; `ours`, the default, puts like lengths into a batch as well. "
-    "The two last leave padding out exactly."
+    "The two last leave padding out exactly. Subnormal numbers are flushed, as the commands do."
 )
 MODES = ("padded", "trimmed", "ours")
 
@@ -75,6 +75,7 @@ def pad_to_longest(batch: Batch) -> Batch:
 
 def prepare_epoch(folder: Path, mode: str) -> Callable[[], None]:
     """Return a whole training epoch of an encoder-decoder LSTM."""
+    torch.set_flush_denormal(True)  # as the commands do
     data = data_module(folder, mode)
     features = data.num_past_known_covariates, data.num_future_known_covariates
     module = EncoderDecoderLSTM(*features, d_encoder=WIDTH, d_decoder=WIDTH)
