@@ -255,7 +255,7 @@ def summary(results: list[Result]) -> str:
 
 def write_page() -> str:
     """Run everything and return the page."""
-    lstm, gru = measure(GRID, 10.0), measure(GRU_GRID, 8.0)
+    lstm, gru = measure(GRID, 6.0), measure(GRU_GRID, 6.0)
     memory = route_memory()
     rows = epochs(40.0)
     cuda = measure(cuda_grid(), 4.0)
