@@ -16,7 +16,7 @@ All routes give the numbers of `torch.nn.LSTM` and `torch.nn.GRU` on packed sequ
 `choose_route` holds the rule; docs/decisions/ragged-sequences.md tells why there are four.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -189,28 +189,22 @@ class _RaggedRNN(torch.nn.RNNBase):
     ) -> tuple[torch.Tensor, _States]:
         """Run over zeroed padding, layer by layer."""
         last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, self.hidden_size)
+        if self.hold is not None:
+            padding = ~create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
+            hold = inputs.new_tensor(self.hold).repeat_interleave(self.hidden_size).unsqueeze(-1)
         finals: list[_States] = []
         for layer, own in enumerate(self.all_weights):
+            weights: list[torch.Tensor] = list(own)
             if layer > 0:
                 inputs = torch.nn.functional.dropout(inputs, self.dropout, self.training)
-            inputs, weights = self._held(inputs, lengths, own)
+            if self.hold is not None:
+                inputs = torch.cat([inputs, padding.to(inputs.dtype)], dim=-1)
+                weights[0] = torch.cat([weights[0], hold], dim=1)
             inputs, (_, *cell) = self._call(
                 inputs, tuple(part[layer : layer + 1] for part in state), weights
             )
             finals.append((inputs.gather(1, last).transpose(0, 1), *cell))
         return inputs, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
-
-    def _held(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, weights: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Add the column that holds the state on padding, and what it weighs."""
-        if self.hold is None:
-            return inputs, list(weights)
-        padding = ~create_padding_mask(lengths, inputs.size(1)).unsqueeze(-1)
-        hold = inputs.new_tensor(self.hold).repeat_interleave(self.hidden_size).unsqueeze(-1)
-        w_ih, *others = weights
-        held = torch.cat([inputs, padding.to(inputs.dtype)], dim=-1)
-        return held, [torch.cat([w_ih, hold], dim=1), *others]
 
     def _segmented(
         self, inputs: torch.Tensor, lengths: torch.Tensor, state: _States, need_state: bool

@@ -75,7 +75,13 @@ def shift_rows(sequences: torch.Tensor, first: torch.Tensor, mask: torch.Tensor)
     trailing = sequences.shape[2:]
     shape = (*source.shape, *(1 for _ in trailing))
     moved = sequences.gather(1, source.view(shape).expand(*source.shape, *trailing))
-    return torch.where(mask.view(shape), moved, moved.new_zeros(()))
+    return _zero_padding(moved, mask)
+
+
+def _zero_padding(sequences: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return sequences (B, T, ...) with zeros where the mask (B, T) has no data."""
+    shape = (*mask.shape, *(1 for _ in sequences.shape[2:]))
+    return torch.where(mask.view(shape), sequences, sequences.new_zeros(()))
 
 
 def align_encoder_sequences(
@@ -100,12 +106,15 @@ def align_encoder_sequences(
     """
     padded = sequences.size(1)
     steps = padded if max_length is None else max_length
+    mask = create_padding_mask(lengths, steps, target)
+    if source == target and max_length is None:  # nothing moves
+        return _zero_padding(sequences, mask)
     first = torch.zeros_like(lengths)
     if source == "right":
         first = first + padded - lengths
     if target == "right":
         first = first - (steps - lengths)
-    return shift_rows(sequences, first, create_padding_mask(lengths, steps, target))
+    return shift_rows(sequences, first, mask)
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
