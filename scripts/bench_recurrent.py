@@ -105,7 +105,12 @@ def prepare_step(case: Case, route: str | None) -> Callable[[], None]:
     run = case.step(case.lengths())
     if route is not None:
         run = on_route(route, run)
-    return lambda: [run() for _ in range(3)] and None
+
+    def thrice() -> None:
+        for _ in range(3):
+            run()
+
+    return thrice
 
 
 @dataclass(frozen=True)

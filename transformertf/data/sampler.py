@@ -102,8 +102,7 @@ class BatchSampler(Sampler[Request]):
         context = np.full(size, limits.context)
         horizon = np.full(size, limits.horizon)
         if self.random_lengths is True:
-            context = generator.integers(limits.min_context, limits.context, size, endpoint=True)
-            horizon = generator.integers(limits.min_horizon, limits.horizon, size, endpoint=True)
+            context, horizon = self._draw(generator, size)
         batches = [slice(*ends) for ends in itertools.pairwise(self._edges(size))]
         if self.bucketing:
             _, _, longest_context, longest_horizon = self.windows.locate(index)
@@ -114,14 +113,17 @@ class BatchSampler(Sampler[Request]):
                 batches = [batches[place] for place in generator.permutation(len(batches))]
         for batch in batches:
             if self.random_lengths == "batch":
-                context[batch] = generator.integers(
-                    limits.min_context, limits.context, endpoint=True
-                )
-                horizon[batch] = generator.integers(
-                    limits.min_horizon, limits.horizon, endpoint=True
-                )
+                context[batch], horizon[batch] = self._draw(generator, 1)
             mine = slice(batch.start + self.rank, batch.stop, self.world_size)
             yield Request(index[mine], context[mine], horizon[mine])
+
+    def _draw(self, generator: np.random.Generator, size: int) -> tuple[IntArray, IntArray]:
+        """Return random contexts and horizons, each (size,)."""
+        limits = self.limits
+        return (
+            generator.integers(limits.min_context, limits.context, size, endpoint=True),
+            generator.integers(limits.min_horizon, limits.horizon, size, endpoint=True),
+        )
 
 
 def _by_length(context: IntArray, horizon: IntArray, batches: int) -> IntArray:

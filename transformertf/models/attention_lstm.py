@@ -13,7 +13,7 @@ import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.encoder_decoder_lstm import StateBridge
+from transformertf.models.encoder_decoder_lstm import StateBridge, make_projection
 from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
 from transformertf.nn.attention import InterpretableMultiHeadAttention, horizon_attention_mask
 from transformertf.nn.gating import GateAddNorm
@@ -72,8 +72,8 @@ class AttentionLSTMModel(torch.nn.Module):
         self.encoder = LSTM(num_past_features, d_encoder, num_layers, dropout, packing)
         self.decoder = LSTM(num_future_features, d_decoder, num_layers, dropout, packing)
         self.bridge = StateBridge(d_encoder, d_decoder, num_layers, num_layers)
-        self.encoder_projection = _project(d_encoder, d_model)
-        self.decoder_projection = _project(d_decoder, d_model)
+        self.encoder_projection = make_projection(d_encoder, d_model)
+        self.decoder_projection = make_projection(d_decoder, d_model)
         self.attention = InterpretableMultiHeadAttention(d_model, num_heads)
         self.attention_skip = (
             GateAddNorm(d_model, d_model, dropout, trainable_add=trainable_add)
@@ -146,12 +146,6 @@ class _AddNorm(torch.nn.Module):
         """Join inputs (..., d_model) and skip (..., d_model)."""
         normed: torch.Tensor = self.norm(skip + self.dropout(inputs))
         return normed
-
-
-def _project(d_input: int, d_output: int) -> torch.nn.Module:
-    """Return a linear map between widths that differ, nothing between equal ones."""
-    same = d_input == d_output
-    return torch.nn.Identity() if same else torch.nn.Linear(d_input, d_output)
 
 
 class AttentionLSTM(ForecastModule):

@@ -122,9 +122,8 @@ class StateBridge(torch.nn.Module):
         super().__init__()
         above = num_encoder_layers - num_decoder_layers
         self.layers = [max(0, layer + above) for layer in range(num_decoder_layers)]
-        same = d_encoder == d_decoder
-        self.hidden = torch.nn.Identity() if same else torch.nn.Linear(d_encoder, d_decoder)
-        self.cell = torch.nn.Identity() if same else torch.nn.Linear(d_encoder, d_decoder)
+        self.hidden = make_projection(d_encoder, d_decoder)
+        self.cell = make_projection(d_encoder, d_decoder)
 
     def forward(self, state: State) -> State:
         """Map (h, c), each (N_encoder, B, d_encoder), to (N_decoder, B, d_decoder)."""
@@ -132,6 +131,12 @@ class StateBridge(torch.nn.Module):
         return self.hidden(hidden[self.layers]).contiguous(), self.cell(
             cell[self.layers]
         ).contiguous()
+
+
+def make_projection(d_input: int, d_output: int) -> torch.nn.Module:
+    """Return a linear map between widths that differ, nothing between equal ones."""
+    same = d_input == d_output
+    return torch.nn.Identity() if same else torch.nn.Linear(d_input, d_output)
 
 
 def make_head(
