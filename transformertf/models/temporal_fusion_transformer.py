@@ -5,7 +5,8 @@ series forecasting", 2021. Departures: without static columns the static input i
 length of the context; dropout falls on what the heads of the attention find, not on its weights.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 
@@ -13,14 +14,14 @@ from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
 from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
 from transformertf.nn.fusion import TemporalFusion
-from transformertf.nn.gating import GatedResidualNetwork
+from transformertf.nn.gating import GatedResidualNetwork, Skip
 from transformertf.nn.recurrent import Packing
 from transformertf.nn.selection import VariableSelection
 from transformertf.utils.sequence import Alignment
 
 
 class TemporalFusionTransformerModel(torch.nn.Module):
-    """The network of Lim et al. 2021.
+    """The network of Lim et al. 2021; the class's own attributes are where a variant departs.
 
     B batch, Tc context steps, Td horizon steps, D model width, Q outputs of each step.
 
@@ -40,6 +41,13 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         encoder_alignment: end of the padded context at which the data lies.
         packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
     """
+
+    # how skips change width
+    skip: ClassVar[Skip] = "linear"
+    # whether a causal horizon step attends to itself
+    sees_itself: ClassVar[bool] = True
+    # static variables selected from where there are no static features
+    stand_ins: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -69,22 +77,25 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         probability(dropout=dropout)
         self.encoder_alignment: Alignment = encoder_alignment
         self.ctxt_seq_len = ctxt_seq_len
+        self.d_model = d_model
         self.num_lstm_layers = num_lstm_layers
-
-        def select(variables: int, d_context: int | None) -> VariableSelection:
-            return VariableSelection(variables, d_hidden_continuous, d_model, dropout, d_context)
-
-        def encode_static() -> GatedResidualNetwork:
-            return GatedResidualNetwork(d_model, d_model, d_model, dropout)
-
         self.num_static_features = num_static_features
-        self.static_selection = select(max(1, num_static_features), None)
+        select = partial(
+            VariableSelection,
+            d_embedding=d_hidden_continuous,
+            d_model=d_model,
+            dropout=dropout,
+            skip=self.skip,
+        )
+        encode_static = partial(GatedResidualNetwork, d_model, d_model, d_model, dropout)
+        static_variables = num_static_features or self.stand_ins
+        self.static_selection = select(static_variables) if static_variables else None
         self.selection_context = encode_static()
         self.hidden_context = encode_static()
         self.cell_context = encode_static()
         self.enrichment_context = encode_static()
-        self.past_selection = select(num_past_features, d_model)
-        self.future_selection = select(num_future_features, d_model)
+        self.past_selection = select(num_past_features, d_context=d_model)
+        self.future_selection = select(num_future_features, d_context=d_model)
         self.fusion = TemporalFusion(
             d_model,
             num_heads,
@@ -92,6 +103,7 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             dropout,
             enrichment=True,
             causal=causal_attention,
+            sees_itself=self.sees_itself,
             packing=packing,
         )
         self.head = torch.nn.Linear(d_model, output_dim)
@@ -122,16 +134,14 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         past, future = data_first(
             past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
         )
-        if static is None:
-            static = self._relative_length(past, encoder_lengths)
-        static, static_weights = self.static_selection(static)  # (B, D)
-        context = self.selection_context(static).unsqueeze(1)  # (B, 1, D)
+        embedded, static_weights = self.embed_static(static, past, encoder_lengths)  # (B, D)
+        context = self.selection_context(embedded).unsqueeze(1)  # (B, 1, D)
         past, encoder_weights = self.past_selection(past, context)  # (B, Tc, D)
         future, decoder_weights = self.future_selection(future, context)  # (B, Td, D)
         layers = self.num_lstm_layers, -1, -1
         state = (
-            self.hidden_context(static).expand(layers).contiguous(),
-            self.cell_context(static).expand(layers).contiguous(),
+            self.hidden_context(embedded).expand(layers).contiguous(),
+            self.cell_context(embedded).expand(layers).contiguous(),
         )  # (N, B, D)
         fused, attention_weights = self.fusion(
             past,
@@ -139,7 +149,7 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             encoder_lengths,
             decoder_lengths,
             state,
-            self.enrichment_context(static).unsqueeze(1),
+            self.enrichment_context(embedded).unsqueeze(1),
             need_weights=need_weights,
         )  # (B, Td, D)
         result: ForecastOutput = {"output": self.head(fused)}  # (B, Td, Q)
@@ -154,12 +164,29 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             padding_mask(decoder_lengths, future.size(1)),
         )
 
-    def _relative_length(self, past: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """Return (B, 1) the context's data steps as a share of the full context."""
-        batch, steps, _ = past.shape
-        if lengths is None:
-            return past.new_full((batch, 1), steps / self.ctxt_seq_len)
-        return (lengths.to(past.dtype) / self.ctxt_seq_len).unsqueeze(1)
+    def embed_static(
+        self, static: torch.Tensor | None, past: torch.Tensor, lengths: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the static embedding (B, D) and the weights (B, S) of its variables.
+
+        Without static features the one variable is the context's data steps as a share of the
+        full context.
+
+        Args:
+            static: (B, S) or None.
+            past: (B, Tc, Fp), data first.
+            lengths: (B,) int64 data steps of the context; None where all are full.
+        """
+        assert self.static_selection is not None
+        if static is None:
+            batch, steps, _ = past.shape
+            static = (
+                past.new_full((batch, 1), steps / self.ctxt_seq_len)
+                if lengths is None
+                else (lengths.to(past.dtype) / self.ctxt_seq_len).unsqueeze(1)
+            )
+        embedded, weights = self.static_selection(static)
+        return embedded, weights
 
 
 class TemporalFusionTransformer(ForecastModule):
