@@ -25,9 +25,49 @@ def test_good_batch_passes():
     check_batch(batch)
 
 
-@pytest.mark.parametrize("key", sorted(good_batch()))
-def test_every_key_is_required(key):
-    batch = good_batch()
+def good_sequences():
+    """Two sequences, the second one padded."""
+    return {
+        "input": torch.zeros(2, 3, 4),
+        "lengths": torch.tensor([3, 2]),
+        "mask": torch.tensor([[True, True, True], [True, True, False]]),
+    }
+
+
+def test_good_sequences_pass():
+    batch = good_sequences()
+    assert not batch["mask"].all()
+    check_batch(batch)
+    check_batch({**batch, "target": torch.zeros(2, 3, 1), "target_mask": batch["mask"]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input": torch.zeros(2, 3)}, r"input must be .* mask .*found \(2, 3\)"),
+        ({"lengths": torch.tensor([3, 1])}, "lengths differ from the steps of mask"),
+        (
+            {"mask": torch.tensor([[True, True, True], [True, False, True]])},
+            "a row of mask has padding between data",
+        ),
+        (
+            {"target_mask": torch.ones(2, 3, dtype=torch.bool)},
+            "target_mask must have the shape of mask and lie within it",
+        ),
+        ({"target": torch.zeros(2, 3)}, r"target must be \(2, 3, 1\), found \(2, 3\)"),
+    ],
+)
+def test_sequences_that_contradict_themselves(change, message):
+    with pytest.raises(InputError, match=message):
+        check_batch({**good_sequences(), **change})
+
+
+EVERY_KEY = [(make, key) for make in (good_batch, good_sequences) for key in make()]
+
+
+@pytest.mark.parametrize(("make", "key"), EVERY_KEY)
+def test_every_key_is_required(make, key):
+    batch = make()
     del batch[key]
     with pytest.raises(InputError, match=f"key '{key}' is missing"):
         check_batch(batch)

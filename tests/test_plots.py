@@ -36,6 +36,15 @@ def test_forecast_figure(quantiles: bool) -> None:
     assert len(figure.axes[0].collections) == (2 if quantiles else 0)
 
 
+def test_the_first_sequence_has_no_origin_and_is_drawn() -> None:
+    table = forecasts(quantiles=False)
+    table["origin"] = table["origin"].where(table["origin"] > 3)
+    figure = forecast_figure(table, panels=1)
+    drawn = [line.get_label() for line in figure.axes[0].get_lines()]
+    # what happened, and for each of two windows its forecast and its start
+    assert len(drawn) == 5
+
+
 def test_loss_figure_leaves_out_what_was_not_logged() -> None:
     figure = loss_figure({"train/loss": {0: 1.0, 1: 0.5}, "validation/loss": {}})
     (axes,) = figure.axes

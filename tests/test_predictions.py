@@ -73,6 +73,47 @@ def test_one_row_for_each_window_and_step(alignment):
     [
         (None, "int64"),
         (FLOATS, "float64"),
+        (pd.Index(np.arange(20) + 2**60), "Int64"),
+        (DATES, str(DATES.dtype)),
+        (DATES.tz_localize("Europe/Zurich"), str(DATES.tz_localize("Europe/Zurich").dtype)),
+    ],
+)
+def test_a_sequence_at_the_start_has_no_origin(time, kind, tmp_path):
+    lengths = torch.tensor([3, 2, 3])
+    batch = {
+        "mask": create_padding_mask(lengths),
+        "series": torch.tensor([0, 0, 1]),
+        "origin": torch.tensor([-1, 2, 4]),
+    }
+    point = torch.zeros(3, 3, 1)
+    series = [make_series("a", time=time), make_series("b", time=time)]
+    frame = forecast_frame(batch, point, point, series, None)
+    stamps = pd.RangeIndex(20) if time is None else time
+    assert frame["step"].tolist() == [1, 2, 3, 1, 2, 1, 2, 3]
+    assert frame["time"].tolist() == stamps[[0, 1, 2, 3, 4, 5, 6, 7]].tolist()
+    assert str(frame["origin"].dtype) == kind
+    if time is None:
+        assert frame["origin"].tolist() == [-1] * 3 + [2] * 2 + [4] * 3
+    else:
+        assert frame["origin"].isna().tolist() == [True] * 3 + [False] * 5
+        assert frame["origin"].iloc[3:].tolist() == stamps[[2, 2, 4, 4, 4]].tolist()
+    # one file of many pieces, as of one
+    with ForecastFile(tmp_path / "pieces.parquet") as file:
+        for rows in (slice(0, 1), slice(1, 3)):
+            part = {key: value[rows] for key, value in batch.items()}
+            file.write(forecast_frame(part, point[rows], point[rows], series, None))
+    with ForecastFile(tmp_path / "whole.parquet") as file:
+        file.write(frame)
+    pieces, whole = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("pieces", "whole"))
+    pd.testing.assert_frame_equal(pieces, whole)
+    pd.testing.assert_frame_equal(whole, frame)
+
+
+@pytest.mark.parametrize(
+    ("time", "kind"),
+    [
+        (None, "int64"),
+        (FLOATS, "float64"),
         (pd.Index(np.arange(20) * 10), "int64"),
         (DATES, str(DATES.dtype)),
         (DATES.tz_localize("Europe/Zurich"), str(DATES.tz_localize("Europe/Zurich").dtype)),

@@ -1,20 +1,32 @@
 """What passes from data to model: the keys of a batch, their shapes, and one checker.
 
+A window has a context and a horizon, and its batch the keys `encoder_…` and `decoder_…`; the
+forecast is of the horizon. A sequence has neither, and its batch the keys `input`, `lengths` and
+`mask`; the forecast is of the same steps.
+
 Shapes: B batch, Tc context steps, Td horizon steps, Fp features of the context, Ff features
-of the horizon. Tc and Td are the longest row of the batch. A mask is True on data.
+of the horizon, T steps and F features of a sequence. Tc, Td and T are the longest row of the
+batch; in a batch of sequences Td below means T. A mask is True on data.
 """
 
-from typing import Protocol, TypedDict, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import torch
 
 from transformertf.errors import InputError
 
+# what a batch holds
+BatchKind = Literal["windows", "sequences"]
+
 
 class Batch(TypedDict, total=False):
-    """One batch of windows.
+    """One batch of windows, or of sequences.
 
     Attributes:
+        input: (B, T, F) scaled features of a sequence: time feature, known covariates, past
+            covariates, in this order.
+        lengths: (B,) int64, number of steps of a sequence.
+        mask: (B, T) bool.
         encoder_input: (B, Tc, Fp) scaled features of the context: time feature, known
             covariates, past covariates, target history, in this order.
         encoder_lengths: (B,) int64, number of context steps.
@@ -30,9 +42,12 @@ class Batch(TypedDict, total=False):
         window_scale: (B,) spread of the context's target, likewise.
         series: (B,) int64, index of the series.
         origin: (B,) int64, 0-based row, within the series after downsampling, of the last
-            context step.
+            context step; of a sequence the row before its first step, -1 at the series' start.
     """
 
+    input: torch.Tensor
+    lengths: torch.Tensor
+    mask: torch.Tensor
     encoder_input: torch.Tensor
     encoder_lengths: torch.Tensor
     encoder_mask: torch.Tensor
@@ -46,6 +61,35 @@ class Batch(TypedDict, total=False):
     window_scale: torch.Tensor
     series: torch.Tensor
     origin: torch.Tensor
+
+
+class Side(NamedTuple):
+    """One side of a batch: the context, the horizon, or a sequence.
+
+    Attributes:
+        inputs: (B, T, F).
+        lengths: (B,) int64 data steps.
+        mask: (B, T) bool, True on data.
+    """
+
+    inputs: torch.Tensor
+    lengths: torch.Tensor
+    mask: torch.Tensor
+
+
+def sides(batch: Batch) -> list[Side]:
+    """Return context and horizon, or the sequence; the steps of the last one are forecast."""
+    if "input" in batch:
+        return [Side(batch["input"], batch["lengths"], batch["mask"])]
+    return [
+        Side(batch["encoder_input"], batch["encoder_lengths"], batch["encoder_mask"]),
+        Side(batch["decoder_input"], batch["decoder_lengths"], batch["decoder_mask"]),
+    ]
+
+
+def forecast_mask(batch: Batch) -> torch.Tensor:
+    """Return the mask (B, Td) of the steps that are forecast."""
+    return batch["mask"] if "mask" in batch else batch["decoder_mask"]
 
 
 @runtime_checkable
@@ -88,40 +132,34 @@ def check_batch(batch: Batch) -> None:
     Raises:
         InputError: a key is missing, or a length, mask or shape contradicts another.
     """
-    for side in ("encoder", "decoder"):
-        for key in (f"{side}_input", f"{side}_lengths", f"{side}_mask"):
+    sequences = any(key in batch for key in ("input", "lengths", "mask"))
+    prefixes = ("",) if sequences else ("encoder_", "decoder_")
+    for prefix in prefixes:
+        for key in (f"{prefix}input", f"{prefix}lengths", f"{prefix}mask"):
             if key not in batch:
                 raise InputError(f"batch: key {key!r} is missing")
-        inputs: torch.Tensor = batch[f"{side}_input"]  # type: ignore[literal-required]
-        lengths: torch.Tensor = batch[f"{side}_lengths"]  # type: ignore[literal-required]
-        mask: torch.Tensor = batch[f"{side}_mask"]  # type: ignore[literal-required]
+    for prefix, (inputs, lengths, mask) in zip(prefixes, sides(batch), strict=True):
         if inputs.ndim != 3 or mask.shape != inputs.shape[:2] or mask.dtype != torch.bool:
             raise InputError(
-                f"batch: {side}_input must be (batch, steps, features) with a boolean "
-                f"{side}_mask (batch, steps); found {tuple(inputs.shape)} and "
+                f"batch: {prefix}input must be (batch, steps, features) with a boolean "
+                f"{prefix}mask (batch, steps); found {tuple(inputs.shape)} and "
                 f"{tuple(mask.shape)} {mask.dtype}"
             )
         validate_lengths(lengths, *mask.shape)
         if not torch.equal(mask.sum(dim=1), lengths):
-            raise InputError(f"batch: {side}_lengths differ from the steps of {side}_mask")
+            raise InputError(f"batch: {prefix}lengths differ from the steps of {prefix}mask")
         if bool((mask.int().diff(dim=1) == 1).sum(dim=1).add(mask[:, 0]).gt(1).any()):
-            raise InputError(f"batch: a row of {side}_mask has padding between data")
-    _check_target(batch)
+            raise InputError(f"batch: a row of {prefix}mask has padding between data")
+    first, last = sides(batch)[0], sides(batch)[-1]
+    if len(first.mask) != len(last.mask):
+        raise InputError(f"batch: {len(first.mask)} contexts but {len(last.mask)} horizons")
+    _check_target(batch, last.mask, f"{prefixes[-1]}mask")
 
 
-def _check_target(batch: Batch) -> None:
-    horizon = batch["decoder_mask"]
-    if len(horizon) != len(batch["encoder_mask"]):
-        raise InputError(
-            f"batch: {len(batch['encoder_mask'])} contexts but {len(horizon)} horizons"
-        )
+def _check_target(batch: Batch, mask: torch.Tensor, name: str) -> None:
     observed = batch.get("target_mask")
-    if observed is not None and (
-        observed.shape != horizon.shape or bool((observed & ~horizon).any())
-    ):
-        raise InputError("batch: target_mask must have the shape of decoder_mask and lie within it")
+    if observed is not None and (observed.shape != mask.shape or bool((observed & ~mask).any())):
+        raise InputError(f"batch: target_mask must have the shape of {name} and lie within it")
     target = batch.get("target")
-    if target is not None and target.shape != (*horizon.shape, 1):
-        raise InputError(
-            f"batch: target must be {(*horizon.shape, 1)}, found {tuple(target.shape)}"
-        )
+    if target is not None and target.shape != (*mask.shape, 1):
+        raise InputError(f"batch: target must be {(*mask.shape, 1)}, found {tuple(target.shape)}")

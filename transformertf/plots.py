@@ -53,7 +53,7 @@ def forecast_figure(
         own = forecasts[forecasts["series"] == name]
         axes.plot(own["time"], own["actual"], color="0.25", linewidth=2.2, label="actual")
         levels = sorted(float(c[1:]) for c in own.columns if c[0] == "q" and c[1:2].isdigit())
-        for number, (_, window) in enumerate(own.groupby("origin")):
+        for number, (_, window) in enumerate(own.groupby("origin", dropna=False)):
             label = "forecast" if number == 0 else None
             axes.plot(window["time"], window["prediction"], color="C1", linewidth=1.1, label=label)
             axes.axvline(window["time"].iloc[0], color="0.85", linewidth=0.8, zorder=0)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import torch
 
-from transformertf.batch import Batch
+from transformertf.batch import Batch, forecast_mask
 from transformertf.data.frames import Series
 from transformertf.errors import InputError
 from transformertf.utils.sequence import first_data_step
@@ -26,7 +26,7 @@ def forecast_frame(
     series: Sequence[Series],
     quantiles: Sequence[float] | None,
 ) -> pd.DataFrame:
-    """Return one row for each window and horizon step.
+    """Return one row for each window and horizon step, or step of a sequence.
 
     Args:
         batch: the windows, B of them.
@@ -38,9 +38,10 @@ def forecast_frame(
     Returns:
         Columns `series`, `origin`, `step` (from 1), `time`, `prediction`, `q<level>` for each
         quantile, `actual` (missing where unknown). `origin` and `time` are time stamps, or row
-        numbers without a time column.
+        numbers without a time column. Of a sequence that starts its series the origin is missing,
+        or -1 without a time column.
     """
-    mask = batch["decoder_mask"].cpu()
+    mask = forecast_mask(batch).cpu()
     window, place = mask.nonzero(as_tuple=True)
     step = (place - first_data_step(mask)[window] + 1).numpy()
     origin = batch["origin"].cpu()[window].numpy()
@@ -69,13 +70,24 @@ def _series_rows(
     return pd.DataFrame(
         {
             "series": series.name,
-            "origin": time[origin],
+            "origin": origin if series.time is None else _stamps(series.time, origin),
             "step": step,
             "time": time[rows],
             **columns,
             "actual": series.values[rows, -1],
         }
     )
+
+
+def _stamps(time: pd.Index, rows: npt.NDArray[np.int64]) -> pd.Series:
+    """Return the time stamps of rows, missing where a row lies before the first one."""
+    stamps = pd.Series(time[rows])
+    if (rows >= 0).all():
+        return stamps
+    if pd.api.types.is_integer_dtype(stamps.dtype):
+        # as floats they would lose digits, and make a column of another type
+        stamps = stamps.convert_dtypes()
+    return stamps.mask(rows < 0)
 
 
 class ForecastFile:

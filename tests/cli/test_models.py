@@ -7,16 +7,24 @@ import pandas as pd
 import pytest
 import torch
 
+import transformertf.models
 from tests.cli.conftest import Experiment
 from transformertf.cli import main
 from transformertf.cli.classes import SECTIONS
 
-MODELS = [name for name in SECTIONS["model.class_path"] if name != "ForecastModule"]
+KINDS = {
+    name: getattr(transformertf.models, name).takes
+    for name in SECTIONS["model.class_path"]
+    if name != "ForecastModule"
+}
+# test_sequences.py has the others
+MODELS = [name for name, kind in KINDS.items() if kind == "windows"]
 
 
 def test_all_forecasters_are_there() -> None:
     names = {"EncoderDecoderLSTM", "AttentionLSTM", "TransformerLSTM", "TemporalFusionTransformer"}
     assert {*names, "TFT", "PFTemporalFusionTransformer", "xTFT"} == set(MODELS)
+    assert set(KINDS) - set(MODELS) == {"LSTM", "GRU"}
 
 
 @pytest.mark.parametrize("name", MODELS)

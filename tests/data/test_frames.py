@@ -18,8 +18,8 @@ def make_frame(**columns):
     return pd.DataFrame({**base, **columns})
 
 
-def check(frame, columns=COLUMNS, *, future=False):
-    return check_frame(frame, columns, "run", "run.csv", future=future)
+def check(frame, columns=COLUMNS, *, missing="nothing"):
+    return check_frame(frame, columns, "run", "run.csv", missing=missing)
 
 
 def place(column, *values):
@@ -166,14 +166,14 @@ def test_without_a_time_column_rows_count():
 def test_the_target_may_be_missing_at_the_end_for_predict():
     frame = place("target", *((row, np.nan) for row in (5, 6, 7)))
     frame.loc[6:, "past"] = np.nan
-    series = check(frame, future=True)
+    series = check(frame, missing="future")
     assert (series.observed, len(series)) == (5, 8)
     np.testing.assert_array_equal(series.values[:5, -1], np.arange(5.0) ** 2)
     assert np.isnan(series.values[5:, -1]).all()
 
 
 def test_a_target_known_to_the_end_is_observed_to_the_end():
-    assert check(make_frame(), future=True).observed == 8
+    assert check(make_frame(), missing="future").observed == 8
 
 
 BAD_FUTURES = {
@@ -198,7 +198,7 @@ BAD_FUTURES = {
 @pytest.mark.parametrize(("frame", "message"), BAD_FUTURES.values(), ids=BAD_FUTURES)
 def test_only_the_end_of_the_target_may_be_missing(frame, message):
     with pytest.raises(InputError, match=message):
-        check(frame, future=True)
+        check(frame, missing="future")
 
 
 def test_files_become_named_series_in_order(tmp_path):

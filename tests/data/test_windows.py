@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from transformertf.data.frames import Series
 from transformertf.data.splits import Fractions
-from transformertf.data.windows import Part, Run, WindowLimits, Windows, sliding
+from transformertf.data.windows import Part, Run, WindowLimits, Windows, consecutive, sliding
 from transformertf.errors import InputError
 
 
@@ -177,3 +177,27 @@ def test_memory_grows_with_the_series_not_with_the_windows():
     series, origin, _, _ = windows.locate(np.array([10**12 - 1, 10**12]))
     assert series.tolist() == [0, 1]
     assert origin.tolist() == [10**12 + 8, 9]
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5, 8, 23])
+def test_consecutive_windows_hold_each_row_once(rows):
+    windows = Windows(consecutive(Part(3, "run", 0, rows), 4))
+    series, origin, context, horizon = windows.locate(np.arange(len(windows)))
+    found = [row for o, h in zip(origin, horizon, strict=True) for row in range(o + 1, o + 1 + h)]
+    assert found == list(range(rows))
+    assert (series == 3).all()
+    assert (context == 0).all()
+    assert (horizon[:-1] == 4).all()
+
+
+@pytest.mark.parametrize("rows", [3, 5, 6, 20])
+def test_sequences_slide_from_the_first_row(rows):
+    run = sliding(Part(0, "run", 0, rows), WindowLimits.of_sequences(6, 3), 2)
+    assert (run.context, run.horizon) == (0, min(rows, 6))
+    origins = [origin for _, origin, *_ in expand(run)]
+    assert origins == list(range(-1, max(rows - 6, 0), 2))
+
+
+def test_limits_of_sequences_have_their_own_names():
+    with pytest.raises(InputError, match=r"^seq_len is 4 and min_seq_len 5: expected 1 <= min_seq"):
+        WindowLimits.of_sequences(4, 5)

@@ -5,6 +5,7 @@ samples in any order, with any padding at either end, and anything written into 
 """
 
 from functools import partial
+from itertools import product
 from unittest import mock
 
 import pytest
@@ -12,8 +13,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from transformertf.batch import Batch, check_batch
+from transformertf.batch import Batch, check_batch, forecast_mask
 from transformertf.models import (
+    GRU,
+    LSTM,
     AttentionLSTM,
     EncoderDecoderLSTM,
     PFTemporalFusionTransformer,
@@ -46,29 +49,44 @@ MODELS = {
     "TemporalFusionTransformer": partial(TemporalFusionTransformer, **FUSION),
     "PFTemporalFusionTransformer": partial(PFTemporalFusionTransformer, **FUSION),
     "xTFT": partial(xTFT, **FUSION),
+    "LSTM": partial(LSTM, num_layers=2, d_model=4, dropout=0.0),
+    "GRU": partial(GRU, num_layers=2, d_model=4, dropout=0.0),
 }
+# sides of a batch by what a model takes, the one whose steps are forecast last: the prefix of
+# its keys, and its features
+SIDES = {
+    "windows": (("encoder_", PAST), ("decoder_", FUTURE)),
+    "sequences": (("", PAST),),
+}
+
+
+def sides_of(name):
+    return SIDES[MODELS[name].func.takes]
+
+
 CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9])}
 # of values and of gradients, the latter relative to the largest one
 TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float64: (1e-10, 1e-10)}
-ALIGNMENTS = [(encoder, decoder) for encoder in ("left", "right") for decoder in ("left", "right")]
+SUBJECTS = [
+    (name, alignments)
+    for name in MODELS
+    for alignments in product(("left", "right"), repeat=len(sides_of(name)))
+]
 
 
-def make_sample(context, horizon, seed, dtype):
+def make_sample(sides, lengths, seed, dtype):
     """Return one unpadded window as a batch of one row; its first target may be unobserved."""
     generator = torch.Generator().manual_seed(seed)
-    observed = torch.ones(1, horizon, dtype=torch.bool)
-    observed[0, 0] = horizon == 1 or seed % 2 == 0
-    target = torch.randn(1, horizon, 1, generator=generator, dtype=dtype)
-    return Batch(
-        encoder_input=torch.randn(1, context, PAST, generator=generator, dtype=dtype),
-        encoder_lengths=torch.tensor([context]),
-        encoder_mask=torch.ones(1, context, dtype=torch.bool),
-        decoder_input=torch.randn(1, horizon, FUTURE, generator=generator, dtype=dtype),
-        decoder_lengths=torch.tensor([horizon]),
-        decoder_mask=torch.ones(1, horizon, dtype=torch.bool),
-        target=torch.where(observed.unsqueeze(-1), target, 0.0),
-        target_mask=observed,
-    )
+    steps = lengths[len(sides) - 1]
+    observed = torch.ones(1, steps, dtype=torch.bool)
+    observed[0, 0] = steps == 1 or seed % 2 == 0
+    target = torch.randn(1, steps, 1, generator=generator, dtype=dtype)
+    batch = Batch(target=torch.where(observed.unsqueeze(-1), target, 0.0), target_mask=observed)
+    for (side, width), steps in zip(sides, lengths, strict=False):
+        batch[f"{side}input"] = torch.randn(1, steps, width, generator=generator, dtype=dtype)
+        batch[f"{side}lengths"] = torch.tensor([steps])
+        batch[f"{side}mask"] = torch.ones(1, steps, dtype=torch.bool)
+    return batch
 
 
 def spread(rows, mask, filling):
@@ -79,31 +97,23 @@ def spread(rows, mask, filling):
     return result
 
 
-def collate(samples, alignments, extra, filling):
+def collate(sides, samples, alignments, extra, filling):
     """Pad samples to one batch, with `extra` steps more than the longest of each side."""
-    lengths, masks = {}, {}
-    for side, alignment, more in zip(("encoder", "decoder"), alignments, extra, strict=True):
-        lengths[side] = torch.cat([sample[f"{side}_lengths"] for sample in samples])
-        steps = int(lengths[side].max()) + more
-        masks[side] = create_padding_mask(lengths[side], steps, alignment)
-        assert masks[side].any(dim=1).all()
-        assert not masks[side].all(), "nothing is padded"
 
-    def spread_all(key, side, filling):
-        return spread([sample[key][0] for sample in samples], masks[side], filling)
+    def spread_all(key, mask, filling):
+        return spread([sample[key][0] for sample in samples], mask, filling)
 
-    observed = spread_all("target_mask", "decoder", False)
-    target = spread_all("target", "decoder", filling)
-    batch = Batch(
-        encoder_input=spread_all("encoder_input", "encoder", filling),
-        encoder_lengths=lengths["encoder"],
-        encoder_mask=masks["encoder"],
-        decoder_input=spread_all("decoder_input", "decoder", filling),
-        decoder_lengths=lengths["decoder"],
-        decoder_mask=masks["decoder"],
-        target=torch.where(observed.unsqueeze(-1), target, filling),
-        target_mask=observed,
-    )
+    batch = Batch()
+    for (side, _), alignment, more in zip(sides, alignments, extra, strict=False):
+        lengths = torch.cat([sample[f"{side}lengths"] for sample in samples])
+        mask = create_padding_mask(lengths, int(lengths.max()) + more, alignment)
+        assert mask.any(dim=1).all()
+        assert not mask.all(), "nothing is padded"
+        batch[f"{side}input"] = spread_all(f"{side}input", mask, filling)
+        batch[f"{side}lengths"], batch[f"{side}mask"] = lengths, mask
+    batch["target_mask"] = spread_all("target_mask", mask, False)
+    target = spread_all("target", mask, filling)
+    batch["target"] = torch.where(batch["target_mask"].unsqueeze(-1), target, filling)
     check_batch(batch)
     return batch
 
@@ -156,22 +166,23 @@ SHORT_AND_FULL = {
 }
 
 
-@pytest.mark.parametrize("alignments", ALIGNMENTS, ids="-".join)
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "alignments"), SUBJECTS, ids=["-".join([name, *ends]) for name, ends in SUBJECTS]
+)
 @settings(max_examples=10, deadline=None)
 @example(case=SHORT_AND_FULL)
 @given(case=cases())
 def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, alignments, case):
     torch.manual_seed(0)
-    make = partial(MODELS[name], PAST, FUTURE, criterion=CRITERIA[criterion]())
+    sides = sides_of(name)
+    widths = [width for _, width in sides]
+    make = partial(MODELS[name], *widths, criterion=CRITERIA[criterion]())
     module = make(packing=case["packing"]).to(dtype)
     value_tolerance, gradient_tolerance = TOLERANCES[dtype]
-    samples = [
-        make_sample(*case["lengths"][index], seed=index, dtype=dtype) for index in case["order"]
-    ]
-    batch = collate(samples, alignments, case["extra"], case["filling"])
+    samples = [make_sample(sides, case["lengths"][index], index, dtype) for index in case["order"]]
+    batch = collate(sides, samples, alignments, case["extra"], case["filling"])
     with mock.patch.object(recurrent, "_WORTH_CUTTING", case["worth_cutting"]):
         output = module(batch)["output"]
     assert output.isfinite().all()
@@ -180,7 +191,7 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, ali
     for row, sample in enumerate(samples):
         alone = module(sample)["output"]
         expected_loss, expected_gradients = loss_and_gradients(module, alone, sample)
-        found = output[row, batch["decoder_mask"][row]]
+        found = output[row, forecast_mask(batch)[row]]
         torch.testing.assert_close(found, alone[0], rtol=value_tolerance, atol=value_tolerance)
 
         only = torch.zeros_like(batch["target_mask"])

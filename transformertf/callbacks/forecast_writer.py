@@ -5,7 +5,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from transformertf.data import EncoderDecoderDataModule
+from transformertf.data.base import WindowDataModule
 from transformertf.models import ForecastModule
 from transformertf.predictions import ForecastFile, forecast_frame
 
@@ -18,7 +18,7 @@ class ForecastWriter(Callback):
         data: the data module that is predicted on.
     """
 
-    def __init__(self, file: ForecastFile, data: EncoderDecoderDataModule) -> None:
+    def __init__(self, file: ForecastFile, data: WindowDataModule) -> None:
         self.file = file
         self.data = data
 

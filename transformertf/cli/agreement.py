@@ -28,6 +28,7 @@ MAY_DIFFER = (
     "origin",
     "batch_size",
     "num_workers",
+    "alignment",
     "encoder_alignment",
     "decoder_alignment",
 )
@@ -77,13 +78,14 @@ def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     stored, own = checkpoint.data["init_args"], cli.datamodule.hparams
     for name in MUST_AGREE:
         before, now = (
-            as_list(given[name]) if name.endswith("covariates") else given[name]
+            # data modules of one kind have the same names; of another, not all of them
+            as_list(given.get(name)) if name.endswith("covariates") else given.get(name)
             for given in (stored, own)
         )
         if before != now:
             raise InputError(
-                f"data.{name} is {own[name]}, but the checkpoint {checkpoint.path} was trained "
-                f"with {stored[name]}; leave it as it was"
+                f"data.{name} is {own.get(name)}, but the checkpoint {checkpoint.path} was trained "
+                f"with {stored.get(name)}; leave it as it was"
             )
 
 

@@ -13,6 +13,7 @@ import transformertf.data
 import transformertf.models
 import transformertf.nn
 from transformertf.errors import InputError, nearest
+from transformertf.models import ForecastModule
 
 
 def _classes(*modules: ModuleType) -> Iterator[tuple[str, str]]:
@@ -29,6 +30,11 @@ BARE_NAMES = {
     **dict(_classes(torch.optim, torch.optim.lr_scheduler)),
     **dict(_classes(lightning.pytorch.callbacks, lightning.pytorch.loggers)),
     **dict(_classes(transformertf.nn, transformertf.models, transformertf.data)),
+}
+
+# the data module that makes the batches a model takes
+DATA_MODULES: dict[str, str] = {
+    getattr(transformertf.data, name).gives: name for name in transformertf.data.__all__
 }
 
 # what a section's own class can be
@@ -53,6 +59,33 @@ def arguments_of(cls: type) -> list[str] | None:
         if inspect.Parameter.VAR_KEYWORD not in kinds:
             return [name for name in names if name != "self"]
     return None
+
+
+def data_module_for(model: type) -> str:
+    """Return the name of the data module whose batches a model takes."""
+    return DATA_MODULES[getattr(model, "takes", ForecastModule.takes)]
+
+
+def refuse_other_batches(model: type, data: type) -> None:
+    """Refuse a model beside a data module that does not make the batches it takes.
+
+    Raises:
+        InputError: names what fits either of them.
+    """
+    given, fitting = getattr(data, "gives", None), data_module_for(model)
+    if given is None or DATA_MODULES[given] == fitting:
+        return
+    others = [
+        name
+        for name in SECTIONS["model.class_path"]
+        if data_module_for(getattr(transformertf.models, name)) == DATA_MODULES[given]
+        and name != ForecastModule.__name__
+    ]
+    raise InputError(
+        f"model.class_path is {model.__name__}, which does not take the {given} that "
+        f"data.class_path {data.__name__} gives; set data.class_path to {fitting}, or "
+        f"model.class_path to one of {', '.join(others)}"
+    )
 
 
 def import_class(path: str, where: str) -> type:

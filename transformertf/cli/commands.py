@@ -21,9 +21,11 @@ from transformertf.cli.agreement import (
     prepare_resume,
     require_agreement,
 )
+from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
+from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.files import expand_paths
 from transformertf.errors import InputError
 from transformertf.plots import can_plot
@@ -99,7 +101,8 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     inputs = expand_paths(cli.datamodule.hparams["predict_df_paths"], "predict_df_paths")
     if options.output.resolve() in [path.resolve() for path in inputs]:
         raise InputError(f"--output {options.output}: would overwrite the data to predict from")
-    _say_uncovered(cli)
+    if isinstance(cli.datamodule, EncoderDecoderDataModule):
+        _say_uncovered(cli.datamodule)
     with file:
         _run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
     if file.rows == 0:
@@ -171,6 +174,12 @@ def _composer(
         composer.add_file(path)
     composer.add_flags(flags)
     if options.command == "predict" and options.origin is not None:
+        data = import_class(composer.compose()["data"]["class_path"], "data.class_path")
+        if "origin" not in (arguments_of(data) or ()):
+            raise InputError(
+                f"--origin {options.origin}: {data.__name__} has no origins, each row is forecast "
+                "once; leave --origin out"
+            )
         composer.add_tree("--origin", {"data": {"origin": options.origin}})
     return composer
 
@@ -222,10 +231,10 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
 
 
-def _say_uncovered(cli: ForecastCLI) -> None:
+def _say_uncovered(data: EncoderDecoderDataModule) -> None:
     """Tell of rows after the last target that lie beyond the horizon."""
-    horizon = cli.datamodule.tgt_seq_len
-    for series in cli.datamodule.predict_series:
+    horizon = data.tgt_seq_len
+    for series in data.predict_series:
         beyond = len(series) - series.observed - horizon
         if beyond > 0:
             say(

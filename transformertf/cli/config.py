@@ -16,7 +16,13 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from transformertf.cli.classes import BARE_NAMES, arguments_of, import_class
+from transformertf.cli.classes import (
+    BARE_NAMES,
+    arguments_of,
+    data_module_for,
+    import_class,
+    refuse_other_batches,
+)
 from transformertf.errors import InputError, nearest
 
 Tree = dict[str, Any]
@@ -32,7 +38,7 @@ TOP_LEVEL = (
 )
 # not keys, but what a misspelt flag may have meant
 COMMAND_OPTIONS = ("ckpt_path", "config", "name", "origin", "output", "transfer-ckpt", "verbose")
-DEFAULT_DATA, DEFAULT_OPTIMIZER = "EncoderDecoderDataModule", "Adam"
+DEFAULT_OPTIMIZER = "Adam"
 
 
 @dataclass
@@ -102,7 +108,6 @@ class Composer:
         tree: Tree = {str(key): value for key, value in config.items()}
         self._check_keys(tree, "", TOP_LEVEL)
         self._check_keys(tree.get("trainer", {}), "trainer", arguments_of(lightning.Trainer))
-        tree.setdefault("data", {}).setdefault("class_path", BARE_NAMES[DEFAULT_DATA])
         if "optimizer" in tree:
             tree["optimizer"].setdefault("class_path", BARE_NAMES[DEFAULT_OPTIMIZER])
         for section in ("model", "lr_scheduler"):
@@ -112,6 +117,11 @@ class Composer:
                 raise InputError(
                     f"config: no {section}.class_path; name the class in --config FILE"
                 )
+        model = import_class(tree["model"]["class_path"], "model.class_path")
+        own = BARE_NAMES[data_module_for(model)]
+        data = tree.setdefault("data", {}).setdefault("class_path", own)
+        # else the arguments of the class that fits are told as unknown
+        refuse_other_batches(model, import_class(data, "data.class_path"))
         for section in ("model", "data"):
             tree[section].setdefault("init_args", {})
         self._check_classes(tree, "")

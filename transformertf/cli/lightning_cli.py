@@ -13,14 +13,15 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
-from transformertf.data import EncoderDecoderDataModule
+from transformertf.data.base import WindowDataModule
 from transformertf.errors import InputError
 from transformertf.models import ForecastModule
 
-# what a model must know of the data, where it takes it
+# what a model must know of the data, where it takes it and the data has it
 LINKS = {
     "data.num_past_known_covariates": "model.init_args.num_past_features",
     "data.num_future_known_covariates": "model.init_args.num_future_features",
+    "data.num_features": "model.init_args.num_features",
     "data.num_static_features": "model.init_args.num_static_features",
     "data.ctxt_seq_len": "model.init_args.ctxt_seq_len",
     "data.tgt_seq_len": "model.init_args.tgt_seq_len",
@@ -40,7 +41,7 @@ class ForecastCLI(LightningCLI):
     """
 
     model: ForecastModule
-    datamodule: EncoderDecoderDataModule
+    datamodule: WindowDataModule
 
     def __init__(
         self,
@@ -54,13 +55,16 @@ class ForecastCLI(LightningCLI):
         for key in without:
             self.given.get("trainer", {}).pop(key, None)
         model = import_class(self.given["model"]["class_path"], "model.class_path")
+        data = import_class(self.given["data"]["class_path"], "data.class_path")
         taken = arguments_of(model) or []
         self.links = {
-            source: target for source, target in LINKS.items() if target.split(".")[-1] in taken
+            source: target
+            for source, target in LINKS.items()
+            if target.split(".")[-1] in taken and hasattr(data, source.split(".")[-1])
         }
         super().__init__(
             ForecastModule,
-            EncoderDecoderDataModule,
+            WindowDataModule,
             save_config_callback=None,
             trainer_defaults={"devices": 1},
             seed_everything_default=42,

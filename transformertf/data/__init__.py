@@ -8,9 +8,11 @@
 6. `windows`     parts -> index ranges
 7. `sampler`     index ranges -> the order and the lengths of an epoch
 8. `dataset`     series and index ranges -> whole batches
-9. `datamodule`  the Lightning data module that wires 1 to 8
+9. `base`        wires 1 to 8; its data modules: `datamodule`, windows with context and horizon,
+                and `time_series`, sequences
 """  # noqa: D415 -- a list, not a sentence
 
 from transformertf.data.datamodule import EncoderDecoderDataModule
+from transformertf.data.time_series import TimeSeriesDataModule
 
-__all__ = ["EncoderDecoderDataModule"]
+__all__ = ["EncoderDecoderDataModule", "TimeSeriesDataModule"]

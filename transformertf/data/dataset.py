@@ -1,4 +1,4 @@
-"""Series and windows to whole batches: one gather for context and one for horizon."""
+"""Series and windows to whole batches: one gather for each side of a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,28 +39,28 @@ class Layout:
     dtype: torch.dtype
 
 
-class WindowDataset(Dataset[Batch]):
-    """Batches of windows over scaled series held in one tensor.
+class StoredWindows(Dataset[Batch]):
+    """Windows over scaled series held in one tensor; a subclass fills the batches.
 
     Args:
         series: checked series in original units.
         windows: the windows over them.
         scaling: fitted scaling.
-        layout: how a batch is laid out.
+        dtype: floating type of the batches.
     """
 
     def __init__(
-        self, series: Sequence[Series], windows: Windows, scaling: Scaling, layout: Layout
+        self, series: Sequence[Series], windows: Windows, scaling: Scaling, dtype: torch.dtype
     ) -> None:
         self.windows = windows
         self.columns = scaling.columns
         self.time_format = scaling.time_format
         self.time_scale = scaling.time_scale
-        self.layout = layout
+        self.dtype = dtype
         lengths = [len(item) for item in series]
         self._offset: IntArray = np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
         scaled = np.concatenate([scaling.transform(item.values) for item in series])
-        self._values = torch.from_numpy(scaled).to(layout.dtype)
+        self._values = torch.from_numpy(scaled).to(dtype)
         self._elapsed = torch.from_numpy(np.concatenate([item.elapsed() for item in series]))
 
     def __len__(self) -> int:
@@ -77,19 +77,51 @@ class WindowDataset(Dataset[Batch]):
         series, origin, context, horizon = self.windows.locate(request.index)
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)
-        last = self._offset[series] + origin
-        batch = self._fill(
-            {"series": torch.from_numpy(series), "origin": torch.from_numpy(origin)},
-            _Side(last - context + 1, context, self.layout.encoder_alignment),
-            _Side(last + 1, horizon, self.layout.decoder_alignment),
-        )
+        batch = Batch(series=torch.from_numpy(series), origin=torch.from_numpy(origin))
+        self._fill(batch, self._offset[series] + origin + 1, context, horizon)
         check_batch(batch)
         return batch
 
-    def _fill(self, batch: Batch, encoder: "_Side", decoder: "_Side") -> Batch:
+    def _fill(self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray) -> None:
+        """Add inputs and target of windows to a batch.
+
+        Args:
+            batch: to add to.
+            start: (B,) stored row of the first horizon step.
+            context: (B,) context steps.
+            horizon: (B,) horizon steps.
+        """
+        raise NotImplementedError
+
+    def _time_feature(self, side: "_Side", start: torch.Tensor) -> torch.Tensor:
+        """Return (B, T, 1): time since the window's first row, or since the row before."""
+        start = start.unsqueeze(1)
+        since = start if self.time_format == "absolute" else (side.rows - 1).maximum(start)
+        elapsed = self._elapsed[side.rows] - self._elapsed[since]
+        return (elapsed / self.time_scale).to(self.dtype).unsqueeze(-1)
+
+
+class WindowDataset(StoredWindows):
+    """Batches of windows with context and horizon.
+
+    Args:
+        series: checked series in original units.
+        windows: the windows over them.
+        scaling: fitted scaling.
+        layout: how a batch is laid out.
+    """
+
+    def __init__(
+        self, series: Sequence[Series], windows: Windows, scaling: Scaling, layout: Layout
+    ) -> None:
+        super().__init__(series, windows, scaling, layout.dtype)
+        self.layout = layout
+
+    def _fill(self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray) -> None:
+        encoder = _Side(start - context, context, self.layout.encoder_alignment)
+        decoder = _Side(start, horizon, self.layout.decoder_alignment)
         past, future = self._values[encoder.rows], self._values[decoder.rows]
-        target = future[..., -1:]
-        observed = decoder.mask & torch.isfinite(target.squeeze(-1))
+        _add_target(batch, future[..., -1:], decoder.mask)
         if self.layout.per_window:
             loc, scale = _context_statistics(past, encoder.mask)
             past, future = (past - loc) / scale, (future - loc) / scale
@@ -106,17 +138,39 @@ class WindowDataset(Dataset[Batch]):
         batch["encoder_lengths"], batch["encoder_mask"] = encoder.lengths, encoder.mask
         batch["decoder_input"] = _padded(decoder_parts, decoder.mask)
         batch["decoder_lengths"], batch["decoder_mask"] = decoder.lengths, decoder.mask
-        batch["target_mask"] = observed
-        if bool(observed.any()):
-            batch["target"] = torch.where(observed.unsqueeze(-1), target, 0.0)
-        return batch
 
-    def _time_feature(self, side: "_Side", start: torch.Tensor) -> torch.Tensor:
-        """Return (B, T, 1): time since the window's first row, or since the row before."""
-        start = start.unsqueeze(1)
-        since = start if self.time_format == "absolute" else (side.rows - 1).maximum(start)
-        elapsed = self._elapsed[side.rows] - self._elapsed[since]
-        return (elapsed / self.time_scale).to(self.layout.dtype).unsqueeze(-1)
+
+class SequenceDataset(StoredWindows):
+    """Batches of sequences: windows without context, whose inputs and target share their steps.
+
+    Args:
+        series: checked series in original units.
+        windows: the windows over them, all without context.
+        scaling: fitted scaling.
+        alignment: end of a padded row at which data lies.
+        dtype: floating type of the batches.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[Series],
+        windows: Windows,
+        scaling: Scaling,
+        alignment: Alignment,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__(series, windows, scaling, dtype)
+        self.alignment = alignment
+
+    def _fill(self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray) -> None:
+        side = _Side(start, horizon, self.alignment)
+        values = self._values[side.rows]
+        parts = [values[..., :-1]]
+        if self.columns.has_time:
+            parts.insert(0, self._time_feature(side, side.first))
+        batch["input"] = _padded(parts, side.mask)
+        batch["lengths"], batch["mask"] = side.lengths, side.mask
+        _add_target(batch, values[..., -1:], side.mask)
 
 
 class _Side:
@@ -155,6 +209,14 @@ def _context_statistics(
     scale = torch.ones_like(loc)
     scale[..., -1:] = spread.clamp(min=_LEAST_SPREAD)
     return loc, scale
+
+
+def _add_target(batch: Batch, target: torch.Tensor, mask: torch.Tensor) -> None:
+    """Add target (B, T, 1), zero where unknown, and its mask; no target where none is known."""
+    observed = mask & torch.isfinite(target.squeeze(-1))
+    batch["target_mask"] = observed
+    if bool(observed.any()):
+        batch["target"] = torch.where(observed.unsqueeze(-1), target, 0.0)
 
 
 def _padded(parts: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:

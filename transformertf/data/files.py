@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -80,8 +80,8 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
     return list(dict.fromkeys(paths))
 
 
-def read_table(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
-    """Read the wanted columns of a file, named as wanted.
+def read_table(path: Path, wanted: Sequence[str], optional: Collection[str] = ()) -> pd.DataFrame:
+    """Read the wanted columns of a file, named as wanted; optional ones where they are there.
 
     A name matches a header that differs from it only in blanks around it: exported csv files
     often carry them.
@@ -97,7 +97,12 @@ def read_table(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
         )
     try:
         header = HEADERS[ending](path)
-        names = {name: _find_column(name, header, path) for name in wanted}
+        stripped = [column.strip() for column in header]
+        names = {
+            name: _find_column(name, header, path)
+            for name in wanted
+            if name not in optional or name.strip() in stripped
+        }
         frame = READERS[ending](path, list(dict.fromkeys(names.values())))
     except InputError:
         raise

@@ -1,5 +1,6 @@
 """Tables to checked series: numeric values, rising time, no gaps where data is needed."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,11 @@ from transformertf.data.columns import Columns
 from transformertf.data.files import expand_paths, read_table, series_names
 from transformertf.errors import InputError
 
+log = logging.getLogger(__name__)
+
+# what may be missing: nothing; the target, and past covariates with it, at the end; the target
+# anywhere, or its whole column
+Missing = Literal["nothing", "future", "target"]
 DownsampleMethod = Literal["interval", "average", "median"]
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,7 +31,7 @@ class Series:
         name: the series' name in forecasts.
         values: (rows, columns) float64, in the order of `Columns.values`, target last.
         time: (rows,) time stamps, datetime or number; None without a time column.
-        observed: rows whose target is known; fewer than all rows only at predict.
+        observed: rows up to the last known target; fewer than all rows only at predict.
     """
 
     name: str
@@ -55,7 +61,7 @@ class Series:
 
 
 def read_series(
-    spec: str | Sequence[str], argument: str, columns: Columns, *, future: bool = False
+    spec: str | Sequence[str], argument: str, columns: Columns, *, missing: Missing = "nothing"
 ) -> list[Series]:
     """Read and check files that hold one series each.
 
@@ -63,27 +69,28 @@ def read_series(
         spec: a path, a glob or a list of them.
         argument: name of the argument they were given to, for messages.
         columns: roles of the columns.
-        future: allow the target to be missing at the end, for predict.
+        missing: what may be missing, for predict.
     """
     paths = expand_paths(spec, argument)
     wanted = [*columns.values, *([] if columns.time is None else [columns.time])]
+    optional = [columns.target] if missing == "target" else []
     return [
-        check_frame(read_table(path, wanted), columns, name, str(path), future=future)
+        check_frame(read_table(path, wanted, optional), columns, name, str(path), missing=missing)
         for path, name in zip(paths, series_names(paths), strict=True)
     ]
 
 
 def check_frame(
-    frame: pd.DataFrame, columns: Columns, name: str, where: str, *, future: bool = False
+    frame: pd.DataFrame, columns: Columns, name: str, where: str, *, missing: Missing = "nothing"
 ) -> Series:
     """Check one table and return it as a series.
 
     Args:
-        frame: holds the columns.
+        frame: holds the columns; the target's may be left out where it may be missing anywhere.
         columns: their roles.
         name: name of the series.
         where: file or name to put first in messages.
-        future: allow the target, and past covariates with it, to be missing at the end.
+        missing: what may be missing.
 
     Raises:
         InputError: no rows; a column that is not numeric; a missing or infinite value where
@@ -91,21 +98,28 @@ def check_frame(
     """
     if frame.empty:
         raise InputError(f"{where}: no rows")
+    if missing == "target" and columns.target not in frame:
+        log.warning("%s: no column %r: forecasts come without actuals", where, columns.target)
+        frame = frame.assign(**{columns.target: np.nan})
     values = np.column_stack(
         [_as_numbers(frame[column], column, where) for column in columns.values]
     )
     target = values[:, -1]
     observed = len(frame)
-    if future:
+    if missing != "nothing":
         known = np.flatnonzero(~np.isnan(target))
-        if known.size == 0:
-            raise InputError(
-                f"{where}: column {columns.target!r} has no value; a forecast needs past values"
-            )
-        observed = int(known[-1]) + 1
+        observed = int(known[-1]) + 1 if known.size else 0
+    if missing == "future" and observed == 0:
+        raise InputError(
+            f"{where}: column {columns.target!r} has no value; a forecast needs past values"
+        )
     for index, column in enumerate(columns.values):
-        rows = len(frame) if column in columns.known else observed
-        _refuse_missing(values[:rows, index], column, where)
+        needed = values[:, index]
+        if missing == "future" and column not in columns.known:
+            needed = needed[:observed]
+        if missing == "target" and column == columns.target:
+            needed = np.where(np.isnan(needed), 0.0, needed)
+        _refuse_missing(needed, column, where)
     time = None if columns.time is None else _check_time(frame[columns.time], columns.time, where)
     return Series(name, values, time, observed)
 

@@ -1,7 +1,8 @@
 """Windows as index arithmetic: integers only, memory in proportion to the series.
 
 A window has a context of `context` rows that ends at row `origin`, and a horizon of `horizon`
-rows after it. Windows of one part of a series form a run: their origins are `step` rows apart.
+rows after it. A sequence is a window without context: its first row is `origin + 1`. Windows of
+one part of a series form a run: their origins are `step` rows apart.
 """
 
 from collections.abc import Iterable
@@ -17,19 +18,31 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WindowLimits:
-    """How long context and horizon are, and how short they may be, in steps."""
+    """How long context and horizon are, and how short they may be, in steps.
+
+    Attributes:
+        context: full context.
+        horizon: full horizon, or sequence.
+        min_context: shortest context.
+        min_horizon: shortest horizon, or sequence.
+        names: what users call the full lengths; of sequences, which have no context, just one.
+    """
 
     context: int
     horizon: int
     min_context: int
     min_horizon: int
+    names: tuple[str, ...] = ("ctxt_seq_len", "tgt_seq_len")
+
+    @classmethod
+    def of_sequences(cls, steps: int, min_steps: int) -> "WindowLimits":
+        """Return the limits of windows without context."""
+        return cls(0, steps, 0, min_steps, ("seq_len",))
 
     def __post_init__(self) -> None:
         """Refuse lengths that contradict each other."""
-        for name, low, high in (
-            ("ctxt_seq_len", self.min_context, self.context),
-            ("tgt_seq_len", self.min_horizon, self.horizon),
-        ):
+        ends = (self.min_context, self.context), (self.min_horizon, self.horizon)
+        for name, (low, high) in zip(self.names, ends[-len(self.names) :], strict=True):
             if not 1 <= low <= high:
                 raise InputError(
                     f"{name} is {high} and min_{name} {low}: expected 1 <= min_{name} <= {name}"
@@ -113,12 +126,23 @@ def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
     horizon = min(horizon, part.end - max(part.first_target, min_context))
     if horizon < min_horizon:
         rows = part.end if part.first_target == 0 else part.end - part.first_target
+        least = f"{min_context} of context and {min_horizon} of horizon"
+        *others, last = [*limits.names, *(f"min_{name}" for name in limits.names)]
         raise InputError(
             f"series {part.name!r} is too short: {rows} rows"
             + ("" if part.first_target == 0 else " in this split")
-            + f", expected at least {min_context} of context and {min_horizon} of horizon; "
-            "lower ctxt_seq_len, tgt_seq_len, min_ctxt_seq_len or min_tgt_seq_len, or leave the "
-            "series out"
+            + f", expected at least {least if limits.context else min_horizon}; "
+            f"lower {', '.join(others)} or {last}, or leave the series out"
         )
     origin = part.end - horizon - 1
     return Run(part.series, origin, 1, 1, min(context, origin + 1), horizon)
+
+
+def consecutive(part: Part, horizon: int) -> list[Run]:
+    """Return windows without context that hold each row of a part once; the last may be short."""
+    rows = part.end - part.first_target
+    count, rest = divmod(rows, horizon)
+    return [
+        Run(part.series, part.first_target - 1, horizon, count, 0, horizon),
+        Run(part.series, part.end - rest - 1, 1, int(rest > 0), 0, rest),
+    ]

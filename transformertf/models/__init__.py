@@ -3,6 +3,8 @@
 from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMModel
 from transformertf.models.base import ForecastModule
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
+from transformertf.models.gru import GRU, GRUModel
+from transformertf.models.lstm import LSTM, LSTMModel
 from transformertf.models.pf_tft import (
     PFTemporalFusionTransformer,
     PFTemporalFusionTransformerModel,
@@ -16,12 +18,16 @@ from transformertf.models.transformer_lstm import TransformerLSTM, TransformerLS
 from transformertf.models.xtft import xTFT, xTFTModel
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "TFT",
     "AttentionLSTM",
     "AttentionLSTMModel",
     "EncoderDecoderLSTM",
     "EncoderDecoderLSTMModel",
     "ForecastModule",
+    "GRUModel",
+    "LSTMModel",
     "PFTemporalFusionTransformer",
     "PFTemporalFusionTransformerModel",
     "TemporalFusionTransformer",

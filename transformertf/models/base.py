@@ -13,10 +13,10 @@ import torchmetrics
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf import __version__
-from transformertf.batch import Batch, BatchSource
+from transformertf.batch import Batch, BatchKind, BatchSource, sides
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.hyperparameters import describe
-from transformertf.models.layout import ForecastOutput, put_back
+from transformertf.models.layout import ForecastOutput, bring_first, put_back
 from transformertf.models.loss import (
     at_least_single,
     gather_windows,
@@ -34,7 +34,6 @@ from transformertf.models.optimisation import (
 from transformertf.models.outputs import last_context_value, rising_quantiles
 from transformertf.nn.losses import median, quantile_levels
 from transformertf.nn.recurrent import Packing
-from transformertf.utils.sequence import create_padding_mask, first_data_step, shift_rows
 
 PredictionType = Literal["point", "delta"]
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -56,8 +55,9 @@ class ForecastModule(lightning.LightningModule):
     """Training, validation, test and prediction of a forecaster.
 
     B batch, Td horizon steps, Q outputs of each step (1, or the quantiles). A subclass sets
-    `model`, which maps data-first context and horizon with their lengths to a `ForecastOutput`.
-    What its outputs mean, `prediction_type` and `monotone` say.
+    `model`, which maps data-first context and horizon and their lengths, or a data-first sequence
+    and its lengths, to a `ForecastOutput`. What its outputs mean, `prediction_type` and `monotone`
+    say.
 
     `setup`, which the trainer calls, freezes and compiles; so neither is done to a module that
     was only built. Without a trainer call `setup("fit")`; `configure_optimizers` freezes too.
@@ -88,6 +88,8 @@ class ForecastModule(lightning.LightningModule):
     """
 
     model: torch.nn.Module
+    # batches that `model` wants
+    takes: ClassVar[BatchKind] = "windows"
     # whether `model` takes `need_weights` and gives weights to look at
     interpretable: ClassVar[bool] = False
 
@@ -122,6 +124,11 @@ class ForecastModule(lightning.LightningModule):
         if prediction_type not in get_args(PredictionType):
             hint = nearest(prediction_type, get_args(PredictionType))
             raise InputError(f"prediction_type must not be {prediction_type!r}; {hint}")
+        if prediction_type == "delta" and self.takes == "sequences":
+            raise InputError(
+                "prediction_type 'delta' counts from the target's last value in a context, which "
+                f"{type(self).__name__} does not read; leave it at 'point'"
+            )
         if monotone and self.quantiles is None:
             raise InputError(
                 f"monotone wants quantiles, but the criterion is {type(self.criterion).__name__}; "
@@ -163,30 +170,18 @@ class ForecastModule(lightning.LightningModule):
             batch: with inputs, lengths and masks.
             need_weights: ask an interpretable model for its weights.
         """
-        encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
-        encoder_lengths, decoder_lengths = batch["encoder_lengths"], batch["decoder_lengths"]
+        given = sides(batch)
+        inputs, lengths = [bring_first(side) for side in given], [side.lengths for side in given]
         options = {"need_weights": True} if need_weights and self.interpretable else {}
-        past = shift_rows(
-            batch["encoder_input"],
-            first_data_step(encoder_mask),
-            create_padding_mask(encoder_lengths, encoder_mask.size(1)),
-        )
-        future = shift_rows(
-            batch["decoder_input"],
-            first_data_step(decoder_mask),
-            create_padding_mask(decoder_lengths, decoder_mask.size(1)),
-        )
-        result: ForecastOutput = call_for_all_shapes(
-            self.model, past, future, encoder_lengths, decoder_lengths, **options
-        )
+        result: ForecastOutput = call_for_all_shapes(self.model, *inputs, *lengths, **options)
         output = at_least_single(result["output"])
         if self.monotone:
             assert self.quantiles is not None
             output = rising_quantiles(output, self.quantiles)
         if self.prediction_type == "delta":
-            output = output + last_context_value(past, encoder_lengths)
+            output = output + last_context_value(inputs[0], lengths[0])
         result["output"] = output
-        return put_back(result, encoder_mask, decoder_mask)
+        return put_back(result, given[0].mask, given[-1].mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
         """Forecast a batch; `output` (B, Td, Q) in globally scaled units of the target.
@@ -280,10 +275,16 @@ class ForecastModule(lightning.LightningModule):
         """Prepare the network for a stage; a fit freezes parameters and compiles.
 
         Raises:
-            InputError: a pattern of `trainable_parameters` matches nothing, or the batches lack
-                the history that changes are counted from.
+            InputError: a pattern of `trainable_parameters` matches nothing, or the batches are of
+                another kind or lack the history that changes are counted from.
         """
-        given = getattr(self._source(), "hparams", {})
+        source = self._source()
+        if getattr(source, "gives", self.takes) != self.takes:
+            raise InputError(
+                f"{type(self).__name__} wants batches of {self.takes}, which "
+                f"{type(source).__name__} does not make; give it the other data module"
+            )
+        given = getattr(source, "hparams", {})
         if self.prediction_type == "delta" and not given.get("add_target_to_past", True):
             raise InputError(
                 "prediction_type 'delta' counts from the target's last value, which the encoder "

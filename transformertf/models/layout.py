@@ -1,12 +1,14 @@
 """Where data lies: into a network data first, and out of it to where the data lay.
 
-B batch, Tc context steps, Td horizon steps. `ForecastOutput` names what comes out.
+B batch, Tc context steps, Td horizon steps: of a sequence-to-sequence model, those of its sequence.
+`ForecastOutput` names what comes out.
 """
 
 from typing import TypedDict
 
 import torch
 
+from transformertf.batch import Side
 from transformertf.utils.sequence import (
     Alignment,
     align_encoder_sequences,
@@ -34,6 +36,12 @@ class ForecastOutput(TypedDict, total=False):
     decoder_weights: torch.Tensor
     static_weights: torch.Tensor
     attention_weights: torch.Tensor
+
+
+def bring_first(side: Side) -> torch.Tensor:
+    """Return the inputs (B, T, F) of one side of a batch, data first and zero on padding."""
+    mask = create_padding_mask(side.lengths, side.mask.size(1))
+    return shift_rows(side.inputs, first_data_step(side.mask), mask)
 
 
 def data_first(

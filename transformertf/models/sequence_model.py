@@ -1,0 +1,65 @@
+"""The network of the sequence-to-sequence models: a stacked recurrence and a linear head."""
+
+from typing import ClassVar
+
+import torch
+
+from transformertf.errors import at_least_one, probability
+from transformertf.models.layout import ForecastOutput, padding_mask, put_back
+from transformertf.nn.recurrent import GRU, LSTM, Packing
+from transformertf.utils.sequence import Alignment, align_encoder_sequences
+
+
+class SequenceModel(torch.nn.Module):
+    """Stacked recurrent layers, dropout, linear head: the target on the steps of the inputs.
+
+    B batch, T steps, D width, Q outputs of each step. An output sees the inputs up to its own
+    step.
+
+    Args:
+        num_features: features of each step.
+        num_layers: stacked recurrent layers.
+        d_model: width of the recurrent state.
+        dropout: dropout between the layers and before the head, 0 to 1.
+        output_dim: outputs Q of each step.
+        alignment: end of the padded sequence at which the data lies.
+        packing: how the recurrence treats ragged rows; see `transformertf.nn.recurrent`.
+    """
+
+    kind: ClassVar[type[LSTM] | type[GRU]]
+
+    def __init__(
+        self,
+        num_features: int,
+        num_layers: int = 3,
+        d_model: int = 350,
+        dropout: float = 0.2,
+        output_dim: int = 1,
+        alignment: Alignment = "left",
+        packing: Packing = "auto",
+    ) -> None:
+        super().__init__()
+        at_least_one(num_features=num_features, num_layers=num_layers, d_model=d_model)
+        probability(dropout=dropout)
+        self.alignment: Alignment = alignment
+        self.recurrence = self.kind(num_features, d_model, num_layers, dropout, packing)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.head = torch.nn.Linear(d_model, output_dim)
+
+    def forward(
+        self, sequence: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> ForecastOutput:
+        """Give the target on every step.
+
+        Args:
+            sequence: (B, T, num_features), aligned as configured.
+            lengths: (B,) int64 data steps; None where all are full.
+
+        Returns:
+            `output` (B, T, Q), aligned as the sequence, zero on padding.
+        """
+        if lengths is not None and self.alignment == "right":
+            sequence = align_encoder_sequences(sequence, lengths)
+        hidden, _ = self.recurrence(sequence, lengths, need_state=False)  # (B, T, D)
+        result: ForecastOutput = {"output": self.head(self.dropout(hidden))}  # (B, T, Q)
+        return put_back(result, None, padding_mask(lengths, hidden.size(1), self.alignment))
