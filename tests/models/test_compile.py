@@ -13,6 +13,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
 from transformertf.models import EncoderDecoderLSTM
+from transformertf.models.optimisation import compile_in_place
 from transformertf.nn import QuantileLoss, recurrent
 
 pytestmark = [
@@ -291,9 +292,16 @@ def test_default_backend_gives_the_numbers_of_eager(ragged_batch, monkeypatch, t
     import torch._inductor.config
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    model = make_module(num_encoder_layers=1, num_decoder_layers=1).model
-    compiled = torch.compile(model, dynamic=True)
+    eager = make_module(num_encoder_layers=1, num_decoder_layers=1).model
+    eager.head = torch.nn.Sequential(torch.nn.Dropout(0.5), eager.head)
+    compiled = copy.deepcopy(eager)
+    compile_in_place(compiled, "cpu")
     with torch.no_grad(), torch._inductor.config.patch(QUICK):
         for lengths in (((3, 6, 1), (5, 2, 4)), ((4, 2), (1, 3))):
-            assert_same_output(compiled, model, model_arguments(ragged_batch(*lengths)))
+            arguments = model_arguments(ragged_batch(*lengths))
+            outputs = []
+            for network in (compiled, eager):  # they drop the same
+                torch.manual_seed(1)
+                outputs.append(network(*arguments)["output"])
+            torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
     assert any(tmp_path.rglob("*.so")), "nothing was compiled"

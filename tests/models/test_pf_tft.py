@@ -118,7 +118,7 @@ def test_their_weights_fill_the_model(static):
         loaded["past_selection.embedding.weight"][1], state[f"{past}.prescalers.current.weight"]
     )
     assert torch.equal(
-        loaded["past_selection.encoding.skip.weight"][2, 0],
+        loaded["past_selection.encoding.skip.scale"][2],
         state[f"{past}.single_variable_grns.target.resample_norm.mask"],
     )
     query = loaded["fusion.attention.query.weight"].chunk(HEADS)

@@ -142,13 +142,12 @@ class Paper:
         skip = x
         if f"{name}.skip.bias" in self.weights:
             skip = self.linear(f"{name}.skip", x, variable)
-        elif f"{name}.skip.weight" in self.weights:
-            weight = self.weights[f"{name}.skip.weight"][variable]
-            weight, bias, mask = (
-                self.weights[f"{name}.skip.{part}"][variable].squeeze(0)
-                for part in ("norm.weight", "norm.bias", "weight")
+        elif f"{name}.skip.scale" in self.weights:
+            scale, weight, bias = (
+                self.weights[f"{name}.{part}"][variable]
+                for part in ("skip.scale", "skip_norm.weight", "skip_norm.bias")
             )
-            skip = norm(interpolate(x, len(weight)) * 2 * sigmoid(mask), weight, bias)
+            skip = norm(interpolate(x, len(weight)) * 2 * sigmoid(scale), weight, bias)
         return self.gate_norm(f"{name}.output", hidden, skip, variable)
 
     def select(self, name, x, context=None):

@@ -520,8 +520,8 @@ def counter(monkeypatch):
     counter = CompileCounterWithBackend("aot_eager")
     compile_in_place = torch.nn.Module.compile
 
-    def compile_quickly(self, **options):
-        compile_in_place(self, backend=counter, **options)
+    def compile_quickly(self, *, dynamic, options):
+        compile_in_place(self, backend=counter, dynamic=dynamic)
 
     monkeypatch.setattr(torch.nn.Module, "compile", compile_quickly)
     yield counter

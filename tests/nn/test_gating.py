@@ -9,7 +9,7 @@ from transformertf.nn.gating import (
     BatchedLinear,
     GateAddNorm,
     GatedResidualNetwork,
-    Resample,
+    Interpolation,
 )
 from transformertf.nn.selection import VariableSelection
 
@@ -93,9 +93,19 @@ def test_gated_residual_network(with_context, d_output):
     torch.testing.assert_close(module(x, context), expected, **EXACT)
 
 
+def test_a_resampled_skip_is_interpolated_then_normalised():
+    module = shaken(GatedResidualNetwork(3, 4, 5, skip="resample"))
+    x = random(2, 5, 3)
+    weights = dict(module.named_parameters())
+    interpolated = x @ module.skip.weight.T
+    skip = norm(interpolated, weights["skip_norm.weight"], weights["skip_norm.bias"])
+    expected = grn_by_equation(weights, "", x, skip=skip)
+    torch.testing.assert_close(module(x), expected, **EXACT)
+
+
 @pytest.mark.parametrize(("d_input", "d_output"), [(3, 7), (7, 3), (1, 4), (4, 1), (8, 32)])
-def test_resampling_interpolates_features_end_on_end(d_input, d_output):
-    module = shaken(Resample(d_input, d_output))
+def test_interpolation_is_of_features_end_on_end(d_input, d_output):
+    module = shaken(Interpolation(d_input, d_output))
     x = random(2, d_input)
     expected = torch.zeros(2, d_output, dtype=torch.float64)
     for place in range(d_output):
@@ -103,8 +113,7 @@ def test_resampling_interpolates_features_end_on_end(d_input, d_output):
         low = min(int(at), d_input - 1)
         high = min(low + 1, d_input - 1)
         expected[:, place] = x[:, low] * (1 - (at - low)) + x[:, high] * (at - low)
-    expected = expected * sigmoid(module.weight) * 2
-    expected = norm(expected, module.norm.weight, module.norm.bias)
+    expected = expected * sigmoid(module.scale) * 2
     torch.testing.assert_close(module(x), expected, rtol=1e-6, atol=1e-6)
 
 
@@ -135,25 +144,38 @@ def test_single_maps_start_as_torch_starts_them():
 
 
 @pytest.mark.parametrize("with_context", [True, False])
-def test_variable_selection(with_context):
-    variables, d_embedding, d_model = 3, 4, 5
-    module = shaken(VariableSelection(variables, d_embedding, d_model, d_context=2))
+@pytest.mark.parametrize("skip", ["linear", "resample"])
+@pytest.mark.parametrize("d_embedding", [1, 4, 5])
+def test_variable_selection(d_embedding, skip, with_context):
+    variables, d_model = 3, 5
+    module = shaken(VariableSelection(variables, d_embedding, d_model, d_context=2, skip=skip))
     inputs, context = random(2, 6, variables), random(2, 1, 2) if with_context else None
     weights = module.state_dict()
     embedded = [
         inputs[..., j : j + 1] @ weights["embedding.weight"][j].T + weights["embedding.bias"][j]
         for j in range(variables)
     ]
+
+    def skip_of(prefix, weights, x, d_output):
+        if x.size(-1) == d_output:
+            return x
+        if skip == "linear":
+            return x @ weights[f"{prefix}.skip.weight"].T + weights[f"{prefix}.skip.bias"]
+        resample = Interpolation(x.size(-1), d_output).double()
+        resample.scale.data = weights[f"{prefix}.skip.scale"]
+        names = (f"{prefix}.skip_norm.weight", f"{prefix}.skip_norm.bias")
+        return norm(resample(x), *(weights[name] for name in names))
+
     together = torch.cat(embedded, dim=-1)
-    skip = together @ weights["weighing.skip.weight"].T + weights["weighing.skip.bias"]
-    chosen = grn_by_equation(weights, "weighing.", together, context, skip)
+    chosen = grn_by_equation(
+        weights, "weighing.", together, context, skip_of("weighing", weights, together, variables)
+    )
     chosen = torch.exp(chosen) / torch.exp(chosen).sum(-1, keepdim=True)
     expected = 0.0
     for j, one in enumerate(embedded):
         own = {name: w[j] for name, w in weights.items() if name.startswith("encoding.")}
-        skip = one @ own["encoding.skip.weight"].T + own["encoding.skip.bias"]
         expected = expected + chosen[..., j : j + 1] * grn_by_equation(
-            own, "encoding.", one, skip=skip
+            own, "encoding.", one, skip=skip_of("encoding", own, one, d_model)
         )
     selected, found = module(inputs, context)
     torch.testing.assert_close(found, chosen, **EXACT)

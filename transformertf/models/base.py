@@ -293,7 +293,8 @@ class ForecastModule(lightning.LightningModule):
         if stage == "fit":
             self._freeze()
             if self.compile_model:
-                compile_in_place(self.model)
+                device = self._trainer.strategy.root_device if self._trainer else self.device
+                compile_in_place(self.model, device.type)
 
     def _freeze(self) -> None:
         if self.trainable_parameters is not None:

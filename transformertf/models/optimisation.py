@@ -49,10 +49,17 @@ def gradient_norm(parameters: Iterable[torch.nn.Parameter]) -> torch.Tensor:
     return norm
 
 
-def compile_in_place(network: torch.nn.Module) -> None:
-    """Compile a network for all batch sizes and lengths, once; names of weights stay."""
+def compile_in_place(network: torch.nn.Module, device: str) -> None:
+    """Compile a network for all batch sizes and lengths, once; names of weights stay.
+
+    Args:
+        network: drops what it would drop uncompiled, where it is to run on the CPU.
+        device: type of the device it is to run on.
+    """
     if network._compiled_call_impl is None:
-        network.compile(dynamic=True)
+        # on the CPU the compiler's own random numbers keep a loop from being vectorised
+        options = {"fallback_random": True} if device == "cpu" else None
+        network.compile(dynamic=True, options=options)
 
 
 def call_for_all_shapes(network: torch.nn.Module, *args: Any, **options: Any) -> Any:

@@ -13,8 +13,8 @@ _GRN = {
     "input": "fc1",
     "context": "context",
     "hidden": "fc2",
-    "skip.weight": "resample_norm.mask",
-    "skip.norm": "resample_norm.norm",
+    "skip.scale": "resample_norm.mask",
+    "skip_norm": "resample_norm.norm",
     **{f"output.{ours}": f"gate_norm.{theirs}" for ours, theirs in _GATE.items()},
 }
 # our selections and theirs

@@ -53,7 +53,9 @@ class BatchedLayerNorm(torch.nn.Module):
         return torch.addcmul(self.bias.unsqueeze(1), normed, self.weight.unsqueeze(1))
 
 
-def linear(d_input: int, d_output: int, variables: int | None = None) -> torch.nn.Module:
+def linear(
+    d_input: int, d_output: int, variables: int | None = None
+) -> torch.nn.Linear | BatchedLinear:
     """Return a linear map, or one for each variable."""
     if variables is None:
         return torch.nn.Linear(d_input, d_output)
@@ -121,36 +123,41 @@ class GateAddNorm(torch.nn.Module):
         return normed
 
 
-class Resample(torch.nn.Module):
-    """Skip between unequal widths as in pytorch-forecasting: interpolate, weigh, normalise.
+class Interpolation(torch.nn.Module):
+    """Change of width as in pytorch-forecasting: features interpolated, each then weighed.
 
-    Features are interpolated linearly, end on end, each weighed by twice a sigmoid, then
-    normalised.
+    Features are interpolated linearly, end on end; the weights are twice a sigmoid.
 
     Args:
         d_input: input features.
         d_output: output features.
-        variables: number of skips side by side; None for one.
+        variables: number of maps side by side; None for one.
     """
 
-    interpolation: torch.Tensor
+    bias: None = None
+    fixed: torch.Tensor
 
     def __init__(self, d_input: int, d_output: int, variables: int | None = None) -> None:
         super().__init__()
         # interpolating features is a fixed linear map: row i of the identity shows where i goes
-        interpolation = torch.nn.functional.interpolate(
+        fixed = torch.nn.functional.interpolate(
             torch.eye(d_input).unsqueeze(1), d_output, mode="linear", align_corners=True
         ).squeeze(1)
-        self.register_buffer("interpolation", interpolation, persistent=False)
-        shape = (d_output,) if variables is None else (variables, 1, d_output)
-        self.weight = torch.nn.Parameter(torch.zeros(shape))
-        self.norm = layer_norm(d_output, variables)
+        self.register_buffer("fixed", fixed.t().contiguous(), persistent=False)
+        shape = (d_output,) if variables is None else (variables, d_output)
+        self.scale = torch.nn.Parameter(torch.zeros(shape))
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The linear map (..., d_output, d_input)."""
+        return 2 * self.scale.sigmoid().unsqueeze(-1) * self.fixed
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map (..., d_input) to (..., d_output)."""
-        weighed = inputs @ (2 * self.weight.sigmoid() * self.interpolation)
-        normed: torch.Tensor = self.norm(weighed)
-        return normed
+        return inputs @ self.weight.transpose(-2, -1)
+
+
+LinearMap = torch.nn.Linear | BatchedLinear | Interpolation
 
 
 class GatedResidualNetwork(torch.nn.Module):
@@ -165,7 +172,7 @@ class GatedResidualNetwork(torch.nn.Module):
         dropout: probability of dropping an input of the gate while training, 0 to 1.
         d_context: features of a context c; None without one.
         skip: how a skip changes width where input and output differ: "linear" as in the paper,
-            "resample" as in pytorch-forecasting.
+            "resample" as in pytorch-forecasting, `Interpolation` and a layer norm.
         variables: number of networks side by side; None for one.
     """
 
@@ -180,10 +187,13 @@ class GatedResidualNetwork(torch.nn.Module):
         variables: int | None = None,
     ) -> None:
         super().__init__()
-        self.skip: torch.nn.Module = torch.nn.Identity()
-        if d_input != d_output:
-            resample = skip == "resample"
-            self.skip = (Resample if resample else linear)(d_input, d_output, variables)
+        self.skip: LinearMap | None = None
+        self.skip_norm: torch.nn.Module | None = None
+        if d_input != d_output and skip == "linear":
+            self.skip = linear(d_input, d_output, variables)
+        elif d_input != d_output:
+            self.skip = Interpolation(d_input, d_output, variables)
+            self.skip_norm = layer_norm(d_output, variables)
         self.input = linear(d_input, d_hidden, variables)
         self.context = (
             None if d_context is None else torch.nn.Linear(d_context, d_hidden, bias=False)
@@ -193,9 +203,23 @@ class GatedResidualNetwork(torch.nn.Module):
 
     def forward(self, inputs: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         """Map (..., d_input), with a context that broadcasts to (..., d_context)."""
-        hidden = self.input(inputs)
+        skip = inputs if self.skip is None else self.skip(inputs)
+        return self.finish(self.input(inputs), skip, context)
+
+    def finish(
+        self, hidden: torch.Tensor, skip: torch.Tensor, context: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Do what follows the two maps that `input` and `skip` are, for who has done these.
+
+        Args:
+            hidden: (..., d_hidden), inputs as `input` maps them.
+            skip: (..., d_output), inputs as `skip` maps them.
+            context: broadcasts to (..., d_context).
+        """
         if self.context is not None and context is not None:
             hidden = hidden + self.context(context)
+        if self.skip_norm is not None:
+            skip = self.skip_norm(skip)
         hidden = self.hidden(torch.nn.functional.elu(hidden))
-        output: torch.Tensor = self.output(hidden, self.skip(inputs))
+        output: torch.Tensor = self.output(hidden, skip)
         return output

@@ -5,7 +5,7 @@ Lim et al. 2021, section 4.2. B batch, T steps, V variables, E embedding width, 
 
 import torch
 
-from transformertf.nn.gating import BatchedLinear, GatedResidualNetwork, Skip
+from transformertf.nn.gating import BatchedLinear, GatedResidualNetwork, LinearMap, Skip
 
 
 class VariableSelection(torch.nn.Module):
@@ -35,6 +35,7 @@ class VariableSelection(torch.nn.Module):
         skip: Skip = "linear",
     ) -> None:
         super().__init__()
+        self.d_embedding = d_embedding
         self.embedding = BatchedLinear(variables, 1, d_embedding)
         self.encoding = GatedResidualNetwork(
             d_embedding,
@@ -71,12 +72,46 @@ class VariableSelection(torch.nn.Module):
         """
         leading, variables = inputs.shape[:-1], inputs.size(-1)
         rows = inputs.reshape(-1, variables).t().unsqueeze(-1)  # (V, N, 1)
-        embedded = self.embedding(rows)  # (V, N, E)
-        encoded = self.encoding(embedded)  # (V, N, D)
+        encoded = self.encoding.finish(
+            self._map_each(rows, self.encoding.input), self._map_each(rows, self.encoding.skip)
+        )  # (V, N, D)
         if self.weighing is None:
             return encoded[0].view(*leading, -1), torch.ones_like(inputs)
-        together = embedded.transpose(0, 1).reshape(*leading, -1)  # (..., V E)
-        weights = self.weighing(together, context).softmax(dim=-1)  # (..., V)
+        scores = self.weighing.finish(
+            self._map_all(inputs, self.weighing.input),
+            self._map_all(inputs, self.weighing.skip),
+            context,
+        )  # (..., V)
+        weights = scores.softmax(dim=-1)
         columns = weights.reshape(-1, variables).t().unsqueeze(-1)  # (V, N, 1)
         selected = (encoded * columns).sum(dim=0)  # (N, D)
         return selected.view(*leading, -1), weights
+
+    # An embedding is linear in its variable's value, and so is the map that comes after it: the
+    # two are one, and the embeddings, V E numbers for each step, are never made.
+
+    def _map_each(self, rows: torch.Tensor, layer: LinearMap | None) -> torch.Tensor:
+        """Embed each variable (V, N, 1) and map it by its own part of a layer: (V, N, O)."""
+        slope: torch.Tensor = self.embedding.weight.squeeze(-1)  # (V, E)
+        offset: torch.Tensor = self.embedding.bias
+        if layer is not None:
+            slope, offset = self._compose(layer.weight)  # (V, O)
+            offset = offset if layer.bias is None else offset + layer.bias
+        return torch.addcmul(offset.unsqueeze(1), rows, slope.unsqueeze(1))
+
+    def _map_all(self, inputs: torch.Tensor, layer: LinearMap | None) -> torch.Tensor:
+        """Embed all variables (..., V), side by side, and map them by a layer: (..., O)."""
+        variables = inputs.size(-1)
+        if layer is None:  # as many outputs V as embeddings V E: E is 1
+            return inputs * self.embedding.weight.view(-1) + self.embedding.bias.view(-1)
+        weight = layer.weight.view(-1, variables, self.d_embedding).transpose(0, 1)  # (V, O, E)
+        slope, offset = self._compose(weight)
+        offset = offset.sum(dim=0)
+        offset = offset if layer.bias is None else offset + layer.bias
+        return torch.nn.functional.linear(inputs, slope.t(), offset)
+
+    def _compose(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slope and offset (V, O) of maps (V, O, E) after the embeddings."""
+        slope = weight @ self.embedding.weight
+        offset = weight @ self.embedding.bias.unsqueeze(-1)
+        return slope.squeeze(-1), offset.squeeze(-1)

@@ -1,0 +1,61 @@
+"""The pages say what the code does: arguments and defaults of every model, links that lead."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from transformertf import models
+from transformertf.cli.lightning_cli import LINKS
+from transformertf.models import ForecastModule
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*configs/*.md")])
+CLASSES = {
+    cls.__module__.rpartition(".")[2]: cls
+    for name in models.__all__
+    if issubclass(cls := getattr(models, name), ForecastModule) and cls is not ForecastModule
+}
+
+
+def documented(page: Path) -> dict[str, str]:
+    """Return name and default of each argument in the page's table."""
+    return dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", page.read_text(), flags=re.MULTILINE))
+
+
+def defaults(cls: type) -> dict[str, str]:
+    parameters = inspect.signature(cls).parameters.values()
+    return {
+        parameter.name: repr(parameter.default).replace("'", '"')
+        for parameter in parameters
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_model_has_a_page_with_its_arguments(name: str) -> None:
+    linked = {target.rpartition(".")[2] for target in LINKS.values()}
+    own = {key: value for key, value in defaults(CLASSES[name]).items() if key not in linked}
+    assert own
+    assert documented(DOCS / "models" / f"{name}.md") == own
+    assert f"(models/{name}.md)" in (DOCS / "models.md").read_text()
+
+
+def test_the_common_arguments_are_those_of_the_base() -> None:
+    common = defaults(ForecastModule)
+    del common["output_dim"]  # each model's own
+    assert documented(DOCS / "models.md") == common
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        place = (page.parent / path).resolve() if path else page
+        assert place.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", place.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [heading.lower().replace(" ", "-") for heading in headings], target
