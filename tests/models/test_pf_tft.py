@@ -195,14 +195,6 @@ def test_another_number_of_features_is_refused(static):
         load_pytorch_forecasting(make_model(static), make_state(), PAST, FUTURE, STATIC)
 
 
-@pytest.mark.parametrize("given", [None, 1, 3], ids=str)
-def test_static_features_must_be_given_as_configured(given):
-    past, future = torch.randn(2, 5, 3), torch.randn(2, 4, 2)
-    static = None if given is None else torch.randn(2, given)
-    with pytest.raises(InputError, match=f"must have 2 features .* found {given or 0}$"):
-        make_model()(past, future, static=static)
-
-
 def test_nothing_static_has_no_selection_and_no_weights():
     model = make_model(())
     assert not any(name.startswith("static_selection") for name, _ in model.named_parameters())

@@ -384,6 +384,14 @@ def test_gradient_reaches_what_is_static(name, batch_of):
         assert moved == (parameter_name != "fusion.attention.key.bias"), parameter_name
 
 
+@pytest.mark.parametrize("name", ["TFT", "PF"])
+@pytest.mark.parametrize(("wanted", "given"), [(STATIC, None), (STATIC, 1), (0, STATIC)])
+def test_static_features_must_be_given_as_configured(name, wanted, given, batch_of):
+    static = None if given is None else torch.zeros(len(LENGTHS[0]), given).double()
+    with pytest.raises(InputError, match=f"must have {wanted} features .* found {given or 0}"):
+        make_model(name, wanted)(*arguments_of(batch_of()), static)
+
+
 @every_module
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("alignment", ALIGNMENTS)

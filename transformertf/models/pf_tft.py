@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from transformertf.errors import InputError
 from transformertf.models.base import ForecastModule
 from transformertf.models.temporal_fusion_transformer import TemporalFusionTransformerModel
 
@@ -36,12 +35,6 @@ class PFTemporalFusionTransformerModel(TemporalFusionTransformerModel):
         self, static: torch.Tensor | None, past: torch.Tensor, lengths: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the static embedding (B, D), zero without static features, and the weights."""
-        found = 0 if static is None else static.size(-1)
-        if found != self.num_static_features:
-            raise InputError(
-                f"static must have {self.num_static_features} features as num_static_features "
-                f"says, found {found}"
-            )
         if static is None or self.static_selection is None:
             return past.new_zeros(past.size(0), self.d_model), past.new_zeros(past.size(0), 0)
         return super().embed_static(static, past, lengths)

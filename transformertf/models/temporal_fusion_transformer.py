@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from transformertf.errors import at_least_one, probability
+from transformertf.errors import InputError, at_least_one, probability
 from transformertf.models.base import ForecastModule
 from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
 from transformertf.nn.fusion import TemporalFusion
@@ -131,6 +131,12 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         Returns:
             `output` (B, Td, Q), zero on padding, and the weights where they are needed.
         """
+        found = 0 if static is None else static.size(-1)
+        if found != self.num_static_features:
+            raise InputError(
+                f"static must have {self.num_static_features} features as num_static_features "
+                f"says, found {found}"
+            )
         past, future = data_first(
             past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
         )
