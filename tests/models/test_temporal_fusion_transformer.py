@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 import torch
 import torch._dynamo
-from torch._dynamo.testing import CompileCounterWithBackend
 
 from transformertf.errors import InputError
 from transformertf.models.pf_tft import (
@@ -272,107 +271,6 @@ def arguments_of(batch):
     return [batch[f"{side}_{what}"] for what in ("input", "lengths") for side in sides]
 
 
-@every_module
-@pytest.mark.parametrize("alignment", ALIGNMENTS)
-def test_plain_model_takes_lengths_and_alignment(name, alignment, batch_of):
-    module, batch = make_module(name).eval(), batch_of(encoder_alignment=alignment)
-    module.model.encoder_alignment = "left"
-    plain = make_model(name, output_dim=7, encoder_alignment=alignment).eval()
-    plain.load_state_dict(module.model.state_dict())
-    found = plain(*arguments_of(batch), need_weights=True)
-    expected = module(batch)
-    assert set(found) == set(expected)
-    for what, values in expected.items():
-        torch.testing.assert_close(found[what], values)
-
-
-@every_module
-def test_without_lengths_all_steps_are_data(name):
-    model = make_model(name)
-    past, future = torch.randn(2, 5, PAST).double(), torch.randn(2, 4, FUTURE).double()
-    lengths = torch.tensor([5, 5]), torch.tensor([4, 4])
-    found = model(past, future, need_weights=True)
-    expected = model(past, future, *lengths, need_weights=True)
-    for what, values in expected.items():
-        torch.testing.assert_close(found[what], values)
-
-
-@every_module
-@pytest.mark.parametrize("encoder_alignment", ALIGNMENTS)
-@pytest.mark.parametrize("decoder_alignment", ALIGNMENTS)
-def test_weights_add_up_to_one_on_data_and_are_zero_on_padding(
-    name, encoder_alignment, decoder_alignment, batch_of
-):
-    batch = batch_of(encoder_alignment=encoder_alignment, decoder_alignment=decoder_alignment)
-    result = make_module(name).eval()(batch)
-    masks = {"encoder": batch["encoder_mask"], "decoder": batch["decoder_mask"]}
-    for side, mask in masks.items():
-        weights = result[f"{side}_weights"]
-        assert weights.shape == batch[f"{side}_input"].shape
-        assert (weights >= 0).all()
-        torch.testing.assert_close(weights.sum(dim=-1), mask.double())
-    assert torch.equal(result["output"].abs().sum(dim=-1) > 0, masks["decoder"])
-    attention = result["attention_weights"]
-    torch.testing.assert_close(attention.sum(dim=-1), masks["decoder"].double())
-    for row in range(len(attention)):
-        steps = masks["decoder"][row].nonzero().flatten() + masks["encoder"].size(1)
-        for number, step in enumerate(steps):
-            seen = number if name == "PF" else number + 1
-            expected = torch.cat([masks["encoder"][row], torch.zeros_like(masks["decoder"][row])])
-            expected[steps[:seen]] = True
-            weights = attention[row, step - masks["encoder"].size(1)]
-            assert torch.equal(weights > 0, expected)
-
-
-@every_module
-def test_weights_come_outside_training_or_where_asked_for(name, batch_of):
-    module, batch = make_module(name), batch_of()
-    given = module.eval()(batch)
-    assert {"output", "encoder_weights", "decoder_weights", "attention_weights"} <= set(given)
-    without = module(batch, need_weights=False)
-    assert set(without) == set(module.train()(batch)) == {"output"}
-    torch.testing.assert_close(without["output"], given["output"])
-    assert set(module(batch, need_weights=True)) == set(given)
-
-
-# what provably has no gradient
-UNMOVED = {
-    # it adds the same to all scores of a query, which a softmax does not see
-    "TFT": {"fusion.attention.key.bias"},
-    "xTFT": {"fusion.attention.key.bias"},
-    "PF": {
-        "fusion.attention.key.bias",
-        # what their network multiplies zeros by where there is nothing static
-        "selection_context.input.weight",
-        "hidden_context.input.weight",
-        "cell_context.input.weight",
-        "enrichment_context.input.weight",
-    },
-}
-
-
-@every_module
-@pytest.mark.parametrize("packing", ["auto", "always"])
-def test_gradient_reaches_every_weight_and_every_input(name, packing, batch_of):
-    torch.manual_seed(0)
-    module, batch = make_module(name, packing=packing, dropout=0.1).train(), batch_of()
-    for side in ("encoder", "decoder"):
-        batch[f"{side}_input"].requires_grad_()
-    module.calc_loss(module(batch), batch).backward()
-    for parameter_name, parameter in module.model.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert parameter.grad.isfinite().all(), parameter_name
-        moved = parameter.grad.abs() > 1e-14
-        if parameter_name in UNMOVED[name]:
-            assert not moved.any(), parameter_name
-        else:
-            assert moved.sum() > parameter.numel() / 2, parameter_name
-    # every past step matters; so does every future one but the last, whose target is unobserved
-    for side, mask in (("encoder", batch["encoder_mask"]), ("decoder", batch["target_mask"])):
-        gradient = batch[f"{side}_input"].grad
-        assert torch.equal(gradient != 0, mask.unsqueeze(-1).expand_as(gradient)), side
-
-
 @pytest.mark.parametrize("name", ["TFT", "PF"])
 def test_gradient_reaches_what_is_static(name, batch_of):
     model, batch = make_model(name, STATIC), batch_of()
@@ -393,24 +291,6 @@ def test_static_features_must_be_given_as_configured(name, wanted, given, batch_
 
 
 @every_module
-@pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("alignment", ALIGNMENTS)
-def test_horizon_step_depends_on_its_own_window_up_to_itself(name, causal, alignment, batch_of):
-    batch = batch_of(encoder_alignment=alignment, decoder_alignment=alignment)
-    inputs = [batch[f"{side}_input"].requires_grad_() for side in ("encoder", "decoder")]
-    output = make_module(name, causal_attention=causal)(batch)["output"]
-    for row in range(len(output)):
-        steps = batch["decoder_mask"][row].nonzero().flatten()
-        for number, step in enumerate(steps):
-            past, future = torch.autograd.grad(output[row, step, 0], inputs, retain_graph=True)
-            expected = [torch.zeros_like(batch[f"{s}_mask"]) for s in ("encoder", "decoder")]
-            expected[0][row] = batch["encoder_mask"][row]
-            expected[1][row, steps[: number + 1] if causal else steps] = True
-            for gradient, places in zip((past, future), expected, strict=True):
-                assert torch.equal(gradient != 0, places.unsqueeze(-1).expand_as(gradient))
-
-
-@every_module
 def test_more_padding_changes_nothing(name, batch_of):
     module, batch = make_module(name).eval(), batch_of()
     past, future, *lengths = arguments_of(batch)
@@ -420,38 +300,6 @@ def test_more_padding_changes_nothing(name, batch_of):
     ]
     found = module.model(*longer, *lengths)["output"][:, : future.size(1)]
     torch.testing.assert_close(found, module(batch)["output"])
-
-
-# no two sizes of a batch, nor one of them and a width, are the same: dynamo would take them for one
-COMPILED_LENGTHS = [
-    ((3, 8, 1, 2, 5), (7, 2, 4, 1, 5)),
-    ((10, 8, 1, 2, 5, 4, 3), (6, 2, 9, 1, 5, 4, 8)),
-]
-
-
-# dynamo looks at each input of a graph that follows a break; by default nobody hears of it
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-@every_module
-def test_compiled_once_gives_the_numbers_of_eager(name, ragged_batch):
-    torch._dynamo.reset()
-    model, counter = make_model(name).float(), CompileCounterWithBackend("aot_eager")
-    compiled = torch.compile(model, dynamic=True, backend=counter)
-    graphs = []
-    for lengths in COMPILED_LENGTHS:
-        arguments = arguments_of(ragged_batch(*lengths))
-        outputs = [one(*arguments)["output"] for one in (compiled, model)]
-        torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
-        losses = [output.square().mean() for output in outputs]
-        found, expected = (
-            torch.autograd.grad(x, [*model.parameters()], materialize_grads=True) for x in losses
-        )
-        largest = max(float(gradient.abs().max()) for gradient in expected)
-        assert largest > 0
-        for one, other in zip(found, expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * largest)
-        graphs.append(counter.frame_count)
-    assert graphs[0] == graphs[1] > 0, "compiled again for another shape"
-    torch._dynamo.reset()
 
 
 MISTAKES = {

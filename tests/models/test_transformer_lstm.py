@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from transformertf.errors import InputError
-from transformertf.models.transformer_lstm import TransformerLSTM, TransformerLSTMModel
+from transformertf.models.transformer_lstm import TransformerLSTM
 from transformertf.nn import QuantileLoss
 
 PAST, FUTURE, WIDTH, HEADS = 3, 2, 6, 3
@@ -45,16 +45,6 @@ def make_batch(ragged_batch, alignments=("left", "left"), lengths=()):
     return {
         key: value.double() if value.is_floating_point() else value for key, value in batch.items()
     }
-
-
-def model_arguments(batch):
-    """Return what the plain network takes."""
-    return *(batch[f"{side}_input"] for side in SIDES), *(
-        batch[f"{side}_lengths"] for side in SIDES
-    )
-
-
-# by hand ----------------------------------------------------------------------------------------
 
 
 class ByHand:
@@ -176,99 +166,6 @@ def test_ragged_rows_agree_in_every_layout(alignments, packing, ragged_batch):
     assert_forecasts_by_hand(module, make_batch(ragged_batch, alignments))
 
 
-# what comes out ---------------------------------------------------------------------------------
-
-
-@every_alignment
-@pytest.mark.parametrize("causal", [True, False], ids=["causal", "all"])
-def test_weights_stand_on_data_and_add_up_to_one(alignments, causal, ragged_batch):
-    module = make_module(causal_attention=causal).eval()
-    batch = make_batch(ragged_batch, alignments)
-    found = module(batch)["attention_weights"]
-    context, horizon = batch["encoder_mask"], batch["decoder_mask"]
-    seen = horizon.unsqueeze(1).expand(-1, horizon.size(1), -1)
-    seen = torch.cat([context.unsqueeze(1).expand(-1, horizon.size(1), -1), seen], dim=2)
-    if causal:
-        seen = seen.tril(context.size(1))
-    assert torch.equal(found > 0, seen & horizon.unsqueeze(2))
-    assert torch.equal(found != 0, found > 0)
-    torch.testing.assert_close(found.sum(dim=2), horizon.double())
-
-
-def test_weights_come_only_where_they_are_wanted(ragged_batch):
-    module, batch = make_module(), make_batch(ragged_batch)
-    assert module.interpretable
-    assert module.train()(batch).keys() == {"output"}
-    assert module.eval()(batch).keys() == {"output", "attention_weights"}
-    assert module(batch, need_weights=False).keys() == {"output"}
-
-
-@every_alignment
-@every_option
-def test_output_is_zero_on_padding_only(alignments, options, ragged_batch):
-    module, batch = make_module(**options), make_batch(ragged_batch, alignments)
-    output = module(batch)["output"]
-    assert output.size(-1) == module.output_dim == (3 if "criterion" in options else 1)
-    mask = batch["decoder_mask"].unsqueeze(-1)
-    assert torch.equal(output != 0, mask.expand_as(output))
-
-
-@pytest.mark.parametrize("alignment", ["left", "right"])
-def test_plain_module_takes_lengths_and_alignment(alignment, ragged_batch):
-    module, batch = make_module().eval(), make_batch(ragged_batch, (alignment, "left"))
-    plain = TransformerLSTMModel(
-        PAST, FUTURE, WIDTH, num_heads=HEADS, dropout=0.0, encoder_alignment=alignment
-    ).double()
-    plain.load_state_dict(module.model.state_dict())
-    found = plain(*model_arguments(batch), need_weights=True)
-    torch.testing.assert_close(found, dict(module(batch)))
-    gradients = torch.autograd.grad(found["output"].sum(), list(plain.parameters()))
-    expected = torch.autograd.grad(module(batch)["output"].sum(), list(module.model.parameters()))
-    torch.testing.assert_close(gradients, expected)
-
-
-# what depends on what ---------------------------------------------------------------------------
-
-
-@every_alignment
-@pytest.mark.parametrize("causal", [True, False], ids=["causal", "all"])
-def test_a_horizon_step_sees_later_inputs_only_if_not_causal(alignments, causal, ragged_batch):
-    module = make_module(causal_attention=causal)
-    batch = make_batch(ragged_batch, alignments)
-    inputs = batch["decoder_input"].requires_grad_()
-    output = module(batch)["output"]
-    for row, mask in enumerate(batch["decoder_mask"]):
-        steps = mask.nonzero().flatten().tolist()
-        for number, step in enumerate(steps):
-            (gradient,) = torch.autograd.grad(output[row, step], inputs, retain_graph=True)
-            expected = torch.zeros_like(gradient, dtype=torch.bool)
-            expected[row, steps[: number + 1] if causal else steps] = True
-            assert torch.equal(gradient != 0, expected)
-
-
-@pytest.mark.parametrize("packing", ["auto", "always"])
-@every_option
-def test_gradient_reaches_every_weight_and_every_input(options, packing, ragged_batch):
-    module, batch = make_module(packing=packing, **options), make_batch(ragged_batch)
-    for side in SIDES:
-        batch[f"{side}_input"].requires_grad_()
-    module.calc_loss(module.train()(batch, need_weights=False), batch).backward()
-    largest = max(float(parameter.grad.abs().max()) for parameter in module.parameters())
-    for name, parameter in module.named_parameters():
-        assert parameter.grad.isfinite().all(), name
-        if name.endswith("attention.key.bias"):
-            # it adds the same to all scores of a query, and a softmax takes no notice
-            assert parameter.grad.abs().max() < 1e-12 * largest
-        else:
-            assert parameter.grad.count_nonzero() > parameter.numel() / 2, name
-    # causal, the last future step matters to itself alone, and its target is not observed
-    causal = module.hparams["causal_attention"]
-    future = batch["target_mask"] if causal else batch["decoder_mask"]
-    for side, mask in zip(SIDES, (batch["encoder_mask"], future), strict=True):
-        gradient = batch[f"{side}_input"].grad
-        assert torch.equal(gradient != 0, mask.unsqueeze(-1).expand_as(gradient)), side
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout_falls_on_what_attention_gives(training, ragged_batch):
     module = make_module(dropout=1.0, num_layers=1).train(training)
@@ -279,9 +176,6 @@ def test_dropout_falls_on_what_attention_gives(training, ragged_batch):
             assert bool((attention.value.weight.grad == 0).all()) is training
             assert attention.dropout == 0, "its weights stay whole"
     assert module.model.future_embedding.skip.weight.grad.count_nonzero() > 0
-
-
-# options ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -344,20 +238,3 @@ REFUSED = {
 def test_refuses_sizes_that_make_no_network(message):
     with pytest.raises(InputError, match=message):
         make_module(**REFUSED[message])
-
-
-# sizes that differ from each other and from all widths, lest a guard ask that they agree
-BATCHES = [((3, 8, 1, 2), (5, 2, 7, 4)), ((2, 5), (3, 4))]
-
-
-def test_compiled_gives_the_numbers_of_eager(ragged_batch):
-    torch._dynamo.reset()
-    model = make_module(num_transformer_blocks=1).model
-    model.encoder_alignment = "right"
-    compiled = torch.compile(model, dynamic=True, backend="aot_eager")
-    for lengths in BATCHES:
-        arguments = model_arguments(make_batch(ragged_batch, ("right", "left"), lengths))
-        with torch.no_grad():  # a backward graph takes seconds more to compile
-            found, expected = (network(*arguments)["output"] for network in (compiled, model))
-        torch.testing.assert_close(found, expected)
-    torch._dynamo.reset()
