@@ -1,14 +1,17 @@
 """What benchmark scripts share: the machine in words, fair timing, peak memory, tables."""
 
 import concurrent.futures
+import contextlib
 import datetime
 import multiprocessing
+import multiprocessing.connection
 import os
 import platform
 import random
 import resource
 import statistics
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -50,11 +53,12 @@ def time_interleaved(
     slow: Iterable[str] = (),
     at_least: int = 3,
     at_most: int = 201,
+    warm_up: int = 1,
 ) -> dict[str, float]:
     """Return the median time of each candidate, in seconds, all measured in turns.
 
-    After one round of warm-up every round runs the candidates in a new random order, so that
-    drift and what a neighbour leaves in the caches meet all of them alike.
+    After the warm-up every round runs the candidates in a new random order, so that drift and
+    what a neighbour leaves in the caches meet all of them alike.
 
     Args:
         candidates: what to time, by name.
@@ -62,11 +66,13 @@ def time_interleaved(
         slow: names that take part in the first `at_least` rounds only.
         at_least: rounds to run however long they take.
         at_most: rounds after which to stop.
+        warm_up: rounds before them that are not timed.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     shuffle, slow = random.Random(0), set(slow)
-    for run in candidates.values():
-        run()
+    for _ in range(warm_up):
+        for run in candidates.values():
+            run()
     end = float("inf")
     for turn in range(at_most):
         if turn == at_least:
@@ -94,6 +100,102 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_raised_by, prepare, *arguments).result()
+
+
+class Runner:
+    """A run in a process of its own, for candidates that must not share one.
+
+    The process prepares while others do; a call waits for it. As a context it ends the process.
+
+    Args:
+        prepare: builds what is needed and returns the run; importable by name.
+        arguments: of `prepare`.
+        threads: of torch in that process.
+    """
+
+    def __init__(
+        self, prepare: Callable[..., Callable[[], object]], *arguments: Any, threads: int
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._name = f"{prepare.__name__}({', '.join(map(repr, arguments))})"
+        self._prepared = False
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, threads, prepare, *arguments), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self) -> None:
+        """Run once there, and wait for it."""
+        self._ask("run")
+
+    def peak(self) -> float:
+        """Return the megabytes by which its runs have raised its peak resident memory."""
+        found: float = self._ask("peak")
+        return found
+
+    def describe(self) -> Any:
+        """Return what the run's own `describe` returns there."""
+        return self._ask("describe")
+
+    def close(self) -> None:
+        """End the process, also one that is at work."""
+        self._pipe.close()
+        self._process.join(timeout=5)
+        self._process.terminate()
+        self._process.join()
+
+    def _ask(self, what: str) -> Any:
+        if not self._prepared:
+            self._receive()
+            self._prepared = True
+        # to a process that has died nothing can be sent; that nothing comes back tells so
+        with contextlib.suppress(OSError):
+            self._pipe.send(what)
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            failure, answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(timeout=5)
+            code = self._process.exitcode
+            raise RuntimeError(f"the process of {self._name} has died, exit code {code}") from None
+        if failure:
+            raise RuntimeError(f"{self._name} failed in its process:\n{failure}")
+        return answer
+
+
+def _serve(
+    pipe: multiprocessing.connection.Connection,
+    threads: int,
+    prepare: Callable[..., Callable[[], object]],
+    *arguments: Any,
+) -> None:
+    torch.set_num_threads(threads)
+    try:
+        run = prepare(*arguments)
+        before = _peak()
+        answers: dict[str, Callable[[], object]] = {
+            "run": lambda: (run(), synchronize()),
+            "peak": lambda: _peak() - before,
+            "describe": lambda: run.describe(),  # type: ignore[attr-defined]
+        }
+        answer: object = None
+        while True:
+            pipe.send((None, answer))
+            answer = answers[pipe.recv()]()
+    except (EOFError, BrokenPipeError):
+        pass  # the other end is closed
+    except Exception:
+        pipe.send((traceback.format_exc(), None))
 
 
 def _raised_by(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:

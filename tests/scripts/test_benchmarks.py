@@ -1,48 +1,67 @@
 """The benchmark scripts measure what they say; how long things take is not asked here."""
 
-from pathlib import Path
-
+import bench_candidates
+import bench_models
 import pytest
 import ragged_epochs
 import torch
 from bench_recurrent import DENSITIES, GRID, Case, Result, on_route, summary
-from benchmarking import markdown_table, peak_memory, time_interleaved
+from benchmarking import Runner
 
 from transformertf.nn import recurrent
 from transformertf.utils.sequence import create_padding_mask
 
 
-def test_candidates_run_in_turns_and_slow_ones_only_in_the_first_rounds():
-    ran = []
-    candidates = {name: lambda name=name: ran.append(name) for name in "abc"}
-    found = time_interleaved(candidates, seconds=60, slow="c", at_least=3, at_most=7)
-    assert set(found) == set("abc")
-    assert ran[:3] == ["a", "b", "c"]  # warm-up
-    assert {name: ran[3:].count(name) for name in "abc"} == {"a": 7, "b": 7, "c": 3}
-    for start in range(3, 12, 3):
-        assert set(ran[start : start + 3]) == set("abc")
+@pytest.fixture
+def subnormals():
+    """Undo what candidates set, which in their own processes need not be undone."""
+    yield
+    torch.set_flush_denormal(False)
 
 
-def test_the_least_rounds_are_run_however_long_they_take():
-    ran = []
-    time_interleaved({"a": lambda: ran.append(1)}, seconds=0, at_least=4)
-    assert len(ran) == 1 + 4
+@pytest.mark.usefixtures("subnormals")
+@pytest.mark.parametrize("name", bench_models.MODELS)
+def test_our_candidates_train(name, monkeypatch):
+    monkeypatch.setattr(bench_candidates, "BATCH", 2)
+    step = bench_models.prepare(name, "cpu", repeats=2)
+    assert step.describe()["parameters"] > 1000
+    compiled = step.module.model._compiled_call_impl is not None
+    assert compiled == name.endswith("-compiled")
+    if compiled:
+        return  # takes long, and tests of the models do it
+    before = [weight.clone() for weight in step.module.parameters()]
+    assert step.loss().ndim == 0
+    step()
+    kept = [*map(torch.equal, before, step.module.parameters())]
+    # what would read static features has none to learn from
+    assert sum(kept) < 0.2 * len(kept)
 
 
-def allocate(megabytes):
-    """Return a run that fills so much memory; called in a process of its own."""
-    return lambda: torch.ones(megabytes * 2**18).sum()
+@pytest.mark.parametrize("name", bench_models.PEERS)
+def test_peers_train_where_they_are_installed(name):
+    if not bench_models.installed(name):
+        pytest.skip(f"{name} is not installed")
+    with Runner(bench_models.prepare, name, "cpu", 1, threads=1) as runner:
+        runner()
+        assert runner.describe()["parameters"] > 50_000
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read peaks from")
-def test_peak_memory_is_what_the_run_adds():
-    own = torch.ones(300 * 2**18)  # what this process holds does not count
-    assert 190 < peak_memory(allocate, 200) < 260
-    assert own.sum() > 0
-
-
-def test_a_table_is_markdown():
-    assert markdown_table(["a", "b"], [[1, "x"]]) == "| a | b |\n| --- | --- |\n| 1 | x |"
+def test_the_page_of_the_models_compares_with_the_reference():
+    results = [
+        bench_models.Result("xTFT", 0.1, 60_000, 150.4),
+        bench_models.Result("LSTM", 0.02, 5_000, 20.0),
+        bench_models.Result("pytorch-forecasting", 0.4, 61_000, 220.0),
+    ]
+    page = bench_models.write_page("A machine.", 2, results, [], ["darts"])
+    assert "A machine." in page
+    assert "| xTFT | 100.0 | 640 | 4.00 | 60000 | 150 |" in page
+    assert "| LSTM | 20.0 | 3200 | - | 5000 | 20 |" in page
+    assert "## CUDA\n\nNot measured.\n\nNot installed: darts.\n" in page
+    page = bench_models.write_page("A machine.", 2, results[:2], results)
+    assert "| xTFT | 100.0 | 640 | - | 60000 | 150 |" in page.split("## CUDA")[0]
+    assert "| xTFT | 100.0 | 640 | 4.00 | 60000 | 150 |" in page.split("## CUDA")[1]
+    assert "installed" not in page
+    assert page.endswith("|\n")
 
 
 @pytest.mark.parametrize("density", DENSITIES)
