@@ -566,6 +566,17 @@ def test_compiled_gives_the_numbers_of_eager_for_all_lengths(counter, ragged_bat
     assert frames[-1] <= frames[0] + 1, f"compiled again: {frames}"
 
 
+def test_no_compiler_is_told_before_the_first_step():
+    import torch._inductor.config
+
+    module = tiny(compile_model=True)
+    with (
+        torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(InputError, match="compile_model wants a C\\+\\+ compiler"),
+    ):
+        module.setup("fit")
+
+
 @unheard
 def test_fit_with_a_compiled_network(counter, tmp_path, ragged_batch):
     batches = [ragged_batch(seed=seed, extra=1 + seed) for seed in range(3)]

@@ -55,11 +55,30 @@ def compile_in_place(network: torch.nn.Module, device: str) -> None:
     Args:
         network: drops what it would drop uncompiled, where it is to run on the CPU.
         device: type of the device it is to run on.
+
+    Raises:
+        InputError: the CPU wants a C++ compiler, and there is none.
     """
     if network._compiled_call_impl is None:
+        if device == "cpu":
+            _require_compiler()
         # on the CPU the compiler's own random numbers keep a loop from being vectorised
         options = {"fallback_random": True} if device == "cpu" else None
         network.compile(dynamic=True, options=options)
+
+
+def _require_compiler() -> None:
+    # no command but a compiled fit should wait for these imports
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        raise InputError(
+            "compile_model wants a C++ compiler, g++ or the one that the environment variable CXX "
+            "names, and finds none; install one, or leave compile_model out"
+        ) from error
 
 
 def call_for_all_shapes(network: torch.nn.Module, *args: Any, **options: Any) -> Any:
