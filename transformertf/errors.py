@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class TooShortError(InputError):
+    """A series, or its part of a split, has too few rows; it may be left out on request."""
+
+
 class NonFiniteLossError(RuntimeError):
     """Training diverged: the loss on data is NaN or infinite."""
 

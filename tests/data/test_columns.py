@@ -58,3 +58,10 @@ def test_position_stands_in_where_nothing_is_known_of_the_horizon(known, past, t
     columns = Columns(known, past, "y", time)
     assert columns.needs_position is position
     assert columns.has_time is (time is not None)
+
+
+def test_an_id_has_no_other_role():
+    assert Columns(("a",), (), "y", "t", ("i", "j")).stored == ("a", "y", "t", "i", "j")
+    for ids in (("y",), ("t",), ("a",), ("i", "i")):
+        with pytest.raises(InputError, match=r"two roles among .* and series_id"):
+            Columns(("a",), (), "y", "t", ids)

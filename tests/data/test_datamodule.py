@@ -446,7 +446,10 @@ def test_an_encoder_without_any_input_is_refused(folder):
         ),
         ({"train_df_paths": "nowhere/*.csv"}, r"train_df_paths: no file nowhere/\*\.csv"),
         ({"val_fraction": 0.01}, "series 'train_a' is too short: 0 rows in this split"),
-        ({"downsample": 200, "downsample_method": "median"}, "80 rows, fewer than downsample=200"),
+        (
+            {"downsample": 200, "downsample_method": "median"},
+            "80 rows, fewer than downsample=200; lower",
+        ),
     ],
 )
 def test_data_that_does_not_fit_is_refused_at_setup(folder, options, message):

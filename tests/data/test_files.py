@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
-from transformertf.data.files import expand_paths, read_table, series_names
+from transformertf.data.files import expand_paths, read_tables, series_names
 from transformertf.errors import InputError
 
 ARGUMENT = "train_df_paths"
@@ -23,6 +24,12 @@ def write(frame, path):
     return path
 
 
+def read_table(path, wanted):
+    ((found, frame),) = read_tables(path, wanted)
+    assert found == path
+    return frame
+
+
 @pytest.fixture
 def frame():
     generator = np.random.default_rng(1)
@@ -37,7 +44,7 @@ def frame():
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("b.csv", "a.csv", "c.parquet"):
+    for name in ("b.csv", "a.csv", "c.feather"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -47,8 +54,8 @@ def folder(tmp_path):
     [
         ("b.csv", ["b.csv"]),
         ("*.csv", ["a.csv", "b.csv"]),
-        ("*", ["a.csv", "b.csv", "c.parquet"]),
-        (["c.parquet", "*.csv"], ["c.parquet", "a.csv", "b.csv"]),
+        ("*", ["a.csv", "b.csv", "c.feather"]),
+        (["c.feather", "*.csv"], ["c.feather", "a.csv", "b.csv"]),
         (["b.csv", "*.csv"], ["b.csv", "a.csv"]),
         (["b.csv", "b.csv"], ["b.csv"]),
     ],
@@ -90,8 +97,8 @@ def test_a_file_whose_name_looks_like_a_pattern_is_found(tmp_path, name):
     ("name", "message"),
     [
         ("missing.csv", r"no file .*missing\.csv \(working directory "),
-        ("*.feather", r"no file .*\*\.feather"),
-        ("", r".* is a folder, expected files; give a glob such as .*\*\.parquet"),
+        ("*.txt", r"no file .*\*\.txt"),
+        ("", r"the folder .* holds no parquet files; give files, or a glob such as .*\*\.csv"),
         ("$NOT_SET_ANYWHERE/a.csv", r"an environment variable in .*NOT_SET_ANYWHERE.* is not set"),
     ],
 )
@@ -213,3 +220,38 @@ def test_blank_lines_of_a_single_column_are_missing_values(tmp_path):
     assert frame["y"].isna().tolist() == [False, True, False, True]
     path.write_text("y,u\n1,2\n\n3,4\n")
     assert len(read_table(path, ["y", "u"])) == 2
+
+
+def test_columns_kept_as_written_are_text_in_a_csv_file(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("store ,y\n007,1\nNA,2\n,3\n")
+    ((_, frame),) = read_tables(path, ["store", "y"], text=["store"])
+    assert frame["store"].tolist() == ["007", "NA", ""]
+    assert frame["y"].tolist() == [1, 2, 3]
+
+
+def test_only_the_wanted_columns_of_a_file_are_read(tmp_path, frame, monkeypatch):
+    path = write(frame, tmp_path / "run.parquet")
+    asked = []
+    read = pyarrow.parquet.read_table
+
+    def spy(path, columns):
+        asked.append(columns)
+        return read(path, columns=columns)
+
+    monkeypatch.setattr(pyarrow.parquet, "read_table", spy)
+    read_tables(path, ["force"])
+    assert asked == [["force"]]
+
+
+def test_a_recursive_glob_names_files_and_not_the_folders_they_are_in(folder, frame):
+    (folder / "deep").mkdir()
+    path = write(frame, folder / "deep" / "run.parquet")
+    assert path in expand_paths(str(folder / "**"), ARGUMENT)
+    assert folder / "deep" not in expand_paths(str(folder / "**"), ARGUMENT)
+    assert expand_paths(str(folder / "d*"), ARGUMENT) == [folder / "deep"]
+
+
+def test_many_files_are_named_at_once():
+    paths = [Path(f"/d/store={n}/part.parquet") for n in range(5000)]
+    assert series_names(paths)[:2] == ["store=0/part", "store=1/part"]

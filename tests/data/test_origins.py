@@ -129,7 +129,11 @@ def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected)
         (None, "40", "origin 40 lies outside 0 to 39"),
         (None, "-1", "origin -1 lies outside 0 to 39"),
         (None, "39", "nothing to predict after row 39: append the rows"),
-        (None, "1", r"2 rows of context up to the origin, expected at least 3 \(min_ctxt_seq_len"),
+        (
+            None,
+            "1",
+            r"2 rows of context up to the origin, expected at least 3; lower min_ctxt_seq_len",
+        ),
         (None, "2.5", "origin '2.5' is neither auto, last, all, every:N nor a row number"),
         (None, "2024-01-01", "nor a row number"),
         (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N nor a time stamp"),

@@ -60,3 +60,42 @@ def test_without_fractions_all_rows_train():
 def test_fractions_that_leave_nothing_are_refused(validation, test, message):
     with pytest.raises(InputError, match=message):
         Fractions(validation, test)
+
+
+NAMES = [f"s{number:02d}" for number in range(20)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    count=st.integers(10, 200),
+    validation=st.floats(0.1, 0.5),
+    test=st.floats(0.1, 0.4),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_series_held_out_are_disjoint_and_of_the_share(count, validation, test, seed):
+    names = [str(number) for number in range(count)]
+    held = Fractions(validation, test).hold_out(names, seed)
+    assert set(held) == {"validation", "test"}
+    assert not set(held["validation"]) & set(held["test"])
+    assert set(held["validation"]) | set(held["test"]) < set(names)
+    assert len(held["validation"]) == int(count * validation + 1e-9)
+    assert len(held["test"]) == int(count * test + 1e-9)
+
+
+def test_the_draw_depends_on_seed_and_names_alone():
+    fractions = Fractions(0.2, 0.2)
+    draws = [fractions.hold_out(NAMES, seed) for seed in range(5)]
+    assert fractions.hold_out(reversed(NAMES), 3) == draws[3]
+    assert len({tuple(draw["test"]) for draw in draws}) > 3
+    # test series stay what they are when more are taken to validate
+    assert [Fractions(0.5, 0.2).hold_out(NAMES, seed)["test"] for seed in range(5)] == [
+        draw["test"] for draw in draws
+    ]
+
+
+def test_too_few_series_are_refused():
+    assert Fractions(0.5, 0.0).hold_out(["a", "b"], 0)["test"] == []
+    with pytest.raises(InputError, match=r"val_fraction 0\.2 of 4 series is less than one series"):
+        Fractions(0.2, 0.25).hold_out(NAMES[:4], 0)
+    with pytest.raises(InputError, match=r"test_fraction 0\.1 of 4 series is less than one series"):
+        Fractions(0.5, 0.1).hold_out(NAMES[:4], 0)

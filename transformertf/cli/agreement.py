@@ -13,12 +13,15 @@ MUST_AGREE = (
     "target_covariate",
     "known_covariates",
     "known_past_covariates",
+    "series_id",
     "normalize",
     "downsample",
     "downsample_method",
     "time_format",
     "add_target_to_past",
 )
+# of these, one name and a list of one are the same
+COLUMN_LISTS = ("known_covariates", "known_past_covariates", "series_id")
 # what may be other than in the fit without changing a forecast
 MAY_DIFFER = (
     "train_df_paths",
@@ -26,6 +29,7 @@ MAY_DIFFER = (
     "test_df_paths",
     "predict_df_paths",
     "origin",
+    "drop_short_series",
     "batch_size",
     "num_workers",
     "alignment",
@@ -79,7 +83,7 @@ def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     for name in MUST_AGREE:
         before, now = (
             # data modules of one kind have the same names; of another, not all of them
-            as_list(given.get(name)) if name.endswith("covariates") else given.get(name)
+            as_list(given.get(name)) if name in COLUMN_LISTS else given.get(name)
             for given in (stored, own)
         )
         if before != now:

@@ -70,6 +70,8 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise
     assert folder is not None
     say(f"run: {folder}")
+    if cli.model.compile_model:
+        say("compiling the network: the first step takes a minute or more")
     path = None if checkpoint is None else checkpoint.path
     try:
         _run(cli, "fit", ckpt_path=path)
@@ -99,7 +101,9 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     file = ForecastFile(options.output)
     cli, checkpoint = _load("predict", options, flags, file)
     inputs = expand_paths(cli.datamodule.hparams["predict_df_paths"], "predict_df_paths")
-    if options.output.resolve() in [path.resolve() for path in inputs]:
+    output = options.output.resolve()
+    # in a folder of data it would be read with it, the next time
+    if {output, *output.parents} & {path.resolve() for path in inputs}:
         raise InputError(f"--output {options.output}: would overwrite the data to predict from")
     if isinstance(cli.datamodule, EncoderDecoderDataModule):
         _say_uncovered(cli.datamodule)
@@ -234,13 +238,14 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
 def _say_uncovered(data: EncoderDecoderDataModule) -> None:
     """Tell of rows after the last target that lie beyond the horizon."""
     horizon = data.tgt_seq_len
-    for series in data.predict_series:
-        beyond = len(series) - series.observed - horizon
-        if beyond > 0:
-            say(
-                f"series {series.name!r}: {len(series) - series.observed} rows to forecast, the "
-                f"model's horizon covers the first {horizon}"
-            )
+    beyond = [item for item in data.predict_series if len(item) - item.observed > horizon]
+    if beyond:
+        first, more = beyond[0], len(beyond) - 1
+        say(
+            f"series {first.name!r}: {len(first) - first.observed} rows to forecast, the "
+            f"model's horizon covers the first {horizon}"
+            + (f" (likewise in {more} more series)" if more else "")
+        )
 
 
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:

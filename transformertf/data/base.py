@@ -11,17 +11,12 @@ from torch.utils.data import DataLoader
 from transformertf.batch import Batch, BatchKind
 from transformertf.data.columns import Columns, as_list
 from transformertf.data.dataset import StoredWindows
-from transformertf.data.frames import (
-    DownsampleMethod,
-    Missing,
-    Series,
-    downsample,
-    read_series,
-    share_time,
-)
+from transformertf.data.frames import DownsampleMethod, Series, downsample
+from transformertf.data.panels import Missing, read_series
 from transformertf.data.sampler import BatchSampler
 from transformertf.data.scaling import Scaling, TimeFormat
-from transformertf.data.splits import Fractions, Stage
+from transformertf.data.short import ShortSeries
+from transformertf.data.splits import Fractions, SplitBy, Stage
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
 from transformertf.errors import InputError, at_least_one, nearest
 from transformertf.hyperparameters import describe
@@ -41,12 +36,13 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "randomize_seq_len": (True, False, "batch"),
     "downsample_method": get_args(DownsampleMethod),
     "time_format": get_args(TimeFormat),
+    "split_by": get_args(SplitBy),
     "dtype": tuple(DTYPES),
 }
 
 
 class WindowDataModule(lightning.LightningDataModule):
-    """Windows of files with one series each.
+    """Windows of one or several series.
 
     The arguments are those of the subclass's constructor. It calls this one, which keeps and
     checks them, and then says how long its windows are, in `limits`.
@@ -54,7 +50,11 @@ class WindowDataModule(lightning.LightningDataModule):
     Attributes:
         columns: roles of the columns.
         limits: lengths of the windows; set by the subclass.
-        fractions: shares of the rows kept for validation and test.
+        fractions: shares of the rows, or of the series, kept for validation and test.
+        held_out: names of the series kept for validation and test, by stage; None before a fit,
+            and where each series' rows are split.
+        short: the series that were left out as too short, by stage.
+        short_in_training: names of those left out of the fit, or out of a checkpoint's.
         scaling: fitted to the training data by `setup("fit")`, or out of a checkpoint.
         seed: seed of order and random lengths; None before a fit.
     """
@@ -77,9 +77,13 @@ class WindowDataModule(lightning.LightningDataModule):
             tuple(as_list(given["known_past_covariates"])),
             given["target_covariate"],
             given["time_column"],
+            tuple(as_list(given["series_id"])),
         )
         self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
         self.scaling = Scaling(self.columns, given["normalize"] is not False, given["time_format"])
+        self.short = ShortSeries(given["drop_short_series"])
+        self.short_in_training: list[str] = []
+        self.held_out: dict[str, list[str]] | None = None
         self.hparams.update(describe(self))
         self.seed: int | None = None
         self._cache: dict[str, list[Series]] = {}  # files are read once in a stage
@@ -107,9 +111,9 @@ class WindowDataModule(lightning.LightningDataModule):
         if stage == "fit":
             self._fit()
         if stage == "validate" or (stage == "fit" and self.has_validation):
-            self._windows("validation")
+            self._check("validation")
         elif stage == "test":
-            self._windows("test")
+            self._check("test")
         elif stage == "predict":
             self.predict_windows()
 
@@ -152,18 +156,34 @@ class WindowDataModule(lightning.LightningDataModule):
         return f"series {item.name!r}, {what} row {row}{time}"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was fitted, and the seed of the sampling, as primitives."""
-        return {"seed": self.seed, "scaling": self.scaling.state_dict()}
+        """Return what was fitted, drawn and left out in training, as primitives."""
+        return {
+            "seed": self.seed,
+            "scaling": self.scaling.state_dict(),
+            "held_out": self.held_out,
+            "short_series": self.short_in_training,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; nothing is fitted again."""
         self.seed = state_dict["seed"]
         self.scaling.load_state_dict(state_dict["scaling"])
+        self.held_out = state_dict["held_out"]
+        self.short_in_training = list(state_dict["short_series"])
 
     def _fit(self) -> None:
-        ends = [part.end for part in self._parts("train")]
-        self.scaling.fit(self._stage_series("train"), ends, self._windows("train"))
-        self.seed = torch.initial_seed() % 2**63
+        seed = torch.initial_seed() % 2**63
+        self.held_out = None
+        if self.hparams["split_by"] == "series":
+            names = [item.name for item in self._read(OWN_PATHS["train"])]
+            self.held_out = self.fractions.hold_out(names, seed)
+        windows = self._windows("train")
+        # what is left out as too short is left out of the scaling, too
+        used = {run.series for run in windows.runs}
+        ends = [part.end if part.series in used else 0 for part in self._parts("train")]
+        self.scaling.fit(self._stage_series("train"), ends, windows)
+        self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
+        self.seed = seed
         for name in self.scaling.constant_columns if self.scaling.enabled else ():
             log.warning("column %r is constant in the training data; it is not scaled", name)
 
@@ -180,24 +200,73 @@ class WindowDataModule(lightning.LightningDataModule):
         self._require_fit()
         return self.make_dataset(self._stage_series(stage), self._windows(stage))
 
+    def _check(self, stage: Stage) -> None:
+        """Read what a stage needs, and see that its windows can be made."""
+        if self._is_split(stage) and self.hparams["split_by"] == "series" and self.seed is None:
+            self._source(stage)  # which series are its own, a checkpoint will tell
+        else:
+            self._windows(stage)
+
     def _windows(self, stage: Stage) -> Windows:
         stride = self.hparams["stride"]
-        return Windows(sliding(part, self.limits, stride) for part in self._parts(stage))
+        return Windows(
+            self.short.keep(
+                stage, self._parts(stage), lambda part: sliding(part, self.limits, stride)
+            )
+        )
 
     def _parts(self, stage: Stage) -> list[Part]:
         series = self._stage_series(stage)
-        if stage == "train" or self.hparams[OWN_PATHS[stage]] is None:
+        if self._is_split(stage) and self.hparams["split_by"] == "time":
             return [self.fractions.part(index, item, stage) for index, item in enumerate(series)]
         return [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
 
-    def _stage_series(self, stage: Stage) -> list[Series]:
-        if self.hparams[OWN_PATHS[stage]] is not None:
+    def _is_split(self, stage: Stage) -> bool:
+        """Whether the data of a stage is a share of the training files."""
+        return stage == "train" or self.hparams[OWN_PATHS[stage]] is None
+
+    def _source(self, stage: Stage) -> list[Series]:
+        """Return the series in the files of a stage, or in those it has a share of."""
+        if not self._is_split(stage):
             return self._read(OWN_PATHS[stage])
-        share = self.fractions.validation if stage == "validation" else self.fractions.test
-        if stage == "train" or share == 0:
-            option = "" if stage == "train" else f" or {FRACTIONS[stage]}"
-            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}{option}")
+        share = {"validation": self.fractions.validation, "test": self.fractions.test}
+        if stage != "train" and share[stage] == 0:
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]} or {FRACTIONS[stage]}")
+        if stage == "train" and self.hparams[OWN_PATHS[stage]] is None:
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
         return self._read(OWN_PATHS["train"])
+
+    def _stage_series(self, stage: Stage) -> list[Series]:
+        series = self._source(stage)
+        if not self._is_split(stage):
+            return series
+        by_series = self.hparams["split_by"] == "series"
+        if self.seed is not None and by_series != (self.held_out is not None):
+            raise InputError(
+                f"split_by is {self.hparams['split_by']}, but the checkpoint was trained with "
+                f"{'time' if by_series else 'series'}; leave it as it was"
+            )
+        return self._held(series, stage) if by_series else series
+
+    def _held(self, series: list[Series], stage: Stage) -> list[Series]:
+        """Return the series that the split gave to a stage.
+
+        Raises:
+            InputError: the split gave it none, or they are not in the training files any more.
+        """
+        assert self.held_out is not None
+        held = {name: own for own, names in self.held_out.items() for name in names}
+        if stage == "train":
+            return [item for item in series if item.name not in held]
+        wanted = self.held_out[stage]
+        lost = sorted(set(wanted) - {item.name for item in series})
+        if lost or not wanted:
+            found = f"{lost[0]!r} is not there" if lost else "it kept none"
+            raise InputError(
+                f"train_df_paths: expected the series that the fit kept for {stage}, but {found}; "
+                f"give the files it was trained on, or {OWN_PATHS[stage]}"
+            )
+        return [item for item in series if held.get(item.name) == stage]
 
     def _read(self, argument: str) -> list[Series]:
         if argument in self._cache:
@@ -207,13 +276,13 @@ class WindowDataModule(lightning.LightningDataModule):
             raise InputError(f"no data: give {argument}")
         missing = self.missing_at_predict if argument == "predict_df_paths" else "nothing"
         factor, method = self.hparams["downsample"], self.hparams["downsample_method"]
-        series = [
-            downsample(item, factor, method)
-            for item in read_series(spec, argument, self.columns, missing=missing)
-        ]
+        series = self.short.keep(
+            argument,
+            read_series(spec, argument, self.columns, missing=missing),
+            lambda item: downsample(item, factor, method),
+        )
         if argument == "predict_df_paths":
             series.sort(key=lambda item: item.name)
-        series = share_time(series)
         self.scaling.check_time(series)
         self._cache[argument] = series
         return series

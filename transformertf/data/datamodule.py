@@ -9,7 +9,8 @@ from transformertf.data.frames import DownsampleMethod, Series
 from transformertf.data.origins import Origin
 from transformertf.data.sampler import RandomLengths
 from transformertf.data.scaling import TimeFormat
-from transformertf.data.windows import WindowLimits, Windows
+from transformertf.data.splits import SplitBy
+from transformertf.data.windows import Part, WindowLimits, Windows
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
 
@@ -17,15 +18,17 @@ Normalize = bool | Literal["global", "window"]
 
 
 class EncoderDecoderDataModule(WindowDataModule):
-    """Windows with a context and a horizon, from files with one series each.
+    """Windows with a context and a horizon, of one or several series.
 
     Args:
         target_covariate: column to forecast.
         known_covariates: columns known in past and future. With none and no time column the
             decoder's one input is the relative position in the horizon.
         known_past_covariates: columns known only in the past.
+        series_id: columns that tell the series of a table apart; without it each file is one
+            series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
-            feather. `~` and environment variables expand.
+            feather, or folders of parquet files. `~` and environment variables expand.
         val_df_paths: validation files, likewise.
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end.
@@ -33,6 +36,10 @@ class EncoderDecoderDataModule(WindowDataModule):
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
             test files.
+        split_by: "time" takes these shares of the rows of each series, "series" of the series,
+            drawn with the run's seed.
+        drop_short_series: leave out series, or their parts of a split, that are too short even
+            for the shortest window; if not, they are refused.
         normalize: True or "global" standardises every column with training statistics;
             "window" also centres each window on its context's mean and divides its target by
             the context's spread; False leaves original units.
@@ -76,12 +83,15 @@ class EncoderDecoderDataModule(WindowDataModule):
         target_covariate: str,
         known_covariates: list[str] | str | None = None,
         known_past_covariates: list[str] | str | None = None,
+        series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,
         test_df_paths: Paths = None,
         predict_df_paths: Paths = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
+        split_by: SplitBy = "time",
+        drop_short_series: bool = False,
         normalize: Normalize = True,
         ctxt_seq_len: int = 500,
         tgt_seq_len: int = 300,
@@ -159,7 +169,12 @@ class EncoderDecoderDataModule(WindowDataModule):
 
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""
+        series = self.predict_series
+        whole = [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
         return Windows(
-            self.origin.windows(index, item, self.limits)
-            for index, item in enumerate(self.predict_series)
+            self.short.keep(
+                "predict",
+                whole,
+                lambda part: self.origin.windows(part.series, series[part.series], self.limits),
+            )
         )

@@ -1,8 +1,10 @@
-"""Paths, globs and lists to tables: parquet, csv and feather."""
+"""Paths, globs and lists to tables: parquet, csv and feather, and folders of parquet files."""
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -10,33 +12,41 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
+from transformertf.data.folders import parquet_parts, read_parts
 from transformertf.errors import InputError, nearest
 
 
-def _read_parquet(path: Path, columns: list[str] | None) -> pd.DataFrame:
+def _read_parquet(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
     frame: pd.DataFrame = pyarrow.parquet.read_table(path, columns=columns).to_pandas(
         ignore_metadata=True
     )
     return frame
 
 
-def _read_feather(path: Path, columns: list[str] | None) -> pd.DataFrame:
+def _read_feather(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
     frame: pd.DataFrame = pyarrow.feather.read_table(path, columns=columns).to_pandas(
         ignore_metadata=True
     )
     return frame
 
 
-def _read_csv(path: Path, columns: list[str] | None) -> pd.DataFrame:
+def _read_csv(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
     # a blank line of a file with a single column is a missing value, not decoration
-    return pd.read_csv(path, usecols=columns, skip_blank_lines=len(_csv_columns(path)) > 1)
+    blank = len(_csv_columns(path)) > 1
+    frame = pd.read_csv(path, usecols=columns, skip_blank_lines=blank)
+    if text:
+        # else 007 would be a number, and NA a missing value
+        frame[text] = pd.read_csv(
+            path, usecols=text, dtype="str", keep_default_na=False, skip_blank_lines=blank
+        )
+    return frame
 
 
 def _csv_columns(path: Path) -> list[str]:
     return [str(name) for name in pd.read_csv(path, nrows=0).columns]
 
 
-READERS: dict[str, Callable[[Path, list[str] | None], pd.DataFrame]] = {
+READERS: dict[str, Callable[[Path, list[str], list[str]], pd.DataFrame]] = {
     ".parquet": _read_parquet,
     ".feather": _read_feather,
     ".csv": _read_csv,
@@ -49,9 +59,9 @@ HEADERS: dict[str, Callable[[Path], list[str]]] = {
 
 
 def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) -> list[Path]:
-    """Return the files that a path, a glob or a list of them names, each list sorted.
+    """Return the files and folders that a path, a glob or a list names, each list sorted.
 
-    `~` and environment variables expand.
+    `~` and environment variables expand. A folder stands for the parquet files in it.
 
     Args:
         spec: what the user gave.
@@ -66,50 +76,82 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
         pattern = os.path.expanduser(os.path.expandvars(os.fspath(item)))
         if "$" in pattern and not os.path.exists(pattern):
             raise InputError(f"{argument}: an environment variable in {item!r} is not set")
-        if os.path.isdir(pattern):
-            raise InputError(
-                f"{argument}: {pattern} is a folder, expected files; give a glob such as "
-                f"{os.path.join(pattern, '*.parquet')}"
-            )
-        found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if os.path.exists(pattern):
+            found = [pattern]
+        else:
+            found = sorted(glob.glob(pattern, recursive=True))
+            if "**" in pattern:
+                # it also names the folders whose files it names
+                found = [name for name in found if not os.path.isdir(name)]
         if not found:
             raise InputError(f"{argument}: no file {pattern} (working directory {os.getcwd()})")
+        for name in found:
+            if os.path.isdir(name) and not parquet_parts(Path(name)):
+                raise InputError(
+                    f"{argument}: the folder {name} holds no parquet files; give files, or a "
+                    f"glob such as {os.path.join(name, '*.csv')}"
+                )
         paths += [Path(name) for name in found]
     if not paths:
         raise InputError(f"{argument}: the list of files is empty; give at least one")
     return list(dict.fromkeys(paths))
 
 
-def read_table(path: Path, wanted: Sequence[str], optional: Collection[str] = ()) -> pd.DataFrame:
-    """Read the wanted columns of a file, named as wanted; optional ones where they are there.
+def read_tables(
+    path: Path,
+    wanted: Sequence[str],
+    optional: Collection[str] = (),
+    text: Collection[str] = (),
+) -> list[tuple[Path, pd.DataFrame]]:
+    """Read the wanted columns of a file, or of each parquet file in a folder.
 
     A name matches a header that differs from it only in blanks around it: exported csv files
-    often carry them.
+    often carry them. Folders named `key=value` give a column `key`.
+
+    Args:
+        path: the file or folder.
+        wanted: columns to read, which the tables carry under these names.
+        optional: those of them that need not be there.
+        text: those of them to keep as written, where what is written is text.
+
+    Returns:
+        Each file with its table; of a folder, files without rows are left out.
 
     Raises:
         InputError: unknown ending, unreadable file, missing column.
     """
+
+    def match(header: Sequence[str]) -> dict[str, str]:
+        stripped = [column.strip() for column in header]
+        return {
+            name: _find_column(name, header, path)
+            for name in wanted
+            if name not in optional or name.strip() in stripped
+        }
+
     ending = path.suffix.lower()
-    if ending not in READERS:
+    if path.is_dir():
+        kind = "folder of parquet files"
+    elif ending in READERS:
+        kind = f"{ending[1:]} file"
+    else:
         raise InputError(
             f"{path}: cannot read {ending or 'a file without ending'!r}; expected "
             f"one of {', '.join(sorted(READERS))}"
         )
     try:
-        header = HEADERS[ending](path)
-        stripped = [column.strip() for column in header]
-        names = {
-            name: _find_column(name, header, path)
-            for name in wanted
-            if name not in optional or name.strip() in stripped
-        }
-        frame = READERS[ending](path, list(dict.fromkeys(names.values())))
+        if path.is_dir():
+            return read_parts(path, match, text)
+        names = match(HEADERS[ending](path))
+        columns = list(dict.fromkeys(names.values()))
+        as_written = [names[name] for name in text if name in names]
+        frame = READERS[ending](path, columns, as_written)
     except InputError:
         raise
     except (pa.ArrowException, OSError, UnicodeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable {ending[1:]} file ({reason})") from error
-    return pd.DataFrame({name: frame[header_name] for name, header_name in names.items()})
+        raise InputError(f"{path}: not a readable {kind} ({reason})") from error
+    return [(path, pd.DataFrame({name: frame[header] for name, header in names.items()}))]
 
 
 def _find_column(name: str, header: Sequence[str], path: Path) -> str:
@@ -123,19 +165,25 @@ def _find_column(name: str, header: Sequence[str], path: Path) -> str:
 
 def series_names(paths: Sequence[Path]) -> list[str]:
     """Return a name for each file: its stem, or its shortest path that tells it apart."""
-    stems = [path.absolute().with_suffix("").parts for path in paths]
-    whole = [path.absolute().parts for path in paths]
+    stems = _shortest([path.absolute().with_suffix("").parts for path in paths])
+    whole = _shortest([path.absolute().parts for path in paths])
     return [
-        _shortest(stems, index) or _shortest(whole, index) or str(path.absolute())
-        for index, path in enumerate(paths)
+        stem or long or str(path.absolute())
+        for stem, long, path in zip(stems, whole, paths, strict=True)
     ]
 
 
-def _shortest(parts: Sequence[tuple[str, ...]], index: int) -> str:
-    """Return the shortest end of a path that no other one has; nothing if there is none."""
-    own = parts[index]
-    rivals = [other for number, other in enumerate(parts) if number != index]
-    for depth in range(1, len(own)):
-        if all(own[-depth:] != other[-depth:] for other in rivals):
-            return "/".join(own[-depth:])
-    return ""
+def _shortest(parts: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the shortest end of each path that no other one has; nothing if there is none."""
+
+    @cache
+    def ends(depth: int) -> Counter[tuple[str, ...]]:
+        return Counter(own[-depth:] for own in parts)
+
+    def shortest(own: tuple[str, ...]) -> str:
+        for depth in range(1, len(own)):
+            if ends(depth)[own[-depth:]] == 1:
+                return "/".join(own[-depth:])
+        return ""
+
+    return [shortest(own) for own in parts]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from transformertf.data.frames import Series
 from transformertf.data.windows import Part, Run, WindowLimits, sliding
-from transformertf.errors import InputError
+from transformertf.errors import InputError, TooShortError
 
 Kind = Literal["auto", "last", "all", "every", "at"]
 
@@ -47,6 +47,7 @@ class Origin:
         """Return the windows of one series to forecast.
 
         Raises:
+            TooShortError: the series has too few rows before the origin.
             InputError: no forecast is possible there.
         """
         whole = Part(index, series.name, 0, len(series))
@@ -74,9 +75,10 @@ class Origin:
                 "of the horizon, with their known covariates and without a target"
             )
         if context < limits.min_context:
-            raise InputError(
+            raise TooShortError(
                 f"series {series.name!r}: {max(context, 0)} rows of context up to the origin, "
-                f"expected at least {limits.min_context} (min_ctxt_seq_len)"
+                f"expected at least {limits.min_context}; lower min_ctxt_seq_len, or leave the "
+                "series out"
             )
         return Run(index, origin, 1, 1, context, horizon)
 

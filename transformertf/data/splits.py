@@ -1,18 +1,22 @@
-"""Series to the parts that training, validation and test use."""
+"""Series to the parts that training, validation and test use: by time, or whole series."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from transformertf.data.frames import Series
 from transformertf.data.windows import Part
 from transformertf.errors import InputError
 
 Stage = Literal["train", "validation", "test"]
+SplitBy = Literal["time", "series"]
 
 
 @dataclass(frozen=True)
 class Fractions:
-    """Shares of each series' rows kept for validation and test, in time order.
+    """Shares kept for validation and test: of each series' rows, or of the series.
 
     Attributes:
         validation: share before the test part, from 0 to below 1.
@@ -45,7 +49,41 @@ class Fractions:
         }[stage]
         return Part(index, series.name, first, end)
 
+    def hold_out(self, names: Iterable[str], seed: int) -> dict[str, list[str]]:
+        """Draw the series to keep for validation and test, in whole.
+
+        The draw depends on names and seed only, and the test series do not depend on how many
+        are kept for validation.
+
+        Args:
+            names: the series.
+            seed: seed of the draw.
+
+        Returns:
+            The names by stage, sorted; the others are for training.
+
+        Raises:
+            InputError: a share that was asked for is less than one series.
+        """
+        known = sorted(names)
+        drawn = np.random.default_rng([seed, *b"split"]).permutation(len(known)).tolist()
+        held: dict[str, list[str]] = {}
+        for stage, option, share in (
+            ("test", "test_fraction", self.test),
+            ("validation", "val_fraction", self.validation),
+        ):
+            count = _share(len(known), share)
+            if share > 0 and count == 0:
+                raise InputError(
+                    f"{option} {share} of {len(known)} series is less than one series; raise it, "
+                    "give more series, or set split_by: time"
+                )
+            held[stage] = sorted(known[place] for place in drawn[:count])
+            drawn = drawn[count:]
+        return held
+
 
 def _share(rows: int, fraction: float) -> int:
-    """Return whole rows, rounded down; 0.29 of 100 rows are 29, whatever binary makes of it."""
+    """Return whole rows or series, rounded down."""
+    # 0.29 of 100 are 29, whatever binary makes of it
     return int(rows * fraction + 1e-9)

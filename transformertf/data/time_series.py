@@ -8,13 +8,14 @@ from transformertf.data.dataset import SequenceDataset
 from transformertf.data.frames import DownsampleMethod, Series
 from transformertf.data.sampler import RandomLengths
 from transformertf.data.scaling import TimeFormat
+from transformertf.data.splits import SplitBy
 from transformertf.data.windows import Part, WindowLimits, Windows, consecutive
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
 
 
 class TimeSeriesDataModule(WindowDataModule):
-    """Sequences of inputs and of the target on the same steps, from files with one series each.
+    """Sequences of inputs and of the target on the same steps, of one or several series.
 
     The target is no input: at predict its values may be missing, or the whole column. Every row
     of a file is then forecast once, by sequences of `seq_len` rows one after the other, the last
@@ -25,8 +26,10 @@ class TimeSeriesDataModule(WindowDataModule):
         known_covariates: input columns.
         known_past_covariates: further input columns; all inputs are needed on every row, at
             predict too.
+        series_id: columns that tell the series of a table apart; without it each file is one
+            series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
-            feather. `~` and environment variables expand.
+            feather, or folders of parquet files. `~` and environment variables expand.
         val_df_paths: validation files, likewise.
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise.
@@ -34,6 +37,10 @@ class TimeSeriesDataModule(WindowDataModule):
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
             test files.
+        split_by: "time" takes these shares of the rows of each series, "series" of the series,
+            drawn with the run's seed.
+        drop_short_series: leave out series, or their parts of a split, that are too short even
+            for the shortest window; if not, they are refused.
         normalize: True or "global" standardises every column with training statistics; False
             leaves original units.
         seq_len: length of a sequence in steps.
@@ -70,12 +77,15 @@ class TimeSeriesDataModule(WindowDataModule):
         target_covariate: str,
         known_covariates: list[str] | str | None = None,
         known_past_covariates: list[str] | str | None = None,
+        series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,
         test_df_paths: Paths = None,
         predict_df_paths: Paths = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
+        split_by: SplitBy = "time",
+        drop_short_series: bool = False,
         normalize: bool | Literal["global"] = True,
         seq_len: int = 500,
         min_seq_len: int | None = None,

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from transformertf.errors import InputError
+from transformertf.errors import InputError, TooShortError
 
 IntArray = npt.NDArray[np.int64]
 
@@ -111,7 +111,7 @@ def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
     gives a single window: its context shrinks first, then its horizon, down to the minima.
 
     Raises:
-        InputError: the part is too short even for the minima.
+        TooShortError: the part is too short even for the minima.
     """
     context, horizon, min_context, min_horizon = (
         limits.context,
@@ -128,7 +128,7 @@ def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
         rows = part.end if part.first_target == 0 else part.end - part.first_target
         least = f"{min_context} of context and {min_horizon} of horizon"
         *others, last = [*limits.names, *(f"min_{name}" for name in limits.names)]
-        raise InputError(
+        raise TooShortError(
             f"series {part.name!r} is too short: {rows} rows"
             + ("" if part.first_target == 0 else " in this split")
             + f", expected at least {least if limits.context else min_horizon}; "
