@@ -1,0 +1,95 @@
+"""Transforms by name, as a YAML gives them."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from transformertf.data.transform.base import TargetTransform, Transform
+from transformertf.data.transform.collection import TransformCollection
+from transformertf.data.transform.functions import (
+    AdaptiveSigmoidTransform,
+    DeltaTransform,
+    Log1pTransform,
+    LogTransform,
+    SigmoidTransform,
+)
+from transformertf.data.transform.polynomial import FixedPolynomialTransform, PolynomialTransform
+from transformertf.data.transform.scalers import MaxScaler, MinMaxScaler, StandardScaler
+from transformertf.data.transform.target import DiscreteFunctionTransform, DivideByXTransform
+from transformertf.errors import InputError, nearest
+
+RunningNormalizer = StandardScaler
+
+Made = Transform[Any] | TargetTransform | TransformCollection
+
+_PACKAGE = "transformertf.data.transform."
+_CLASSES: dict[str, type[Made]] = {
+    "AdaptiveSigmoidTransform": AdaptiveSigmoidTransform,
+    "DeltaTransform": DeltaTransform,
+    "DiscreteFunctionTransform": DiscreteFunctionTransform,
+    "DivideByXTransform": DivideByXTransform,
+    "FixedPolynomialTransform": FixedPolynomialTransform,
+    "Log1pTransform": Log1pTransform,
+    "LogTransform": LogTransform,
+    "MaxScaler": MaxScaler,
+    "MinMaxScaler": MinMaxScaler,
+    "PolynomialTransform": PolynomialTransform,
+    "RunningNormalizer": RunningNormalizer,
+    "SigmoidTransform": SigmoidTransform,
+    "StandardScaler": StandardScaler,
+    "TransformCollection": TransformCollection,
+}
+
+
+def make_transform(spec: Any) -> Made:
+    """Return the transform that a configuration means.
+
+    Args:
+        spec: a transform, which is returned as it is; a class name (`LogTransform`, with or
+            without its package in front); or a mapping of `class_path` to that name and, where
+            it takes arguments, `init_args` to a mapping of them. The transforms of a
+            `TransformCollection` are such specs themselves.
+
+    Raises:
+        InputError: an unknown name, key or argument, or one that is missing.
+    """
+    if isinstance(spec, Transform | TargetTransform | TransformCollection):
+        return spec
+    if isinstance(spec, str):
+        spec = {"class_path": spec}
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("class_path"), str):
+        raise InputError(
+            f"transform: expected a class name or a mapping with class_path, found {spec!r}"
+        )
+    _known_keys("transform", spec, ("class_path", "init_args"))
+    name = spec["class_path"].removeprefix(_PACKAGE)
+    if name not in _CLASSES:
+        raise InputError(
+            f"transform: unknown class {spec['class_path']!r}; {nearest(name, _CLASSES)}"
+        )
+    return _build(name, spec.get("init_args") or {})
+
+
+def _build(name: str, arguments: Any) -> Made:
+    if not isinstance(arguments, Mapping):
+        raise InputError(f"{name}: init_args must be a mapping of arguments, found {arguments!r}")
+    cls = _CLASSES[name]
+    parameters = inspect.signature(cls).parameters
+    _known_keys(f"{name}: init_args", arguments, tuple(parameters))
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in arguments:
+            raise InputError(f"{name}: init_args lacks {key!r}, which has no default")
+    if cls is TransformCollection:
+        if not isinstance(arguments["transforms"], list | tuple):
+            raise InputError(
+                f"{name}: transforms must be a list, found {arguments['transforms']!r}"
+            )
+        arguments = {"transforms": [make_transform(item) for item in arguments["transforms"]]}
+    return cls(**arguments)
+
+
+def _known_keys(place: str, found: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+    for key in found:
+        if key not in known:
+            hint = nearest(str(key), known) if known else "it takes none"
+            raise InputError(f"{place}: unknown key {key!r}; {hint}")

@@ -1,0 +1,94 @@
+"""What transforms gather from values that come in pieces."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Statistics(Protocol):
+    """A dataclass of primitives whose defaults are those of nothing seen."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def add(self, values: FloatArray) -> None:
+        """Take in finite values (n,), n at least 1."""
+
+
+@dataclass
+class Nothing:
+    """What a fixed function gathers."""
+
+    def add(self, values: FloatArray) -> None:
+        """Leave the values alone."""
+
+
+@dataclass
+class Moments:
+    """Population mean and spread of values that come in pieces (Chan, Golub and LeVeque 1979).
+
+    Attributes:
+        count: values seen.
+        mean: their mean.
+        squares: sum of their squared distances from it.
+    """
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all values seen are equal, up to rounding of float64."""
+        spread = (self.squares / max(self.count, 1)) ** 0.5
+        return bool(spread <= 1e-14 * abs(self.mean))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the values seen, 1 where they are all equal."""
+        return 1.0 if self.is_constant else (self.squares / self.count) ** 0.5
+
+    def add(self, values: FloatArray) -> None:
+        """Take in finite values (n,), n at least 1."""
+        mean = float(values.mean())
+        total = self.count + values.size
+        shift = mean - self.mean
+        self.squares += float(np.square(values - mean).sum())
+        self.squares += shift**2 * self.count * values.size / total
+        self.mean += shift * values.size / total
+        self.count = total
+
+
+@dataclass
+class Extremes:
+    """Smallest and largest of values that come in pieces.
+
+    Attributes:
+        count: values seen.
+        low: the smallest.
+        high: the largest.
+    """
+
+    count: int = 0
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all values seen are equal."""
+        return self.low == self.high
+
+    @property
+    def largest(self) -> float:
+        """Largest absolute value seen."""
+        return max(abs(self.low), abs(self.high))
+
+    def add(self, values: FloatArray) -> None:
+        """Take in finite values (n,), n at least 1."""
+        low, high = float(values.min()), float(values.max())
+        self.low = min(low, self.low) if self.count else low
+        self.high = max(high, self.high) if self.count else high
+        self.count += values.size
