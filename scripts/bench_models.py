@@ -43,6 +43,8 @@ from bench_candidates import (
 )
 from benchmarking import MEGABYTE, Runner, describe_machine, markdown_table, time_interleaved
 
+from transformertf.cli.process import keep_freed_memory
+
 OUTPUT = Path(__file__).parent.parent / "docs" / "benchmarks" / "models.md"
 HEADER = (
     *("model", "step, ms", "samples/s", f"times {REFERENCE}", "parameters", "peak memory, MB"),
@@ -60,7 +62,8 @@ horizon. Rows named after a library are its temporal fusion transformer; the scr
 work differs from ours. `compiled` is `compile_model: true`.
 
 Each candidate has a process of its own with {threads} threads; all take turns in random order, and
-times are medians. Numbers below 1e-38 count as zero for all of them, as under our commands.
+times are medians. As under our commands, numbers below 1e-38 count as zero and freed memory is
+kept, for all of them.
 `times {reference}` is how many times as fast as that library's a step is.
 
 ## CPU
@@ -110,7 +113,8 @@ class Step:
 
 def prepare(name: str, device: str, repeats: int) -> Step:
     """Return training steps of a candidate by its name."""
-    torch.set_flush_denormal(True)  # as our commands do
+    keep_freed_memory()  # this and the next as our commands do
+    torch.set_flush_denormal(True)
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what peers import

@@ -1,18 +1,17 @@
 """The entry point: options of each command, exit codes, and what is said on the way."""
 
 import argparse
-import contextlib
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import jsonargparse
-import torch
 
 from transformertf import __version__
 from transformertf.cli import commands
+from transformertf.cli.process import fast_process
 from transformertf.cli.screen import quiet, say
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError, NonFiniteLossError, nearest
@@ -59,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
         options, flags = _make_parser().parse_known_args(words)
-        with quiet(verbose), _subnormals_flushed():
+        with quiet(verbose), fast_process():
             COMMANDS[options.command][0](options, flags)
     except InputError as error:
         _report(error, verbose)
@@ -77,19 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("error: this is a failure of transformertf, please report it")
         return EXIT_FAILURE
     return 0
-
-
-@contextlib.contextmanager
-def _subnormals_flushed() -> Iterator[None]:
-    """Take numbers below 1e-38 for zero: CPUs compute with them many times slower.
-
-    Gradients that fade over a long context are full of them.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _report(error: Exception, verbose: bool) -> None:
