@@ -1,7 +1,7 @@
 # make demo    a trained model, forecasts and a picture, in a few minutes
 # make test    the whole suite
 # make check   format, lint, types, layers
-# make bench   measure the ragged recurrence and the models again; about half an hour
+# make bench   measure the ragged recurrence and the models, train every sample config; an hour
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
@@ -28,6 +28,7 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python scripts/bench_recurrent.py
 	$(BIN)/python scripts/bench_models.py
+	$(BIN)/python scripts/bench_samples.py
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py

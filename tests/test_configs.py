@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from transformertf import models
 from transformertf.cli import main
 from transformertf.cli.config import Composer
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "sample_configs").glob("*.yml"))
+TEST_FILES = ROOT / "sample_configs" / "data" / "test" / "*.parquet"
 REAL = sorted((ROOT / "configs").glob("*.yml"))
 SHORT = (
     "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
@@ -24,11 +27,25 @@ def test_sample_config(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "--config", str(path), *SHORT]) == 0
     words = ["--config", str(path), "--ckpt_path", "last"]
-    files = str(ROOT / "sample_configs" / "data" / "test" / "*.parquet")
-    assert main(["predict", *words, "--data.predict_df_paths", files]) == 0
+    assert main(["predict", *words, "--data.predict_df_paths", str(TEST_FILES)]) == 0
     forecasts = pd.read_parquet("forecasts.parquet")
-    assert forecasts["series"].nunique() == 6
     assert forecasts["prediction"].notna().all()
+    rows = {file.stem: len(pd.read_parquet(file)) for file in TEST_FILES.parent.glob("*.parquet")}
+    found = forecasts.groupby("series").size().to_dict()
+    data = yaml.safe_load(path.read_text())["data"]["init_args"]
+    rows = {name: -(-count // data.get("downsample", 1)) for name, count in rows.items()}
+    if "tgt_seq_len" in data:
+        # one forecast after the other, as far as whole horizons go
+        context, horizon = data["ctxt_seq_len"], data["tgt_seq_len"]
+        rows = {name: (count - context) // horizon * horizon for name, count in rows.items()}
+    assert found == rows
+
+
+def test_every_model_has_a_sample_config() -> None:
+    exported = {getattr(models, name) for name in models.__all__}
+    modules = {kind for kind in exported if issubclass(kind, models.ForecastModule)}
+    trained = [yaml.safe_load(path.read_text())["model"]["class_path"] for path in SAMPLES]
+    assert {getattr(models, name) for name in trained} == modules - {models.ForecastModule}
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
