@@ -1,6 +1,5 @@
 """What benchmark scripts share: the machine in words, fair timing, peak memory, tables."""
 
-import concurrent.futures
 import contextlib
 import datetime
 import multiprocessing
@@ -90,18 +89,6 @@ def time_interleaved(
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:
-    """Return the megabytes by which a run raises a fresh process's peak resident memory.
-
-    Args:
-        prepare: builds what is needed and returns the run; importable by name.
-        arguments: of `prepare`.
-    """
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_raised_by, prepare, *arguments).result()
-
-
 class Runner:
     """A run in a process of its own, for candidates that must not share one.
 
@@ -173,6 +160,18 @@ class Runner:
         return answer
 
 
+def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:
+    """Return the megabytes by which a run raises a fresh process's peak resident memory.
+
+    Args:
+        prepare: builds what is needed and returns the run; importable by name.
+        arguments: of `prepare`.
+    """
+    with Runner(prepare, *arguments, threads=torch.get_num_threads()) as runner:
+        runner()
+        return runner.peak()
+
+
 def _serve(
     pipe: multiprocessing.connection.Connection,
     threads: int,
@@ -196,13 +195,6 @@ def _serve(
         pass  # the other end is closed
     except Exception:
         pipe.send((traceback.format_exc(), None))
-
-
-def _raised_by(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:
-    run = prepare(*arguments)
-    before = _peak()
-    run()
-    return _peak() - before
 
 
 def _peak() -> float:
