@@ -3,14 +3,21 @@
 import pytest
 import torch
 
+from tests.models.by_equation import (
+    FUTURE,
+    HEADS,
+    PAST,
+    WIDTH,
+    assert_full_rows_agree,
+    assert_ragged_rows_agree,
+    every_alignment,
+    make_batch,
+    shaken,
+)
 from transformertf.errors import InputError
 from transformertf.models.attention_lstm import AttentionLSTM
 from transformertf.nn import QuantileLoss
 
-PAST, FUTURE, WIDTH, HEADS = 3, 2, 6, 3
-SIDES = ("encoder", "decoder")
-ALIGNMENTS = [(encoder, decoder) for encoder in ("left", "right") for decoder in ("left", "right")]
-every_alignment = pytest.mark.parametrize("alignments", ALIGNMENTS, ids="-".join)
 OPTIONS = {
     "default": {},
     "one layer": {"num_layers": 1},
@@ -31,23 +38,7 @@ def make_module(**kwargs):
     It drops nothing.
     """
     sizes = {"d_model": WIDTH, "num_heads": HEADS, "dropout": 0.0}
-    module = AttentionLSTM(PAST, FUTURE, **{**sizes, **kwargs}).double()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(0.7 * torch.randn(parameter.shape, generator=generator))
-    return module
-
-
-def make_batch(ragged_batch, alignments=("left", "left"), lengths=()):
-    """Return a ragged batch in float64, NaN on its padding."""
-    batch = ragged_batch(*lengths, encoder_alignment=alignments[0], decoder_alignment=alignments[1])
-    for side in SIDES:
-        assert not batch[f"{side}_mask"].all()
-        assert batch[f"{side}_input"].isnan().any()
-    return {
-        key: value.double() if value.is_floating_point() else value for key, value in batch.items()
-    }
+    return shaken(AttentionLSTM(PAST, FUTURE, **{**sizes, **kwargs}), 0.7)
 
 
 def torch_lstm(ours):
@@ -110,44 +101,19 @@ def by_hand(module, past, future):
 @every_option
 @pytest.mark.parametrize("lengths", [None, (5, 4)], ids=["no lengths", "lengths"])
 def test_full_rows_agree_with_the_equations(options, lengths):
-    module = make_module(**options).eval()
-    generator = torch.Generator().manual_seed(1)
-    past = torch.randn(3, 5, PAST, generator=generator, dtype=torch.float64)
-    future = torch.randn(3, 4, FUTURE, generator=generator, dtype=torch.float64)
-    lengths = () if lengths is None else [torch.full((3,), length) for length in lengths]
-    expected, weights = by_hand(module, past, future)
-    found = module.model(past, future, *lengths)
-    assert found.keys() == {"output"}
-    torch.testing.assert_close(found["output"], expected)
-    found = module.model(past, future, *lengths, need_weights=True)
-    torch.testing.assert_close(found["output"], expected)
-    torch.testing.assert_close(found["attention_weights"], weights)
-
-
-def assert_forecasts_by_hand(module, batch):
-    found = module.eval()(batch)
-    fused = module(batch, need_weights=False)["output"]
-    masks = [batch[f"{side}_mask"] for side in SIDES]
-    for row, (context, horizon) in enumerate(zip(*masks, strict=True)):
-        past = batch["encoder_input"][row, context].unsqueeze(0)
-        future = batch["decoder_input"][row, horizon].unsqueeze(0)
-        output, weights = (values[0] for values in by_hand(module, past, future))
-        torch.testing.assert_close(found["output"][row, horizon], output)
-        torch.testing.assert_close(fused[row, horizon], output)
-        kept = found["attention_weights"][row, horizon][:, torch.cat([context, horizon])]
-        torch.testing.assert_close(kept, weights)
+    assert_full_rows_agree(make_module(**options).eval(), by_hand, lengths)
 
 
 @every_option
 def test_ragged_rows_agree_with_the_equations_of_each_alone(options, ragged_batch):
-    assert_forecasts_by_hand(make_module(**options), make_batch(ragged_batch))
+    assert_ragged_rows_agree(make_module(**options), by_hand, make_batch(ragged_batch))
 
 
 @every_alignment
 @pytest.mark.parametrize("packing", ["auto", "always", "never"])
 def test_ragged_rows_agree_in_every_layout(alignments, packing, ragged_batch):
     module = make_module(packing=packing, d_encoder=4)
-    assert_forecasts_by_hand(module, make_batch(ragged_batch, alignments))
+    assert_ragged_rows_agree(module, by_hand, make_batch(ragged_batch, alignments))
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch._dynamo
 
+from tests.models.by_equation import shaken
 from transformertf.errors import InputError
 from transformertf.models.pf_tft import (
     PFTemporalFusionTransformer,
@@ -44,22 +45,12 @@ MODELS = {
 every_module = pytest.mark.parametrize("name", MODULES)
 
 
-def shaken(module):
-    """Return the module in float64 with every weight random, also those that start at 0 or 1."""
-    generator = torch.Generator().manual_seed(0)
-    module = module.double()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator).double())
-    return module
-
-
 def make_module(name, **kwargs):
-    return shaken(MODULES[name](PAST, FUTURE, CONTEXT, HORIZON, **{**SIZES, **kwargs}))
+    return shaken(MODULES[name](PAST, FUTURE, CONTEXT, HORIZON, **{**SIZES, **kwargs}), 0.5)
 
 
 def make_model(name, static=0, past=PAST, future=FUTURE, **kwargs):
-    return shaken(MODELS[name](past, future, CONTEXT, HORIZON, static, **{**SIZES, **kwargs}))
+    return shaken(MODELS[name](past, future, CONTEXT, HORIZON, static, **{**SIZES, **kwargs}), 0.5)
 
 
 @pytest.fixture

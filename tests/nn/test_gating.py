@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.models.by_equation import shaken
 from transformertf.nn.gating import (
     GLU,
     BatchedLayerNorm,
@@ -14,16 +15,6 @@ from transformertf.nn.gating import (
 from transformertf.nn.selection import VariableSelection
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
-
-
-def shaken(module):
-    """Return the module in float64 with every weight random, also those that start at 0 or 1."""
-    generator = torch.Generator().manual_seed(0)
-    module = module.double()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator).double())
-    return module
 
 
 def random(*shape):

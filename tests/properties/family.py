@@ -5,6 +5,7 @@ from itertools import product
 
 import torch
 
+from tests.models.by_equation import shaken
 from transformertf.batch import Batch, check_batch, forecast_mask
 from transformertf.models import (
     GRU,
@@ -127,12 +128,7 @@ def collate(sides, samples, alignments, extra, filling):
 def make_module(name, **options):
     """Return a model in float64, every weight random, also those that start at 0 or 1."""
     widths = [width for _, width in sides_of(name)]
-    module = ALL[name](*widths, **options).double()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(0.6 * torch.randn(parameter.shape, generator=generator))
-    return module
+    return shaken(ALL[name](*widths, **options), 0.6)
 
 
 def make_batch(name, alignments=("left", "left"), lengths=((3, 5), (6, 2), (1, 4)), extra=(1, 1)):
