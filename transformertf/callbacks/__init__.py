@@ -1,7 +1,8 @@
-"""What hangs on the trainer: random states in checkpoints, forecasts to a file, loss curves."""
+"""What hangs on the trainer: random states, forecasts to a file, loss curves, Ctrl-C."""
 
 from transformertf.callbacks.forecast_writer import ForecastWriter
+from transformertf.callbacks.interruption import Interruption
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.random_state import RandomState
 
-__all__ = ["ForecastWriter", "LossCurve", "RandomState"]
+__all__ = ["ForecastWriter", "Interruption", "LossCurve", "RandomState"]

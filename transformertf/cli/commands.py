@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerStatus
 
-from transformertf.callbacks import ForecastWriter, LossCurve, RandomState
+from transformertf.callbacks import ForecastWriter, Interruption, LossCurve, RandomState
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli import runs
 from transformertf.cli.agreement import (
@@ -160,7 +160,9 @@ def _load(
         require_agreement(checkpoint, cli, untold=MAY_DIFFER)
         cli.datamodule.load_state_dict(checkpoint.data_state)
         cli.datamodule.setup(stage)
-        callbacks = [] if file is None else [ForecastWriter(file, cli.datamodule)]
+        callbacks: list[Callback] = [Interruption()]
+        if file is not None:
+            callbacks.append(ForecastWriter(file, cli.datamodule))
         return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
 
     # loggers and callbacks of a training configuration belong to its fit
@@ -273,6 +275,7 @@ def _callbacks(cli: ForecastCLI, folder: Path) -> list[Callback]:
     monitor = "validation/loss" if cli.datamodule.has_validation and limit != 0 else "train/loss"
     place = folder / "checkpoints"
     callbacks: list[Callback] = [
+        Interruption(),
         RandomState(),
         ModelCheckpoint(place, filename="{epoch}-{step}", monitor=monitor),
         # of its own: beside a monitor, Lightning writes `last` only when the best one changes

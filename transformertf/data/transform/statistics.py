@@ -30,6 +30,8 @@ class Nothing:
 class Moments:
     """Population mean and spread of values that come in pieces (Chan, Golub and LeVeque 1979).
 
+    A spread below 1e-154, whose square float64 does not hold, counts as none.
+
     Attributes:
         count: values seen.
         mean: their mean.
