@@ -7,6 +7,10 @@ forecast is of the horizon. A sequence has neither, and its batch the keys `inpu
 Shapes: B batch, Tc context steps, Td horizon steps, Fp features of the context, Ff features
 of the horizon, T steps and F features of a sequence. Tc, Td and T are the longest row of the
 batch; in a batch of sequences Td below means T. A mask is True on data.
+
+S static features, Cs static categories, Cp categories of a context step, Cf of a horizon step, C of
+a step of a sequence. A category is an int64 number: 0 for a value that training did not have or
+that is missing, 1 and up for those it had. Keys of what the data does not have are absent.
 """
 
 from typing import Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
@@ -34,12 +38,23 @@ class Batch(TypedDict, total=False):
         decoder_input: (B, Td, Ff) scaled features of the horizon: time feature, known covariates.
         decoder_lengths: (B,) int64, number of horizon steps.
         decoder_mask: (B, Td) bool.
+        static_input: (B, S) scaled features that are constant within a series.
+        static_categories: (B, Cs) int64.
+        encoder_categories: (B, Tc, Cp) int64, known ones first; 0 on padding, as those below.
+        decoder_categories: (B, Td, Cf) int64, the known ones.
+        categories: (B, T, C) int64 of a sequence.
         target: (B, Td, 1) globally scaled target; absent where no target is known.
         target_mask: (B, Td) bool, on the horizon and observed.
         weight: (B,) weight of each window in the loss; absent means 1.
         window_loc: (B,) mean of the context's target, in globally scaled units; only where the
             data is normalised per window.
         window_scale: (B,) spread of the context's target, likewise.
+        statistics: (B,) int64, which statistics the target was scaled with: 0 for the global
+            ones, 1 and up for those of a series; only where the data is normalised per series.
+        target_start: (B,) target of the last context step before it was differenced; only where a
+            transform of the target takes differences.
+        target_covariate: (B, Td) covariate that a transform of the target depends on, in original
+            units; only where one does.
         series: (B,) int64, index of the series.
         origin: (B,) int64, 0-based row, within the series after downsampling, of the last
             context step; of a sequence the row before its first step, -1 at the series' start.
@@ -54,11 +69,19 @@ class Batch(TypedDict, total=False):
     decoder_input: torch.Tensor
     decoder_lengths: torch.Tensor
     decoder_mask: torch.Tensor
+    static_input: torch.Tensor
+    static_categories: torch.Tensor
+    encoder_categories: torch.Tensor
+    decoder_categories: torch.Tensor
+    categories: torch.Tensor
     target: torch.Tensor
     target_mask: torch.Tensor
     weight: torch.Tensor
     window_loc: torch.Tensor
     window_scale: torch.Tensor
+    statistics: torch.Tensor
+    target_start: torch.Tensor
+    target_covariate: torch.Tensor
     series: torch.Tensor
     origin: torch.Tensor
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch, BatchKind
-from transformertf.data.columns import Columns, as_list
+from transformertf.data.columns import Columns
 from transformertf.data.dataset import StoredWindows
 from transformertf.data.frames import DownsampleMethod, Series, downsample
 from transformertf.data.panels import Missing, read_series
@@ -72,13 +72,7 @@ class WindowDataModule(lightning.LightningDataModule):
         self.save_hyperparameters(logger=False)
         self._check_arguments()
         given = self.hparams
-        self.columns = Columns(
-            tuple(as_list(given["known_covariates"])),
-            tuple(as_list(given["known_past_covariates"])),
-            given["target_covariate"],
-            given["time_column"],
-            tuple(as_list(given["series_id"])),
-        )
+        self.columns = Columns.of(dict(given))
         self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
         self.scaling = Scaling(self.columns, given["normalize"] is not False, given["time_format"])
         self.short = ShortSeries(given["drop_short_series"])

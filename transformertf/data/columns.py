@@ -1,9 +1,19 @@
-"""Which column is time, series id, target, known in the future, known only in the past."""
+"""Which column has which role, and with the roles the order of all features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from transformertf.errors import InputError
+from transformertf.errors import InputError, nearest
+
+# names of roles, as the arguments of a data module have them
+ROLES = (
+    "known_covariates",
+    "known_past_covariates",
+    "static_covariates",
+    "target_covariate",
+    "time_column",
+)
 
 
 def as_list(value: str | Sequence[str] | None) -> list[str]:
@@ -18,11 +28,20 @@ class Columns:
     """The roles of the columns, and with them the order of the features.
 
     Attributes:
-        known: covariates known in past and future.
-        past: covariates known only in the past.
+        known: real covariates known in past and future.
+        past: real covariates known only in the past.
         target: the column to forecast.
         time: column of time stamps, or None.
         ids: columns that tell the series of a table apart; without any, a file is one series.
+        static: real covariates constant within a series.
+        known_categories: categorical covariates known in past and future.
+        past_categories: categorical covariates known only in the past.
+        static_categories: categorical covariates constant within a series.
+        calendar: fields of the time stamps given as cyclic pairs.
+        calendar_categories: fields of the time stamps given as categories.
+        lags: lags of the target, in steps, that are known covariates.
+        indicators: give a feature for each real covariate and the target that is 1 where it was
+            observed and 0 where it was missing.
     """
 
     known: tuple[str, ...]
@@ -30,26 +49,96 @@ class Columns:
     target: str
     time: str | None
     ids: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    known_categories: tuple[str, ...] = ()
+    past_categories: tuple[str, ...] = ()
+    static_categories: tuple[str, ...] = ()
+    calendar: tuple[str, ...] = ()
+    calendar_categories: tuple[str, ...] = ()
+    lags: tuple[int, ...] = ()
+    indicators: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a column with two roles."""
-        names = self.stored
-        twice = sorted({name for name in names if names.count(name) > 1})
+        """Refuse a column with two roles; only an id may be a static covariate, too."""
+        known = (*self.known, *self.known_categories, *self.past, *self.past_categories)
+        moving = [*known, self.target, *([] if self.time is None else [self.time])]
+        static = [*self.static, *self.static_categories]
+        names = [*moving, *static]
+        twice = {name for name in names if names.count(name) > 1}
+        twice |= {name for name in self.ids if name in moving or self.ids.count(name) > 1}
         if twice:
+            roles = f"{', '.join(ROLES)} and series_id"
             raise InputError(
-                f"column {twice[0]!r} has two roles among known_covariates, "
-                "known_past_covariates, target_covariate, time_column and series_id; give it one"
+                f"column {min(twice)!r} has two roles among {roles}; give it one (series_id and "
+                "static_covariates may share one)"
             )
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "Columns":
+        """Return the roles that the arguments of a data module give.
+
+        Raises:
+            InputError: a column has two roles, or a category none.
+        """
+        categories = as_list(given.get("categorical_covariates"))
+        fields = as_list(given.get("calendar_features"))
+        roles = {
+            role: as_list(given.get(f"{role}_covariates"))
+            for role in ("known", "known_past", "static")
+        }
+        others = {name for names in (*roles.values(), fields) for name in names}
+        for name in categories:
+            if name not in others:
+                raise InputError(
+                    f"categorical_covariates: {name!r} is none of known_covariates, "
+                    "known_past_covariates, static_covariates and calendar_features; "
+                    f"{nearest(name, others) if others else 'name it in one of them'}"
+                )
+
+        def real(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple(name for name in names if name not in categories)
+
+        def categorical(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple(name for name in names if name in categories)
+
+        return cls(
+            real(roles["known"]),
+            real(roles["known_past"]),
+            given["target_covariate"],
+            given.get("time_column"),
+            tuple(as_list(given.get("series_id"))),
+            real(roles["static"]),
+            categorical(roles["known"]),
+            categorical(roles["known_past"]),
+            categorical(roles["static"]),
+            real(fields),
+            categorical(fields),
+            tuple(given.get("target_lags") or ()),
+            given.get("missing") == "mask",
+        )
 
     @property
     def values(self) -> tuple[str, ...]:
-        """Names of the stored value columns, in the order they are stored: target last."""
+        """Names of the real columns, in the order a series has them: target last."""
         return (*self.known, *self.past, self.target)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categorical columns that a series has row by row, known ones first."""
+        return (*self.known_categories, *self.past_categories)
 
     @property
     def stored(self) -> tuple[str, ...]:
         """Names of all columns that are read."""
-        return (*self.values, *([] if self.time is None else [self.time]), *self.ids)
+        time = () if self.time is None else (self.time,)
+        static = (*self.static, *self.static_categories)
+        return tuple(dict.fromkeys((*self.values, *self.categories, *static, *time, *self.ids)))
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """Names of the columns whose values are names, even where they look like numbers."""
+        names = (*self.ids, *self.categories, *self.static_categories)
+        return tuple(dict.fromkeys(names))
 
     @property
     def has_time(self) -> bool:
@@ -57,6 +146,22 @@ class Columns:
         return self.time is not None
 
     @property
+    def future_features(self) -> tuple[str, ...]:
+        """Names of the real features known in the future, less time and position."""
+        pairs = [f"{field}_{part}" for field in self.calendar for part in ("sin", "cos")]
+        lags = [f"{self.target}_lag_{lag}" for lag in self.lags]
+        return (*self.known, *pairs, *lags, *self._observed(self.known))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of all real features, less time and position: future ones first, target last."""
+        past = (*self.past, *self._observed(self.past))
+        return (*self.future_features, *past, *self._observed((self.target,)), self.target)
+
+    @property
     def needs_position(self) -> bool:
-        """Whether the decoder would have no input at all but the place in the horizon."""
-        return not self.known and not self.has_time
+        """Whether the decoder would have no real input at all but the place in the horizon."""
+        return not self.future_features and not self.has_time
+
+    def _observed(self, names: Sequence[str]) -> list[str]:
+        return [f"{name}_observed" for name in names] if self.indicators else []

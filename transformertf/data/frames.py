@@ -1,6 +1,8 @@
 """Series in original units, and their thinning."""
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,6 +13,20 @@ from transformertf.errors import TooShortError
 
 DownsampleMethod = Literal["interval", "average", "median"]
 FloatArray = npt.NDArray[np.float64]
+CodeArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A categorical column.
+
+    Attributes:
+        codes: (rows,) int32 place of each row's value in `texts`, -1 where it is missing.
+        texts: the values there are, as text, in no order; there may be some that no row has.
+    """
+
+    codes: CodeArray
+    texts: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -19,19 +35,33 @@ class Series:
 
     Attributes:
         name: the series' name in forecasts.
-        values: (rows, columns) float64, in the order of `Columns.values`, target last.
-        time: (rows,) time stamps, datetime or number; None without a time column.
+        values: (rows, columns) float64, in the order of `Columns.values`, target last; NaN where
+            missing.
+        time: (rows,) time stamps, datetime or number, rising; None without a time column.
         observed: rows up to the last known target; fewer than all rows only at predict.
+        categories: the categorical columns, in the order of `Columns.categories`.
+        static: (columns,) float64, in the order of `Columns.static`.
+        static_texts: in the order of `Columns.static_categories`; None where missing.
+        breaks: rows that come after a gap, rising, none of them 0: no window crosses one.
     """
 
     name: str
     values: FloatArray
     time: pd.Index | None
     observed: int
+    categories: tuple[Codes, ...] = ()
+    static: FloatArray = field(default_factory=lambda: np.empty(0))
+    static_texts: tuple[str | None, ...] = ()
+    breaks: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.values)
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """First row, and row after the last, of each stretch without a break."""
+        return list(itertools.pairwise((0, *self.breaks, len(self))))
 
     @property
     def time_kind(self) -> str | None:
