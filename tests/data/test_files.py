@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet
 import pytest
 
-from transformertf.data.files import expand_paths, read_tables, series_names
+from transformertf.data.files import expand_paths, open_tables, series_names
 from transformertf.errors import InputError
 
 ARGUMENT = "train_df_paths"
@@ -25,8 +24,10 @@ def write(frame, path):
 
 
 def read_table(path, wanted):
-    ((found, frame),) = read_tables(path, wanted)
-    assert found == path
+    (table,) = open_tables(path, wanted)
+    assert table.path == path
+    frame = pd.concat(table.pieces(wanted), ignore_index=True)
+    assert table.rows == len(frame)
     return frame
 
 
@@ -225,23 +226,33 @@ def test_blank_lines_of_a_single_column_are_missing_values(tmp_path):
 def test_columns_kept_as_written_are_text_in_a_csv_file(tmp_path):
     path = tmp_path / "run.csv"
     path.write_text("store ,y\n007,1\nNA,2\n,3\n")
-    ((_, frame),) = read_tables(path, ["store", "y"], text=["store"])
+    (table,) = open_tables(path, ["store", "y"], text=["store"])
+    (frame,) = table.pieces(["store", "y"])
     assert frame["store"].tolist() == ["007", "NA", ""]
     assert frame["y"].tolist() == [1, 2, 3]
 
 
-def test_only_the_wanted_columns_of_a_file_are_read(tmp_path, frame, monkeypatch):
-    path = write(frame, tmp_path / "run.parquet")
-    asked = []
-    read = pyarrow.parquet.read_table
+@pytest.mark.parametrize("ending", ["parquet", "feather", "csv"])
+def test_a_file_is_read_in_pieces_and_only_the_columns_asked_for(
+    tmp_path, frame, monkeypatch, ending
+):
+    path = write(frame, tmp_path / f"run.{ending}")
+    monkeypatch.setattr("transformertf.data.files.PIECE", 3)
+    (table,) = open_tables(path, ["force", "count"])
+    for _ in range(2):
+        pieces = list(table.pieces(["force"]))
+        assert [list(piece.columns) for piece in pieces] == [["force"]] * len(pieces)
+        if ending != "csv":
+            assert max(len(piece) for piece in pieces) == 3
+        np.testing.assert_array_equal(pd.concat(pieces)["force"], frame["force"])
 
-    def spy(path, columns):
-        asked.append(columns)
-        return read(path, columns=columns)
 
-    monkeypatch.setattr(pyarrow.parquet, "read_table", spy)
-    read_tables(path, ["force"])
-    assert asked == [["force"]]
+def test_text_of_a_parquet_file_is_read_as_a_dictionary(tmp_path):
+    path = write(pd.DataFrame({"store": ["a", "b", "a"], "y": [1.0, 2, 3]}), tmp_path / "a.parquet")
+    (table,) = open_tables(path, ["store", "y"], text=["store"])
+    (frame,) = table.pieces(["store"])
+    assert isinstance(frame["store"].dtype, pd.CategoricalDtype)
+    assert frame["store"].tolist() == ["a", "b", "a"]
 
 
 def test_a_recursive_glob_names_files_and_not_the_folders_they_are_in(folder, frame):

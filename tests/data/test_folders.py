@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from transformertf.data.columns import Columns
-from transformertf.data.files import read_tables
+from transformertf.data.files import open_tables
+from transformertf.data.filling import read_series
 from transformertf.data.folders import parquet_parts
-from transformertf.data.panels import read_series
 from transformertf.errors import InputError
 
 COLUMNS = Columns(("month",), (), "y", "t", ("store",))
@@ -70,10 +70,11 @@ def test_types_that_differ_between_parts_are_brought_together(tmp_path):
     make_frame().assign(y=1).to_parquet(tmp_path / "a.parquet")
     make_frame(start=6).assign(y=0.5).to_parquet(tmp_path / "b.parquet")
     make_frame(start=12).assign(y=None).to_parquet(tmp_path / "c.parquet")
-    found = read_tables(tmp_path, ["y"])
-    assert [path.name for path, _ in found] == ["a.parquet", "b.parquet", "c.parquet"]
-    assert [frame["y"].iloc[0] for _, frame in found[:2]] == [1, 0.5]
-    assert found[2][1]["y"].isna().all()
+    found = open_tables(tmp_path, ["y"])
+    assert [table.path.name for table in found] == ["a.parquet", "b.parquet", "c.parquet"]
+    one, two, three = (pd.concat(table.pieces(["y"])) for table in found)
+    assert [one["y"].iloc[0], two["y"].iloc[0]] == [1, 0.5]
+    assert three["y"].isna().all()
 
 
 def test_only_parquet_files_in_sight_are_parts(tmp_path):
@@ -83,7 +84,7 @@ def test_only_parquet_files_in_sight_are_parts(tmp_path):
     (tmp_path / "_SUCCESS").touch()
     (tmp_path / "notes.txt").write_text("hello")
     assert parquet_parts(tmp_path) == [tmp_path / "a.parquet"]
-    assert len(read_tables(tmp_path, ["y"])) == 1
+    assert len(open_tables(tmp_path, ["y"])) == 1
 
 
 def test_parts_without_rows_are_left_out(tmp_path):
@@ -97,10 +98,10 @@ def test_parts_without_rows_are_left_out(tmp_path):
 
 
 def test_only_wanted_columns_are_read_and_missing_ones_named(partitioned):
-    ((_, frame), *_) = read_tables(partitioned, ["y", "store"])
+    (frame,) = open_tables(partitioned, ["y", "store"])[0].pieces(["y", "store"])
     assert list(frame.columns) == ["y", "store"]
     with pytest.raises(InputError, match=r"data: no column 'stor'; did you mean 'store'\?"):
-        read_tables(partitioned, ["y", "stor"])
+        open_tables(partitioned, ["y", "stor"])
 
 
 def test_a_mistake_names_the_part(partitioned):
@@ -114,7 +115,7 @@ def test_a_mistake_names_the_part(partitioned):
 def test_a_broken_part_is_one_clear_line(partitioned):
     (partitioned / "store=07" / "month=2" / "part-0.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(InputError, match="not a readable folder of parquet files") as caught:
-        read_tables(partitioned, ["y"])
+        open_tables(partitioned, ["y"])
     assert "\n" not in str(caught.value)
 
 

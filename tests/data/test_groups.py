@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.data.columns import Columns
-from transformertf.data.groups import number_rows
-from transformertf.data.panels import check_tables
+from transformertf.data.filling import fill_panel
+from transformertf.data.groups import group_rows
+from transformertf.data.panels import Rules
+from transformertf.data.tables import Table
 from transformertf.errors import InputError
 
 COLUMNS = Columns(("known",), (), "y", "t", ("store",))
@@ -27,8 +29,16 @@ def make_frame(store, rows, start=0, seed=0):
 
 
 def numbered(*columns):
-    frames = [("a.csv", pd.DataFrame({f"c{n}": c for n, c in enumerate(columns)}))]
-    return number_rows(frames, [f"c{n}" for n in range(len(columns))])
+    frame = pd.DataFrame({f"c{n}": c for n, c in enumerate(columns)})
+    return number_rows([("a.csv", frame)], [f"c{n}" for n in range(len(columns))])
+
+
+def number_rows(frames, ids):
+    """Return the series of each row, and the names of the series."""
+    tables = [Table.of_frame(where, frame) for where, frame in frames]
+    grouping = group_rows(tables, ids, None)
+    codes = [grouping.series_of(frame, n, "") for n, (_, frame) in enumerate(frames)]
+    return np.concatenate(codes), grouping.names
 
 
 # names
@@ -89,7 +99,8 @@ def test_ids_that_make_no_name_are_refused(columns, message):
 
 
 def series_of(*frames, columns=COLUMNS, **options):
-    return check_tables([(f"{n}.csv", f) for n, f in enumerate(frames)], columns, **options)
+    tables = [Table.of_frame(f"{n}.csv", frame) for n, frame in enumerate(frames)]
+    return fill_panel(tables, columns, (), Rules(**options)).series()
 
 
 def test_a_series_in_several_files_is_joined_in_time_whatever_the_order_of_the_files():

@@ -5,11 +5,18 @@ import pandas as pd
 import pytest
 
 from transformertf.data.columns import Columns
-from transformertf.data.panels import check_tables, read_series
+from transformertf.data.filling import fill_panel, read_series
+from transformertf.data.panels import Rules
+from transformertf.data.tables import Table
 from transformertf.errors import InputError
 
 COLUMNS = Columns(("known",), ("past",), "target", "time")
 DATES = pd.date_range("2024-01-01", periods=8, freq="h")
+
+
+def check_tables(located, columns, names=(), **rules):
+    tables = [Table.of_frame(where, frame) for where, frame in located]
+    return fill_panel(tables, columns, names, Rules(**rules)).series()
 
 
 def make_frame(**columns):
@@ -58,7 +65,7 @@ BAD_FRAMES = {
     "minus infinite": (place("known", (0, -np.inf)), r"'known' has 1 infinite value"),
     "repeated time": (
         place("time", (4, 3.0)),
-        r"time column 'time' does not rise in row 4 \(counted from 0\): 3\.0 after 3\.0; sort",
+        r"time column 'time' does not rise in row 4 \(counted from 0\): 3\.0 after 3\.0; drop repeats",
     ),
     "falling time": (
         place("time", (4, 1.0), (6, 0.0)),
@@ -69,11 +76,11 @@ BAD_FRAMES = {
         make_frame(time=[DATES[0].tz_localize("UTC")] * 8),
         r"'time' does not rise in row 1 ",
     ),
-    "missing time": (place("time", (5, np.nan)), r"column 'time' has 1 missing .* in row 5"),
-    "infinite time": (place("time", (7, np.inf)), r"column 'time' has 1 infinite"),
+    "missing time": (place("time", (5, np.nan)), r"time column 'time' holds nan in row 5 "),
+    "infinite time": (place("time", (7, np.inf)), r"time column 'time' holds inf in row 7 "),
     "missing date": (
         make_frame(time=DATES.delete(2).insert(2, pd.NaT)),
-        r"time column 'time' holds NaT in row 2 .*expected a time stamp or a number",
+        r"time column 'time' holds NaT in row 2 .*expected a time stamp or a finite number",
     ),
     "one unreadable date": (
         make_frame(time=[*DATES[:6].strftime("%Y-%m-%d %H:%M"), "noon", "one"]),
@@ -86,7 +93,7 @@ BAD_FRAMES = {
     "truth values as time": (make_frame(time=[True] * 8), r"time column 'time' holds .*True"),
     "durations as time": (
         make_frame(time=DATES - DATES[0]),
-        r"time column 'time' holds .*expected a time stamp or a number",
+        r"time column 'time' holds .*expected a time stamp or a finite number",
     ),
 }
 

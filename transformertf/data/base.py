@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 from transformertf.batch import Batch, BatchKind
 from transformertf.data.columns import Columns
 from transformertf.data.dataset import StoredWindows
+from transformertf.data.filling import read_series
 from transformertf.data.frames import DownsampleMethod, Series, downsample
-from transformertf.data.panels import Missing, read_series
+from transformertf.data.panels import Missing, Rules
 from transformertf.data.sampler import BatchSampler
 from transformertf.data.scaling import Scaling, TimeFormat
 from transformertf.data.short import ShortSeries
@@ -272,7 +273,7 @@ class WindowDataModule(lightning.LightningDataModule):
         factor, method = self.hparams["downsample"], self.hparams["downsample_method"]
         series = self.short.keep(
             argument,
-            read_series(spec, argument, self.columns, missing=missing),
+            read_series(spec, argument, self.columns, Rules(missing)),
             lambda item: downsample(item, factor, method),
         )
         if argument == "predict_df_paths":

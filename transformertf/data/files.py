@@ -3,34 +3,44 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
-from transformertf.data.folders import parquet_parts, read_parts
+from transformertf.data.folders import open_parts, parquet_parts
+from transformertf.data.tables import PIECE, Reader, Table, readable
 from transformertf.errors import InputError, nearest
 
-
-def _read_parquet(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
-    frame: pd.DataFrame = pyarrow.parquet.read_table(path, columns=columns).to_pandas(
-        ignore_metadata=True
-    )
-    return frame
+# of a file, the columns asked for and those of them that are text: its rows and its pieces
+Opened = tuple[int, Reader]
 
 
-def _read_feather(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
-    frame: pd.DataFrame = pyarrow.feather.read_table(path, columns=columns).to_pandas(
-        ignore_metadata=True
-    )
-    return frame
+def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
+    # mapped, so that a large row group is not held in memory; text as numbers and a dictionary
+    file = pyarrow.parquet.ParquetFile(path, memory_map=True, read_dictionary=text)
+
+    def read(names: list[str]) -> Iterator[pd.DataFrame]:
+        for batch in file.iter_batches(PIECE, columns=names):
+            yield batch.to_pandas(ignore_metadata=True, split_blocks=True)
+
+    return file.metadata.num_rows, read
 
 
-def _read_csv(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
+def _open_feather(path: Path, columns: list[str], text: list[str]) -> Opened:
+    table = pyarrow.feather.read_table(path, columns=columns, memory_map=True)
+
+    def read(names: list[str]) -> Iterator[pd.DataFrame]:
+        for batch in table.select(names).to_batches(PIECE):
+            yield batch.to_pandas(ignore_metadata=True, split_blocks=True)
+
+    return table.num_rows, read
+
+
+def _open_csv(path: Path, columns: list[str], text: list[str]) -> Opened:
     # a blank line of a file with a single column is a missing value, not decoration
     blank = len(_csv_columns(path)) > 1
     frame = pd.read_csv(path, usecols=columns, skip_blank_lines=blank)
@@ -39,17 +49,17 @@ def _read_csv(path: Path, columns: list[str], text: list[str]) -> pd.DataFrame:
         frame[text] = pd.read_csv(
             path, usecols=text, dtype="str", keep_default_na=False, skip_blank_lines=blank
         )
-    return frame
+    return len(frame), lambda names: iter([frame[names]])
 
 
 def _csv_columns(path: Path) -> list[str]:
     return [str(name) for name in pd.read_csv(path, nrows=0).columns]
 
 
-READERS: dict[str, Callable[[Path, list[str], list[str]], pd.DataFrame]] = {
-    ".parquet": _read_parquet,
-    ".feather": _read_feather,
-    ".csv": _read_csv,
+OPENERS: dict[str, Callable[[Path, list[str], list[str]], Opened]] = {
+    ".parquet": _open_parquet,
+    ".feather": _open_feather,
+    ".csv": _open_csv,
 }
 HEADERS: dict[str, Callable[[Path], list[str]]] = {
     ".parquet": lambda path: pyarrow.parquet.read_schema(path).names,
@@ -97,13 +107,13 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
     return list(dict.fromkeys(paths))
 
 
-def read_tables(
+def open_tables(
     path: Path,
     wanted: Sequence[str],
     optional: Collection[str] = (),
     text: Collection[str] = (),
-) -> list[tuple[Path, pd.DataFrame]]:
-    """Read the wanted columns of a file, or of each parquet file in a folder.
+) -> list[Table]:
+    """Open a file, or each parquet file in a folder, for its wanted columns.
 
     A name matches a header that differs from it only in blanks around it: exported csv files
     often carry them. Folders named `key=value` give a column `key`.
@@ -115,7 +125,7 @@ def read_tables(
         text: those of them to keep as written, where what is written is text.
 
     Returns:
-        Each file with its table; of a folder, files without rows are left out.
+        The tables; of a folder, files without rows are left out.
 
     Raises:
         InputError: unknown ending, unreadable file, missing column.
@@ -129,29 +139,22 @@ def read_tables(
             if name not in optional or name.strip() in stripped
         }
 
-    ending = path.suffix.lower()
     if path.is_dir():
-        kind = "folder of parquet files"
-    elif ending in READERS:
-        kind = f"{ending[1:]} file"
-    else:
+        with readable(path, "folder of parquet files"):
+            return open_parts(path, match, text)
+    ending = path.suffix.lower()
+    if ending not in OPENERS:
         raise InputError(
             f"{path}: cannot read {ending or 'a file without ending'!r}; expected "
-            f"one of {', '.join(sorted(READERS))}"
+            f"one of {', '.join(sorted(OPENERS))}"
         )
-    try:
-        if path.is_dir():
-            return read_parts(path, match, text)
+    kind = f"{ending[1:]} file"
+    with readable(path, kind):
         names = match(HEADERS[ending](path))
         columns = list(dict.fromkeys(names.values()))
         as_written = [names[name] for name in text if name in names]
-        frame = READERS[ending](path, columns, as_written)
-    except InputError:
-        raise
-    except (pa.ArrowException, OSError, UnicodeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable {kind} ({reason})") from error
-    return [(path, pd.DataFrame({name: frame[header] for name, header in names.items()}))]
+        rows, read = OPENERS[ending](path, columns, as_written)
+    return [Table(str(path), rows, names, read, kind)]
 
 
 def _find_column(name: str, header: Sequence[str], path: Path) -> str:

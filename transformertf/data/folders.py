@@ -1,16 +1,15 @@
 """Folders of parquet files, plain or partitioned as `key=value`, to one table for each file."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 
-# a column that a scan adds: which of the files a row is from
-_FILE = "__fragment_index"
+from transformertf.data.tables import PIECE, Table
 
 
 def parquet_parts(folder: Path) -> list[Path]:
@@ -25,10 +24,10 @@ def parquet_parts(folder: Path) -> list[Path]:
     ]
 
 
-def read_parts(
+def open_parts(
     folder: Path, match: Callable[[Sequence[str]], Mapping[str, str]], text: Collection[str]
-) -> list[tuple[Path, pd.DataFrame]]:
-    """Read the parquet files of a folder in one scan, only the columns that are asked for.
+) -> list[Table]:
+    """Open the parquet files of a folder, for the columns that are asked for.
 
     Args:
         folder: holds at least one parquet file.
@@ -36,7 +35,7 @@ def read_parts(
         text: names whose columns stay as the folders write them, where folders give them.
 
     Returns:
-        Each file that has rows, with its table; of a folder without rows one table.
+        A table for each file that has rows; of a folder without rows one table.
     """
     files = parquet_parts(folder)
     keys = dict.fromkeys(
@@ -55,19 +54,24 @@ def read_parts(
         schema = schema.set(schema.get_field_index(key), pa.field(key, pa.string()))
     partitioning = ds.HivePartitioning(pa.schema([schema.field(key) for key in keys]))
     source = _factory(folder, files, partitioning).finish(schema)
-    table = source.to_table(columns=[*dict.fromkeys(names.values()), _FILE])
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    number = frame.pop(_FILE).to_numpy()
-    frame = pd.DataFrame({name: frame[column] for name, column in names.items()})
-    # the scan keeps the order of the files, and of the rows in them
-    edges = np.searchsorted(number, np.arange(len(files) + 1))
-    order = [Path(path) for path in source.files]
     tables = [
-        (order[place], frame.iloc[edges[place] : edges[place + 1]].reset_index(drop=True))
-        for place in range(len(files))
-        if edges[place + 1] > edges[place]
+        Table(
+            part.path,
+            part.count_rows(),
+            names,
+            partial(_read_part, part, schema),
+            "folder of parquet files",
+        )
+        for part in source.get_fragments()
     ]
-    return tables or [(folder, frame)]
+    whole = Table(str(folder), 0, names, lambda wanted: iter([pd.DataFrame(columns=wanted)]))
+    return [table for table in tables if table.rows] or [whole]
+
+
+def _read_part(part: ds.Fragment, schema: pa.Schema, names: list[str]) -> Iterator[pd.DataFrame]:
+    for batch in part.to_batches(schema=schema, columns=names, batch_size=PIECE, batch_readahead=1):
+        if batch.num_rows:
+            yield batch.to_pandas(ignore_metadata=True, split_blocks=True)
 
 
 def _factory(

@@ -1,0 +1,214 @@
+"""What is checked of a panel, and where in the files a row is from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from transformertf.data.columns import Columns
+from transformertf.data.groups import Grouping, IntArray
+from transformertf.data.panels import Panel, Rules
+from transformertf.data.tables import PIECE, Table
+from transformertf.data.times import Stamps
+from transformertf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where the rows of a panel are from; looked up only for messages.
+
+    Attributes:
+        tables: the tables.
+        grouping: how their rows were put in order.
+        starts: (series + 1,) row at which each series begins.
+        order: of each series that was sorted, which of its rows each one was.
+    """
+
+    tables: Sequence[Table]
+    grouping: Grouping
+    starts: IntArray
+    order: dict[int, IntArray] = field(default_factory=dict)
+
+    def series(self, row: int) -> int:
+        """Return the series of a row of the panel."""
+        return int(np.searchsorted(self.starts, row, side="right")) - 1
+
+    def pieces(self, rows: IntArray) -> IntArray:
+        """Return for rows of the panel which piece, of one series in one table, each is from."""
+        read = np.array([self._read_as(row) for row in rows.tolist()]) if self.order else rows
+        pieces: IntArray = np.searchsorted(self.grouping.start, read, side="right") - 1
+        return pieces
+
+    def locate(self, row: int) -> tuple[int, int]:
+        """Return table and row in that table of a row of the panel."""
+        piece = int(self.pieces(np.array([row]))[0])
+        place = self._read_as(row) - int(self.grouping.start[piece])
+        table = int(self.grouping.table[piece])
+        return table, self._row_in(table, self.series(row), place)
+
+    def where(self, row: int) -> str:
+        """Return file, and series where a file may have several, of a row of the panel."""
+        table, _ = self.locate(row)
+        told = f": series {self.grouping.names[self.series(row)]!r}" if self.grouping.ids else ""
+        return f"{self.tables[table].where}{told}"
+
+    def _read_as(self, row: int) -> int:
+        """Return where a row of the panel was before its series was sorted."""
+        series = self.series(row)
+        start = int(self.starts[series])
+        return start + int(self.order[series][row - start]) if series in self.order else row
+
+    def _row_in(self, number: int, series: int, place: int) -> int:
+        """Return the row in a table of the n-th row of one of its series."""
+        ids, begin = self.grouping.ids, 0
+        if ids is None:
+            return place
+        table = self.tables[number]
+        for frame in table.pieces(ids.ids):
+            rows = np.flatnonzero(self.grouping.series_of(frame, number, table.where) == series)
+            if place < len(rows):
+                return begin + int(rows[place])
+            place -= len(rows)
+            begin += len(frame)
+        raise AssertionError("the row was read from this table")
+
+
+def check_time(
+    panel: Panel, tables: Sequence[Table], grouping: Grouping, columns: Columns, *, sort: bool
+) -> dict[int, IntArray]:
+    """Refuse time that does not rise, or sort by it.
+
+    Returns:
+        Of each series that was sorted, which of its rows each one was.
+    """
+    order: dict[int, IntArray] = {}
+    if panel.stamps is None:
+        return order
+    bad = _falls(panel.stamps, panel.starts)
+    origins = Origins(tables, grouping, panel.starts, order)
+    if bad.size and sort:
+        for series in np.unique(np.searchsorted(panel.starts, bad, side="right") - 1).tolist():
+            order[series] = _sort(panel, series)
+        bad = _falls(panel.stamps, panel.starts)
+    if bad.size:
+        _refuse_fall(panel, origins, int(bad[0]), str(columns.time))
+    return order
+
+
+def _sort(panel: Panel, series: int) -> IntArray:
+    """Sort the rows of a series by time, and return which row each one was."""
+    assert panel.stamps is not None
+    rows = slice(int(panel.starts[series]), int(panel.starts[series + 1]))
+    order: IntArray = np.argsort(panel.stamps[rows], kind="stable")
+    for column in (panel.stamps, *panel.values, *panel.codes):
+        column[rows] = column[rows][order]
+    return order
+
+
+def _falls(stamps: Stamps, starts: IntArray) -> IntArray:
+    """Return the rows whose time is not after that of the row before in their series."""
+    found = [np.zeros(0, dtype=np.int64)]
+    for begin in range(1, len(stamps), PIECE):
+        part = stamps[begin - 1 : begin + PIECE]
+        found.append(np.flatnonzero(part[1:] <= part[:-1]) + begin)
+    rows = np.concatenate(found)
+    return rows[~np.isin(rows, starts)]
+
+
+def _refuse_fall(panel: Panel, origins: Origins, place: int, name: str) -> None:
+    (table, row), (before_table, _) = origins.locate(place), origins.locate(place - 1)
+    time = panel.series()[origins.series(place)].time
+    assert time is not None
+    place_in = place - int(panel.starts[origins.series(place)])
+    stamp, before = time[place_in], time[place_in - 1]
+    if table == before_table:
+        remedy = "drop repeats" if stamp == before else "sort the rows, or set sort: true"
+        raise InputError(
+            f"{origins.where(place)}: time column {name!r} does not rise in row {row} (counted "
+            f"from 0): {stamp} after {before}; {remedy}"
+        )
+    raise InputError(
+        f"{origins.where(place)}: the series starts at {name} {stamp} in row {row} (counted from "
+        f"0), but goes on to {before} in {origins.tables[before_table].where}; of a series in "
+        "several files, one file must end before the next one starts, or set sort: true"
+    )
+
+
+def check_values(
+    panel: Panel,
+    tables: Sequence[Table],
+    grouping: Grouping,
+    columns: Columns,
+    rules: Rules,
+    order: dict[int, IntArray],
+) -> None:
+    """Refuse missing and infinite values, and find the last known target of each series."""
+    origins = Origins(tables, grouping, panel.starts, order)
+    if rules.missing != "nothing":
+        panel.observed[:] = _count_observed(panel)
+    if rules.missing == "future" and (panel.observed == 0).any():
+        first = int(panel.starts[np.flatnonzero(panel.observed == 0)[0]])
+        raise InputError(
+            f"{origins.where(first)}: column {columns.target!r} has no value; a forecast needs "
+            "past values"
+        )
+    future = panel.starts[:-1] + panel.observed
+    for name, values in zip(columns.values, panel.values, strict=True):
+        # a sum is finite where all of its parts are, and costs the least
+        if np.isfinite(values.sum()):
+            continue
+        bad = np.flatnonzero(~np.isfinite(values))
+        lost = np.isnan(values[bad])
+        series = np.searchsorted(panel.starts, bad, side="right") - 1
+        if rules.mask or (rules.missing == "target" and name == columns.target):
+            bad = bad[~lost]
+        elif rules.missing == "future" and name not in columns.known:
+            bad = bad[~lost | (bad < future[series])]
+        _refuse_values(origins, values[bad], bad, name)
+    if rules.mask:
+        return
+    for name, codes in zip(columns.categories, panel.codes, strict=True):
+        bad = np.flatnonzero(codes < 0)
+        if rules.missing == "future" and name not in columns.known_categories:
+            bad = bad[bad < future[np.searchsorted(panel.starts, bad, side="right") - 1]]
+        _refuse_values(origins, np.full(bad.size, np.nan), bad, name)
+    _check_static(panel, origins, columns)
+
+
+def _check_static(panel: Panel, origins: Origins, columns: Columns) -> None:
+    for number, (reals, texts) in enumerate(zip(panel.static, panel.static_texts, strict=True)):
+        lost = [name for name, value in zip(columns.static, reals, strict=True) if np.isnan(value)]
+        lost += [
+            n for n, text in zip(columns.static_categories, texts, strict=True) if text is None
+        ]
+        if lost:
+            raise InputError(
+                f"{origins.where(int(panel.starts[number]))}: static column {lost[0]!r} has no "
+                f"value in series {panel.names[number]!r}; fill it, or set missing: mask"
+            )
+
+
+def _count_observed(panel: Panel) -> IntArray:
+    """Return the rows of each series up to its last known target."""
+    target = panel.values[-1]
+    observed = np.diff(panel.starts)
+    for number in np.flatnonzero(np.isnan(target[panel.starts[1:] - 1])).tolist():
+        known = np.flatnonzero(~np.isnan(target[panel.starts[number] : panel.starts[number + 1]]))
+        observed[number] = known[-1] + 1 if known.size else 0
+    return observed
+
+
+def _refuse_values(origins: Origins, values: Stamps, rows: IntArray, name: str) -> None:
+    """Refuse values that are missing or infinite; told of those in the first one's file."""
+    if not rows.size:
+        return
+    piece = origins.pieces(rows)
+    mine = rows[piece == piece[0]]
+    what = "missing (NaN)" if np.isnan(values[0]) else "infinite"
+    first = ", ".join(str(origins.locate(row)[1]) for row in mine[:3].tolist())
+    remedy = ", or set missing: mask" if np.isnan(values[0]) else ""
+    raise InputError(
+        f"{origins.where(int(rows[0]))}: column {name!r} has {len(mine)} {what} "
+        f"value{'s' if len(mine) > 1 else ''}, first in row {first} (counted from 0); fill or cut "
+        f"those rows{remedy}"
+    )

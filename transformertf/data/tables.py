@@ -1,0 +1,79 @@
+"""A file as a table that is read piece by piece, only the columns that are asked for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from transformertf.errors import InputError
+
+# rows of a piece: enough for reading at full speed, few enough to stay in a CPU's cache
+PIECE = 2**18
+
+Reader = Callable[[list[str]], Iterator[pd.DataFrame]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file, or a file of a folder.
+
+    Attributes:
+        where: its name, for messages.
+        rows: how many rows it has.
+        headers: the columns it has of those that are wanted, by the names they are wanted under.
+        read: takes headers, gives their columns piece by piece; each time from the start.
+        kind: what kind of file it is, for messages.
+    """
+
+    where: str
+    rows: int
+    headers: Mapping[str, str]
+    read: Reader
+    kind: str = "table"
+
+    @classmethod
+    def of_frame(cls, where: str, frame: pd.DataFrame) -> "Table":
+        """Return a table of what is in memory."""
+        headers = {str(name): str(name) for name in frame.columns}
+        return cls(where, len(frame), headers, lambda names: iter([frame[names]]))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.where)
+
+    def pieces(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Read some of the wanted columns, those that there are, under the names wanted.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        headers = {name: self.headers[name] for name in names if name in self.headers}
+        with readable(self.where, self.kind):
+            for piece in self.read(list(dict.fromkeys(headers.values()))):
+                yield pd.DataFrame({name: piece[header] for name, header in headers.items()})
+
+
+class readable:  # noqa: N801  a context manager
+    """Tells of a file that cannot be read in one line.
+
+    Args:
+        where: the file.
+        kind: what kind of file it should be.
+    """
+
+    def __init__(self, where: object, kind: str) -> None:
+        self.where = where
+        self.kind = kind
+
+    def __enter__(self) -> None:
+        """Start."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Turn what a reader raised into one line."""
+        expected = pa.ArrowException, OSError, UnicodeError, ValueError
+        if isinstance(error, expected) and not isinstance(error, InputError):
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{self.where}: not a readable {self.kind} ({reason})") from error
