@@ -183,7 +183,7 @@ def test_mistakes(checkpoint: str, experiment: Experiment, workdir: Path, fails:
     for option, message in (
         (
             {"normalize": "window"},
-            "normalize in tiny.yml: expected bool or one of 'global'; found 'window'",
+            "normalize in tiny.yml: expected bool or one of 'global', 'series'; found 'window'",
         ),
         ({"ctxt_seq_len": 4}, "unknown key 'data.init_args.ctxt_seq_len'"),
         ({"min_seq_len": 99}, "seq_len is 8 and min_seq_len 99"),

@@ -183,7 +183,7 @@ def test_whole_series_are_held_out(make):
     assert not values[1] & values[2]
     # whole ones: none of their rows is kept back but the context of the first window
     assert sum(origins(data.test_dataloader()).values()) == sum(
-        30 + int(name[1:]) - 8 for name in data.held_out["test"]
+        30 + int(name[1:]) - 8 for name in data.stages.held_out["test"]
     )
 
 
@@ -191,14 +191,14 @@ def test_held_out_series_do_not_touch_the_scaling(make, folder):
     data = fitted(make, **SPLIT)
     path = folder / "long.parquet"
     frame = pd.read_parquet(path)
-    held = frame["store"].isin([*data.held_out["test"], *data.held_out["validation"]])
+    held = frame["store"].isin([*data.stages.held_out["test"], *data.stages.held_out["validation"]])
     frame.loc[held, "y"] *= 100
     frame.to_parquet(path)
     assert fitted(make, **SPLIT).state_dict() == data.state_dict()
 
 
 def test_the_split_follows_the_seed_of_the_run(make):
-    draws = [fitted(make, seed, **SPLIT).held_out for seed in (1, 1, 2, 3, 4)]
+    draws = [fitted(make, seed, **SPLIT).stages.held_out for seed in (1, 1, 2, 3, 4)]
     assert draws[0] == draws[1]
     assert len({json.dumps(draw) for draw in draws}) > 2
 
@@ -220,7 +220,7 @@ def test_a_checkpoint_brings_its_split(make):
 def test_a_resumed_fit_keeps_its_split(make):
     data = fitted(make, **SPLIT)
     other = fitted(make, seed=2, **SPLIT)
-    assert other.held_out != data.held_out
+    assert other.stages.held_out != data.stages.held_out
     other.load_state_dict(data.state_dict())
     (one,), (two,) = data.train_dataloader(), other.train_dataloader()
     assert torch.equal(one["target"], two["target"])

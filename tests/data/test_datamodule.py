@@ -333,7 +333,7 @@ def test_a_constant_training_column_is_told_of(folder, caplog):
 def test_state_is_primitives(folder):
     state = fitted(folder, "train").state_dict()
     assert json.loads(json.dumps(state)) == state
-    assert set(state["scaling"]["scalers"]) == {"known", "past", "target"}
+    assert set(state["scaling"]["columns"]) == {"known", "past", "target"}
 
 
 @pytest.mark.parametrize("normalize", [True, "window", False])

@@ -10,6 +10,8 @@ from transformertf.data.dataset import Layout, WindowDataset
 from transformertf.data.frames import Series
 from transformertf.data.sampler import Request
 from transformertf.data.scaling import Scaling
+from transformertf.data.stored import store_series
+from transformertf.data.vocabulary import Vocabularies
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
 
 LIMITS = WindowLimits(context=6, horizon=4, min_context=2, min_horizon=1)
@@ -32,7 +34,16 @@ def make_series(columns, rows=(30, 7, 18), *, seed=0, observed=None):
     return result
 
 
-def make_dataset(columns, series, *, windows=None, time_format="absolute", enabled=True, **layout):
+def make_dataset(
+    columns,
+    series,
+    *,
+    windows=None,
+    time_format="absolute",
+    enabled=True,
+    dtype="float64",
+    **layout,
+):
     if windows is None:
         windows = Windows(
             sliding(Part(index, item.name, 0, len(item)), LIMITS, 1)
@@ -48,9 +59,15 @@ def make_dataset(columns, series, *, windows=None, time_format="absolute", enabl
         "per_window": False,
         "add_target": True,
         "horizon": LIMITS.horizon,
-        "dtype": torch.float64,
     }
-    return WindowDataset(series, windows, scaling, Layout(**{**options, **layout}))
+    stored = store_series(series, scaling, fitted_vocabularies(columns, training), dtype)
+    return WindowDataset(stored, windows, scaling, Layout(**{**options, **layout}))
+
+
+def fitted_vocabularies(columns, training):
+    vocabularies = Vocabularies(columns)
+    vocabularies.fit(training, [len(item) for item in training])
+    return vocabularies
 
 
 def fetch(dataset, index=None, context=None, horizon=None):
@@ -73,7 +90,8 @@ class Reference:
             int(array[0]) for array in dataset.windows.locate(np.array([place]))
         )
         self.columns, self.layout = dataset.columns, dataset.layout
-        self.time_format, self.time_scale = dataset.time_format, dataset.time_scale
+        self.dtype = dataset.values.dtype
+        self.time_format, self.time_scale = dataset.scaling.time_format, dataset.scaling.time_scale
         self.series, self.origin = number, origin
         self.values = self._scale(series[number].values)
         self.time = None if series[number].time is None else series[number].time.to_numpy()
@@ -141,7 +159,7 @@ def assert_equals_reference(batch, references, tolerance=1e-9):
         np.testing.assert_array_equal(batch[f"{side}_mask"], mask)
         np.testing.assert_array_equal(batch[f"{side}_lengths"], [len(row) for row in rows])
         assert batch[f"{side}_lengths"].dtype == torch.int64
-        assert batch[f"{side}_input"].dtype == layout.dtype
+        assert batch[f"{side}_input"].dtype == references[0].dtype
         np.testing.assert_allclose(
             batch[f"{side}_input"], values, rtol=tolerance, atol=10 * tolerance
         )
@@ -221,7 +239,7 @@ def test_random_lengths_cut_the_start_of_the_context_and_the_end_of_the_horizon(
 
 def test_float32_batches_are_close_to_the_reference():
     series = make_series(FULL_ROLES)
-    dataset = make_dataset(FULL_ROLES, series, dtype=torch.float32, per_window=True)
+    dataset = make_dataset(FULL_ROLES, series, dtype="float32", per_window=True)
     references = [Reference(dataset, series, place) for place in range(len(dataset))]
     assert_equals_reference(fetch(dataset), references, tolerance=2e-6)
 
@@ -339,8 +357,9 @@ def test_the_time_feature_is_finite_scaled_and_starts_at_zero(steps, time_format
     windows = Windows([sliding(Part(0, "s", 0, 60), LIMITS, 1)])
     scaling = Scaling(columns, True, time_format)
     scaling.fit(series, [60], windows)
-    layout = Layout("left", "left", False, True, LIMITS.horizon, torch.float32)
-    batch = fetch(WindowDataset(series, windows, scaling, layout))
+    layout = Layout("left", "left", False, True, LIMITS.horizon)
+    stored = store_series(series, scaling, Vocabularies(columns), "float32")
+    batch = fetch(WindowDataset(stored, windows, scaling, layout))
 
     feature = torch.cat([batch["encoder_input"][..., 0], batch["decoder_input"][..., 0]], dim=1)
     assert torch.isfinite(feature).all()
@@ -364,8 +383,9 @@ def test_time_keeps_its_resolution_far_from_its_origin(time_format):
     windows = Windows([sliding(Part(0, "s", 0, rows), LIMITS, 1)])
     scaling = Scaling(columns, True, time_format)
     scaling.fit(series, [rows], windows)
-    layout = Layout("left", "left", False, True, LIMITS.horizon, torch.float32)
-    feature = fetch(WindowDataset(series, windows, scaling, layout))["encoder_input"][..., 0]
+    layout = Layout("left", "left", False, True, LIMITS.horizon)
+    stored = store_series(series, scaling, Vocabularies(columns), "float32")
+    feature = fetch(WindowDataset(stored, windows, scaling, layout))["encoder_input"][..., 0]
     steps = feature.diff(dim=1) if time_format == "absolute" else feature[:, 1:]
     torch.testing.assert_close(steps, steps[:1, :1].expand_as(steps), rtol=1e-5, atol=0)
 

@@ -1,10 +1,14 @@
 """Thinning of series."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from transformertf.data.frames import Series, downsample
+from transformertf.data.frames import Codes, Series, downsample
 from transformertf.errors import TooShortError
 
 
@@ -66,3 +70,84 @@ def test_a_series_shorter_than_a_block_is_refused_by_name(method):
         TooShortError, match="series 'run' is too short: 4 rows, fewer than downsample=5"
     ):
         downsample(make_series(4), 5, method)
+
+
+def parts_of(series):
+    """Return each stretch as a series without breaks."""
+    return [
+        replace(
+            series,
+            values=series.values[first:end],
+            time=series.time[first:end],
+            categories=tuple(replace(c, codes=c.codes[first:end]) for c in series.categories),
+            observed=min(max(series.observed - first, 0), end - first),
+            breaks=(),
+        )
+        for first, end in series.stretches
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    breaks=st.sets(st.integers(1, 39), max_size=5),
+    missing=st.sets(st.integers(0, 39), max_size=8),
+    factor=st.integers(1, 6),
+    method=st.sampled_from(["interval", "average", "median"]),
+)
+def test_each_stretch_is_thinned_by_itself(rows, breaks, missing, factor, method):
+    series = make_series(rows)
+    series.values[[row for row in missing if row < rows]] = np.nan
+    known = np.flatnonzero(np.isfinite(series.values[:, -1]))
+    series = replace(
+        series,
+        observed=int(known[-1]) + 1 if known.size else 0,
+        breaks=tuple(sorted(row for row in breaks if row < rows)),
+        categories=(Codes(np.arange(rows, dtype=np.int32) - 1, tuple(map(str, range(rows)))),),
+        static=np.array([3.0, 4.0]),
+        static_texts=("left", None),
+    )
+    pieces = [piece for piece in parts_of(series) if method == "interval" or len(piece) >= factor]
+    if not pieces:
+        with pytest.raises(TooShortError, match=f"too short: .* fewer than downsample={factor};"):
+            downsample(series, factor, method)
+        return
+    thin, expected = downsample(series, factor, method), []
+    for piece in pieces:
+        expected.append(downsample(piece, factor, method))
+    np.testing.assert_array_equal(thin.values, np.concatenate([e.values for e in expected]))
+    np.testing.assert_array_equal(
+        thin.categories[0].codes, np.concatenate([e.categories[0].codes for e in expected])
+    )
+    assert thin.categories[0].codes.dtype == np.int32
+    assert list(thin.time) == [stamp for e in expected for stamp in e.time]
+    assert thin.breaks == tuple(np.cumsum([len(e) for e in expected])[:-1].tolist())
+    assert all(type(row) is int for row in thin.breaks)
+    known = np.flatnonzero(np.isfinite(thin.values[:, -1]))
+    assert thin.observed == (known[-1] + 1 if known.size else 0)
+    assert thin.static is series.static
+    assert thin.static_texts == series.static_texts
+    # rows of categories and values are the same ones
+    positions = series.time.get_indexer(thin.time)
+    np.testing.assert_array_equal(thin.categories[0].codes, positions - 1)
+
+
+@pytest.mark.parametrize("method", ["average", "median"])
+def test_a_block_with_a_missing_value_is_missing(method):
+    series = make_series(9)
+    series.values[4, 0] = np.nan
+    thin = downsample(series, 3, method)
+    np.testing.assert_array_equal(np.isnan(thin.values), [[False] * 2, [True, False], [False] * 2])
+
+
+@pytest.mark.parametrize(
+    ("breaks", "expected"),
+    [((2,), ()), ((7,), ()), ((2, 7), ()), ((4, 6), (1,)), ((4, 5, 6), (1,)), ((4, 9), (1,))],
+)
+def test_short_stretches_vanish_and_their_breaks_with_them(breaks, expected):
+    assert downsample(replace(make_series(10), breaks=breaks), 4, "average").breaks == expected
+
+
+def test_a_series_of_short_stretches_is_refused():
+    with pytest.raises(TooShortError, match="4 rows in its longest stretch without a gap, fewer"):
+        downsample(replace(make_series(10), breaks=(4, 7)), 5, "median")

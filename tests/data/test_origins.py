@@ -6,7 +6,7 @@ import pytest
 
 from transformertf.data.frames import Series
 from transformertf.data.origins import Origin
-from transformertf.data.windows import WindowLimits
+from transformertf.data.windows import Part, WindowLimits
 from transformertf.errors import InputError
 
 LIMITS = WindowLimits(context=10, horizon=4, min_context=3, min_horizon=2)
@@ -23,10 +23,16 @@ def make_series(rows=40, observed=None, time=None):
     return Series("run", values, None if time is None else time[:rows], observed)
 
 
-def windows(origin, series, limits=LIMITS):
-    run = Origin.parse(origin).windows(5, series, limits)
-    assert run.series == 5
-    return [(run.origin + n * run.step, run.context, run.horizon) for n in range(run.count)]
+def windows(origin, series, limits=LIMITS, lag=0):
+    parsed = Origin.parse(origin)
+    parts = [Part(5, series.name, first, end, first + lag) for first, end in series.stretches]
+    runs = [parsed.windows(part, series, limits) for part in parsed.choose(parts, series, limits)]
+    assert {run.series for run in runs} == {5}
+    return [
+        (run.origin + n * run.step, run.context, run.horizon)
+        for run in runs
+        for n in range(run.count)
+    ]
 
 
 def whole(*origins):

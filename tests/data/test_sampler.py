@@ -1,5 +1,8 @@
 """Order, random lengths and batches of an epoch."""
 
+import itertools
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -239,3 +242,88 @@ def test_ranks_share_the_batches_of_one_process(
         alone = list(BatchSampler(windows, batch_size * world_size, LIMITS, **options))
         for step, whole in zip(together, alone, strict=True):
             assert sorted(i for part in step for i in part.index) == sorted(whole.index)
+
+
+@pytest.mark.parametrize("random_lengths", [True, False, "batch"])
+@pytest.mark.parametrize("bucketing", [True, False])
+def test_one_length_for_a_batch_goes_to_whole_batches(bucketing, random_lengths):
+    # the last batch, a short one, may come anywhere
+    draw = np.random.default_rng(1)
+    windows = ragged_windows(draw.integers(4, 10, 43), draw.integers(2, 7, 43))
+    options = {"shuffle": True, "bucketing": bucketing, "random_lengths": random_lengths}
+    for seed in range(5):
+        for request in BatchSampler(windows, 10, LIMITS, seed, **options):
+            assert len(request.index) == len(request.context) == len(request.horizon)
+            if random_lengths == "batch":
+                assert len(set(request.context)) == len(set(request.horizon)) == 1
+
+
+def test_windows_of_one_length_are_told_without_a_look_at_each(monkeypatch):
+    sampler = make(bucketing=True)
+    monkeypatch.setattr(Windows, "locate", None)
+    assert len(list(sampler)) == len(sampler)
+
+
+@pytest.mark.parametrize("bucketing", [True, False])
+@pytest.mark.parametrize("random_lengths", [True, "batch"])
+def test_an_epoch_of_very_many_windows_begins_at_once(bucketing, random_lengths):
+    windows = Windows([Run(0, 8, 1, 10**10, 9, 6), Run(1, 7, 1, 10**9, 8, 6)])
+    options = {"shuffle": True, "bucketing": bucketing, "random_lengths": random_lengths}
+    tracemalloc.start()
+    sampler = BatchSampler(windows, 64, LIMITS, **options, noise=True)
+    first = list(itertools.islice(sampler, 250))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30e6  # the order alone would be 88 GB
+    assert len(sampler) == 11 * 10**9 // 64
+    index = np.concatenate([request.index for request in first])
+    assert len(np.unique(index)) == 250 * 64
+    assert index.max() > 10**10
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+@pytest.mark.parametrize("random_lengths", [True, False, "batch"])
+def test_seeds_for_noise_differ_by_batch_rank_epoch_and_seed(world_size, random_lengths):
+    def seeds(seed, number, rank):
+        options = {"random_lengths": random_lengths, "rank": rank, "world_size": world_size}
+        sampler = make(1303, 4, seed=seed, epoch=number, noise=True, **options)
+        found = [request.noise for request in sampler]
+        assert found == [request.noise for request in sampler]
+        assert len(found) == len(sampler) > 100  # more than are made at a time
+        return found
+
+    keys = list(itertools.product((0, 1), (0, 1), range(world_size)))
+    every = [seed for key in keys for seed in seeds(*key)]
+    assert all(type(seed) is int and 0 <= seed < 2**63 for seed in every)
+    assert len(set(every)) == len(every)
+    assert np.mean(np.array(every) / 2**63) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("random_lengths", [True, False, "batch"])
+@pytest.mark.parametrize("bucketing", [True, False])
+def test_noise_changes_nothing_else(random_lengths, bucketing):
+    options = {"random_lengths": random_lengths, "bucketing": bucketing}
+    for plain, noisy in zip(make(**options), make(**options, noise=True), strict=True):
+        assert plain.noise is None
+        for name in ("index", "context", "horizon"):
+            np.testing.assert_array_equal(getattr(plain, name), getattr(noisy, name))
+
+
+def test_pools_draw_lengths_of_their_own():
+    _, context, horizon = epoch(make(2000, 10, random_lengths=True, shuffle=False), 0)
+    for drawn in (context, horizon):
+        assert (drawn[:1000] != drawn[1000:]).mean() > 0.5
+
+
+@given(size=st.integers(0, 400), batch_size=st.integers(1, 7), world_size=st.integers(1, 5))
+def test_the_count_of_batches_is_that_of_a_list_of_edges(size, batch_size, world_size):
+    step = batch_size * world_size
+    edges = [*range(0, size, step), size]
+    if len(edges) > 2 and edges[-1] - edges[-2] < world_size:
+        del edges[-2]
+    sampler = make(size, batch_size, world_size=world_size, shuffle=False)
+    assert len(sampler) == len(edges) - 1
+    shares = [len(request.index) for request in sampler]
+    assert shares == [
+        len(range(first, end, world_size)) for first, end in itertools.pairwise(edges)
+    ]

@@ -1,5 +1,7 @@
 """Windows as index arithmetic, against lists made the slow way."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from transformertf.data.frames import Series
 from transformertf.data.splits import Fractions
 from transformertf.data.windows import Part, Run, WindowLimits, Windows, consecutive, sliding
-from transformertf.errors import InputError
+from transformertf.errors import InputError, TooShortError
 
 
 @st.composite
@@ -29,16 +31,18 @@ def slow_windows(part, limits, stride):
     """List (series, origin, context, horizon) by trying every row; None where none is allowed."""
     whole = [
         (part.series, origin, limits.context, limits.horizon)
-        for origin in range(part.end)
-        if origin + 1 >= max(part.first_target, limits.context)
+        for origin in range(-1, part.end)
+        if origin + 1 >= part.first_target
+        and origin - limits.context + 1 >= part.begin
         and origin + limits.horizon < part.end
     ]
     if whole:
         return whole[::stride]
     for horizon in range(limits.horizon, limits.min_horizon - 1, -1):
-        before = part.end - horizon  # rows a context can take, all the way back
-        if before >= max(part.first_target, limits.min_context):
-            return [(part.series, before - 1, min(limits.context, before), horizon)]
+        before = part.end - horizon  # row of the first target
+        room = before - part.begin  # rows a context can take, as far back as it may
+        if before >= part.first_target and room >= limits.min_context:
+            return [(part.series, before - 1, min(limits.context, room), horizon)]
     return None
 
 
@@ -46,17 +50,54 @@ def slow_windows(part, limits, stride):
 @given(
     rows=st.integers(1, 40),
     first=st.integers(0, 40),
-    limits=limits_strategy(),
+    begin=st.integers(0, 40),
+    limits=st.one_of(
+        limits_strategy(),
+        st.just(WindowLimits.of_sequences(5, 2)),
+        st.just(WindowLimits(6, 4, 6, 4)),
+    ),
     stride=st.integers(1, 7),
 )
-def test_windows_of_a_part_are_those_found_by_trying_every_row(rows, first, limits, stride):
-    part = Part(2, "run", min(first, rows), rows)
+def test_windows_of_a_part_are_those_found_by_trying_every_row(rows, first, begin, limits, stride):
+    part = Part(2, "run", min(first, rows), rows, min(begin, rows))
     expected = slow_windows(part, limits, stride)
     if expected is None:
-        with pytest.raises(InputError, match="series 'run' is too short"):
+        where = f", rows {part.begin} to {rows - 1}," if part.begin else ""
+        with pytest.raises(InputError, match=f"series 'run'{where} is too short: "):
             sliding(part, limits, stride)
         return
     assert expand(sliding(part, limits, stride)) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.integers(1, 60),
+    breaks=st.sets(st.integers(1, 59), max_size=6),
+    limits=limits_strategy(),
+)
+def test_no_window_crosses_a_break(rows, breaks, limits):
+    breaks = tuple(sorted(row for row in breaks if row < rows))
+    series = Series("run", np.zeros((rows, 1)), None, rows, breaks=breaks)
+    found = []
+    for begin, end in series.stretches:
+        with contextlib.suppress(TooShortError):
+            found += expand(sliding(Part(0, "run", 0, end, begin), limits, 1))
+    for _, origin, context, horizon in found:
+        first, last = origin - context + 1, origin + horizon
+        assert 0 <= first <= last < rows
+        assert not any(first < row <= last for row in breaks)
+    whole = [
+        origin
+        for origin in range(rows)
+        if origin - limits.context + 1 >= 0
+        and origin + limits.horizon < rows
+        and not any(origin - limits.context + 1 < row <= origin + limits.horizon for row in breaks)
+    ]
+    full = (limits.context, limits.horizon)
+    assert [origin for _, origin, *lengths in found if tuple(lengths) == full] == whole
+    room = [end - begin for begin, end in series.stretches]
+    short = [n for n in room if limits.min_context + limits.min_horizon <= n < sum(full)]
+    assert len(found) == len(whole) + len(short)
 
 
 @settings(max_examples=100, deadline=None)
@@ -127,6 +168,35 @@ def test_a_part_below_the_minima_counts_its_own_rows():
 
 
 @pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (Part(0, "a", 0, 124, 120), "'a', rows 120 to 123, is too short: 4 rows, expected"),
+        (Part(0, "a", 120, 124, 120), "'a', rows 120 to 123, is too short: 4 rows, expected"),
+        (Part(0, "a", 123, 124, 90), "'a', rows 90 to 123, is too short: 1 rows in this split, "),
+    ],
+)
+def test_a_short_stretch_is_refused_with_its_rows(part, message):
+    with pytest.raises(TooShortError, match=f"^series {message}"):
+        sliding(part, FULL, 1)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([], True),
+        ([(5, 3, 4)], True),
+        ([(5, 3, 4), (5, 3, 1)], True),
+        ([(5, 3, 4), (5, 2, 1)], False),
+        ([(5, 3, 4), (4, 3, 1)], False),
+        ([(5, 3, 4), (4, 3, 0)], True),
+    ],
+)
+def test_windows_know_whether_they_have_one_length(lengths, expected):
+    runs = [Run(0, 50, 1, count, context, horizon) for context, horizon, count in lengths]
+    assert Windows(runs).one_length is expected
+
+
+@pytest.mark.parametrize(
     ("lengths", "name"),
     [
         ((0, 4, 0, 1), "ctxt_seq_len is 0"),
@@ -188,6 +258,14 @@ def test_consecutive_windows_hold_each_row_once(rows):
     assert (series == 3).all()
     assert (context == 0).all()
     assert (horizon[:-1] == 4).all()
+
+
+@pytest.mark.parametrize(("first", "begin"), [(0, 7), (9, 7), (7, 0), (30, 40), (23, 23)])
+def test_consecutive_windows_begin_where_they_may(first, begin):
+    windows = Windows(consecutive(Part(0, "run", first, 23, begin), 4))
+    _, origin, _, horizon = windows.locate(np.arange(len(windows)))
+    found = [row for o, h in zip(origin, horizon, strict=True) for row in range(o + 1, o + 1 + h)]
+    assert found == list(range(max(first, begin), 23))
 
 
 @pytest.mark.parametrize("rows", [3, 5, 6, 20])

@@ -13,8 +13,9 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
 from transformertf.models import EncoderDecoderLSTM
-from transformertf.models.optimisation import compile_in_place
+from transformertf.models.optimisation import call_for_all_shapes, compile_in_place
 from transformertf.nn import QuantileLoss, recurrent
+from transformertf.nn.selection import VariableSelection
 
 pytestmark = [
     # dynamo looks at each input of a graph that follows a break; by default nobody hears of it
@@ -303,5 +304,25 @@ def test_default_backend_gives_the_numbers_of_eager(ragged_batch, monkeypatch, t
             for network in (compiled, eager):  # they drop the same
                 torch.manual_seed(1)
                 outputs.append(network(*arguments)["output"])
+            torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
+    assert any(tmp_path.rglob("*.so")), "nothing was compiled"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+def test_default_backend_selects_among_categories_as_eager_does(monkeypatch, tmp_path):
+    import torch._inductor.config
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.manual_seed(0)
+    eager = VariableSelection(1, 3, 4, category_sizes=[3])
+    compiled = copy.deepcopy(eager)
+    compile_in_place(compiled, "cpu")
+    with torch.no_grad(), torch._inductor.config.patch(QUICK):
+        for rows, steps in ((3, 5), (2, 7)):
+            values, codes = torch.randn(rows, steps, 1), torch.randint(3, (rows, steps, 1))
+            outputs = [
+                call_for_all_shapes(network, values, categories=codes)
+                for network in (compiled, eager)
+            ]
             torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
     assert any(tmp_path.rglob("*.so")), "nothing was compiled"

@@ -140,12 +140,16 @@ class Paper:
             skip = norm(interpolate(x, len(weight)) * 2 * sigmoid(scale), weight, bias)
         return self.gate_norm(f"{name}.output", hidden, skip, variable)
 
-    def select(self, name, x, context=None):
+    def select(self, name, x, context=None, codes=None):
         """Eq. 6 to 8."""
         embedded = [self.linear(f"{name}.embedding", x[:, j : j + 1], j) for j in range(x.size(1))]
+        if codes is not None:
+            table = self.weights[f"{name}.categories.table.weight"]
+            own = table.split(CODES[name.removesuffix("_selection")])
+            embedded += [own[j][codes[:, j]] for j in range(codes.size(1))]
         encoded = [self.grn(f"{name}.encoding", one, variable=j) for j, one in enumerate(embedded)]
-        weights = torch.ones_like(x)
-        if x.size(1) > 1:
+        weights = torch.ones(len(embedded[0]), 1).double()
+        if len(embedded) > 1:
             weights = softmax(self.grn(f"{name}.weighing", torch.cat(embedded, dim=1), context))
         return sum(weights[:, j : j + 1] * one for j, one in enumerate(encoded)), weights
 
@@ -166,25 +170,43 @@ class Paper:
         found = sum(one @ value for one in every) / HEADS
         return self.linear("fusion.attention.output", found), weights
 
-    def static(self, past, static):
+    def static(self, past, static, codes):
         """Return the static embedding (1, D) and its weights; nothing of the lean one."""
-        if self.name == "PF" and static is None:
+        if self.name == "PF" and static is codes is None:
             width = self.weights["head.weight"].size(1)
             return torch.zeros(1, width).double(), torch.zeros(1, 0).double()
         if static is None:
-            static = torch.tensor([[len(past) / CONTEXT]]).double()
-        return self.select("static_selection", static)
+            stand_in = torch.tensor([[len(past) / CONTEXT]]).double()
+            static = stand_in if codes is None else stand_in[:, :0]
+        return self.select("static_selection", static, codes=codes)
 
-    def forecast(self, past, future, static, causal):
+    def repeat_static(self, past, future, static, codes):
+        """Give the lean one what is static as further variables of every step."""
+        past_codes, future_codes, own = (codes.get(side) for side in ("past", "future", "static"))
+        if static is not None:
+            past, future = (torch.cat([x, static.expand(len(x), -1)], 1) for x in (past, future))
+        if own is not None:
+            past_codes, future_codes = (
+                torch.cat([x, own.expand(len(x), -1)], 1) for x in (past_codes, future_codes)
+            )
+        return past, future, {"past": past_codes, "future": future_codes}
+
+    def forecast(self, past, future, static, causal, codes):
         result, contexts, state = {}, {}, None
-        if self.name != "xTFT":
-            embedded, result["static_weights"] = self.static(past, static)
+        if self.name == "xTFT":
+            past, future, codes = self.repeat_static(past, future, static, codes)
+        else:
+            embedded, result["static_weights"] = self.static(past, static, codes.get("static"))
             for use in ("selection", "hidden", "cell", "enrichment"):
                 contexts[use] = self.grn(f"{use}_context", embedded)
             state = tuple(contexts[u].expand(LAYERS, 1, -1) for u in ("hidden", "cell"))
         context = contexts.get("selection")
-        past, result["encoder_weights"] = self.select("past_selection", past, context)
-        future, result["decoder_weights"] = self.select("future_selection", future, context)
+        past, result["encoder_weights"] = self.select(
+            "past_selection", past, context, codes.get("past")
+        )
+        future, result["decoder_weights"] = self.select(
+            "future_selection", future, context, codes.get("future")
+        )
         encoded, state = self.lstm["encoder"](past.unsqueeze(0), state)
         decoded, _ = self.lstm["decoder"](future.unsqueeze(0), state)
         local = torch.cat([encoded[0], decoded[0]])
@@ -201,10 +223,13 @@ class Paper:
         return result
 
 
-def assert_by_the_paper(name, model, batch, static, causal=True):
+def assert_by_the_paper(name, model, batch, static, causal=True, codes=None):
+    codes = codes or {}
     arguments = [batch["encoder_input"], batch["decoder_input"]]
     arguments += [batch["encoder_lengths"], batch["decoder_lengths"]]
-    options = {} if static is None else {"static": static}
+    options = {f"{side}_categories": values for side, values in codes.items()}
+    if static is not None:
+        options["static"] = static
     found = model(*arguments, **options, need_weights=True)
     paper = Paper(name, model)
     # the map that interpolates is kept in float32
@@ -215,7 +240,12 @@ def assert_by_the_paper(name, model, batch, static, causal=True):
         past = batch["encoder_input"][row, masks[0][row]]
         future = batch["decoder_input"][row, masks[1][row]]
         own = None if static is None else static[row : row + 1]
-        expected = paper.forecast(past, future, own, causal)
+        places = {"past": masks[0][row], "future": masks[1][row], "static": [0]}
+        each = {
+            side: (values[row : row + 1] if side == "static" else values[row])[places[side]]
+            for side, values in codes.items()
+        }
+        expected = paper.forecast(past, future, own, causal, each)
         assert set(found) == set(expected)
         places = {
             "output": masks[1][row],
@@ -233,7 +263,7 @@ def assert_by_the_paper(name, model, batch, static, causal=True):
 
 CASES = [
     *((name, static) for name in ("TFT", "PF") for static in (0, 1, STATIC)),
-    ("xTFT", 0),
+    *(("xTFT", static) for static in (0, STATIC)),
 ]
 
 
@@ -245,6 +275,31 @@ def test_agrees_with_the_paper(name, static, causal, alignment, batch_of):
     model = make_model(name, static, causal_attention=causal, encoder_alignment=alignment)
     values = torch.randn(len(LENGTHS[0]), static, generator=torch.Generator().manual_seed(2))
     assert_by_the_paper(name, model, batch, values.double() if static else None, causal)
+
+
+# how many codes the categories of each side have; of the lean one's steps, the static ones too
+CODES = {"static": [3, 2], "past": [4, 2], "future": [3]}
+
+
+@pytest.mark.parametrize("static", [0, STATIC])
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_agrees_with_the_paper_on_categories(name, static, alignment, batch_of, monkeypatch):
+    batch = batch_of(encoder_alignment=alignment)
+    sizes = {f"{side}_category_sizes": own for side, own in CODES.items()}
+    model = make_model(name, static, encoder_alignment=alignment, **sizes)
+    generator = torch.Generator().manual_seed(2)
+    values = torch.randn(len(LENGTHS[0]), static, generator=generator).double()
+    shapes = {"past": batch["encoder_mask"].shape, "future": batch["decoder_mask"].shape}
+    codes = {}
+    for side, own in CODES.items():
+        shape = shapes.get(side, (len(LENGTHS[0]),))
+        columns = [torch.randint(size, shape, generator=generator) for size in own]
+        codes[side] = torch.stack(columns, dim=-1)
+    if name == "xTFT":
+        for side in ("past", "future"):
+            monkeypatch.setitem(CODES, side, [*CODES[side], *CODES["static"]])
+    assert_by_the_paper(name, model, batch, values if static else None, codes=codes)
 
 
 @every_module
@@ -262,7 +317,7 @@ def arguments_of(batch):
     return [batch[f"{side}_{what}"] for what in ("input", "lengths") for side in sides]
 
 
-@pytest.mark.parametrize("name", ["TFT", "PF"])
+@every_module
 def test_gradient_reaches_what_is_static(name, batch_of):
     model, batch = make_model(name, STATIC), batch_of()
     static = torch.randn(len(LENGTHS[0]), STATIC).double().requires_grad_()
@@ -273,12 +328,25 @@ def test_gradient_reaches_what_is_static(name, batch_of):
         assert moved == (parameter_name != "fusion.attention.key.bias"), parameter_name
 
 
-@pytest.mark.parametrize("name", ["TFT", "PF"])
+@every_module
 @pytest.mark.parametrize(("wanted", "given"), [(STATIC, None), (STATIC, 1), (0, STATIC)])
 def test_static_features_must_be_given_as_configured(name, wanted, given, batch_of):
     static = None if given is None else torch.zeros(len(LENGTHS[0]), given).double()
-    with pytest.raises(InputError, match=f"must have {wanted} features .* found {given or 0}"):
+    with pytest.raises(InputError, match=f"^static must have {wanted} columns, .* {given or 0};"):
         make_model(name, wanted)(*arguments_of(batch_of()), static)
+
+
+@every_module
+@pytest.mark.parametrize("side", ["static", "past", "future"])
+def test_categories_must_be_given_as_configured(name, side, batch_of):
+    model = make_model(name, **{f"{side}_category_sizes": [3, 2]})
+    message = (
+        f"^{side}_categories must have 2 columns, as {side}_category_sizes says, found 0; give"
+    )
+    with pytest.raises(InputError, match=message):
+        model(*arguments_of(batch_of()))
+    with pytest.raises(InputError, match=f"{side}_category_sizes must be at least 1, found 0"):
+        make_model(name, **{f"{side}_category_sizes": [3, 0]})
 
 
 @every_module

@@ -1,11 +1,10 @@
-"""The lean temporal fusion transformer: nothing static; the rest is tested with its family."""
+"""The lean temporal fusion transformer: no static path; the rest is tested with its family."""
 
 import pytest
 import torch
 
-from transformertf.errors import InputError
 from transformertf.models.temporal_fusion_transformer import TemporalFusionTransformerModel
-from transformertf.models.xtft import xTFT, xTFTModel
+from transformertf.models.xtft import xTFTModel
 
 SIZES = {"d_model": 6, "d_hidden_continuous": 4, "num_heads": 2}
 
@@ -38,8 +37,27 @@ def test_the_lstm_starts_from_zeros():
     torch.testing.assert_close(final, expected_final)
 
 
-@pytest.mark.parametrize("make", [xTFT, xTFTModel])
-def test_static_features_are_refused(make):
-    assert make(3, 2, 8, 6, num_static_features=0, **SIZES) is not None
-    with pytest.raises(InputError, match=r"no place for static features, found .* 2; take TFT"):
-        make(3, 2, 8, 6, num_static_features=2, **SIZES)
+@pytest.mark.parametrize("static", [[], [3]], ids=["real", "and a category"])
+def test_what_is_static_is_a_further_variable_of_every_step(static):
+    torch.manual_seed(0)
+    lean = xTFTModel(3, 2, 8, 6, 2, **SIZES, dropout=0.0, static_category_sizes=static)
+    names = [name for name, _ in lean.named_parameters()]
+    assert not any("static" in name or "context." in name for name in names)
+    # the same network, to which they were always features of the steps
+    plain = xTFTModel(
+        5, 4, 8, 6, **SIZES, dropout=0.0, past_category_sizes=static, future_category_sizes=static
+    )
+    plain.load_state_dict(lean.state_dict())
+    past, future, values = torch.randn(2, 5, 3), torch.randn(2, 4, 2), torch.randn(2, 2)
+    repeated = [values.unsqueeze(1).expand(-1, n, -1) for n in (5, 4)]
+    codes, given = {}, {}
+    if static:
+        own = torch.tensor([[1], [2]])
+        codes["static_categories"] = own
+        for side, n in (("past", 5), ("future", 4)):
+            given[f"{side}_categories"] = own.unsqueeze(1).expand(-1, n, -1)
+    found = lean(past, future, static=values, **codes, need_weights=True)
+    wide = [torch.cat(pair, dim=-1) for pair in zip((past, future), repeated, strict=True)]
+    expected = plain(*wide, **given, need_weights=True)
+    torch.testing.assert_close(dict(found), dict(expected))
+    assert found["encoder_weights"].size(-1) == 5 + len(static)

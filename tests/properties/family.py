@@ -17,9 +17,13 @@ from transformertf.models import (
     TransformerLSTM,
     xTFT,
 )
+from transformertf.models.inputs import Covariates
 from transformertf.utils.sequence import create_padding_mask
 
 PAST, FUTURE, MAX_CONTEXT, MAX_HORIZON = 3, 2, 7, 5
+# static features, and how many codes each category has: static ones, those of a step that is not of
+# the horizon, those of a step that is
+STATIC, STATIC_SIZES, SIZES, HORIZON_SIZES = 2, [3], [3, 2], [3]
 
 # of the temporal fusion family
 FUSION = {
@@ -70,7 +74,24 @@ VARIANTS = {
     "TransformerLSTM, shared LSTM": partial(MODELS["TransformerLSTM"], share_lstm_weights=True),
     "TransformerLSTM, one block": partial(MODELS["TransformerLSTM"], num_transformer_blocks=1),
 }
-ALL = {**MODELS, **VARIANTS}
+# every model with all that a batch may hold
+COVARIATES = {
+    f"{name}, covariates": partial(
+        made,
+        num_static_features=STATIC,
+        static_category_sizes=STATIC_SIZES,
+        **(
+            {"category_sizes": SIZES}
+            if made.func.takes == "sequences"
+            else {"past_category_sizes": SIZES, "future_category_sizes": HORIZON_SIZES}
+        ),
+    )
+    for name, made in MODELS.items()
+}
+ALL = {**MODELS, **VARIANTS, **COVARIATES}
+STATIC_KEYS = ("static_input", "static_categories")
+# number of codes of each category of a step, by the prefix of a side
+STEP_CATEGORIES = {"": SIZES, "encoder_": SIZES, "decoder_": HORIZON_SIZES}
 
 
 def sides_of(name):
@@ -81,9 +102,10 @@ def alignments_of(name):
     return list(product(("left", "right"), repeat=len(sides_of(name))))
 
 
-def make_sample(sides, lengths, seed, dtype):
+def make_sample(name, lengths, seed, dtype):
     """Return one unpadded window as a batch of one row; its first target may be unobserved."""
     generator = torch.Generator().manual_seed(seed)
+    sides = sides_of(name)
     steps = lengths[len(sides) - 1]
     observed = torch.ones(1, steps, dtype=torch.bool)
     observed[0, 0] = steps == 1 or seed % 2 == 0
@@ -93,7 +115,18 @@ def make_sample(sides, lengths, seed, dtype):
         batch[f"{side}input"] = torch.randn(1, steps, width, generator=generator, dtype=dtype)
         batch[f"{side}lengths"] = torch.tensor([steps])
         batch[f"{side}mask"] = torch.ones(1, steps, dtype=torch.bool)
+        if name in COVARIATES:
+            sizes = STEP_CATEGORIES[side]
+            batch[f"{side}categories"] = draw_codes(sizes, (1, steps), generator)
+    if name in COVARIATES:
+        batch["static_input"] = torch.randn(1, STATIC, generator=generator, dtype=dtype)
+        batch["static_categories"] = draw_codes(STATIC_SIZES, (1,), generator)
     return batch
+
+
+def draw_codes(sizes, shape, generator):
+    columns = [torch.randint(size, shape, generator=generator) for size in sizes]
+    return torch.stack(columns, dim=-1)
 
 
 def spread(rows, mask, filling):
@@ -104,20 +137,28 @@ def spread(rows, mask, filling):
     return result
 
 
-def collate(sides, samples, alignments, extra, filling):
-    """Pad samples to one batch, with `extra` steps more than the longest of each side."""
+def collate(name, samples, alignments, extra, filling):
+    """Pad samples to one batch, with `extra` steps more than the longest of each side.
+
+    Categories have a code other than 0 on padding, which no step of data need have.
+    """
 
     def spread_all(key, mask, filling):
         return spread([sample[key][0] for sample in samples], mask, filling)
 
     batch = Batch()
-    for (side, _), alignment, more in zip(sides, alignments, extra, strict=False):
+    for key in STATIC_KEYS:
+        if key in samples[0]:
+            batch[key] = torch.cat([sample[key] for sample in samples])
+    for (side, _), alignment, more in zip(sides_of(name), alignments, extra, strict=False):
         lengths = torch.cat([sample[f"{side}lengths"] for sample in samples])
         mask = create_padding_mask(lengths, int(lengths.max()) + more, alignment)
         assert mask.any(dim=1).all()
         assert not mask.all(), "nothing is padded"
         batch[f"{side}input"] = spread_all(f"{side}input", mask, filling)
         batch[f"{side}lengths"], batch[f"{side}mask"] = lengths, mask
+        if f"{side}categories" in samples[0]:
+            batch[f"{side}categories"] = spread_all(f"{side}categories", mask, 1)
     batch["target_mask"] = spread_all("target_mask", mask, False)
     target = spread_all("target", mask, filling)
     batch["target"] = torch.where(batch["target_mask"].unsqueeze(-1), target, filling)
@@ -135,7 +176,24 @@ def make_batch(name, alignments=("left", "left"), lengths=((3, 5), (6, 2), (1, 4
     """Return a ragged batch in float64 with NaN in its padding; a first target is unobserved."""
     sides = sides_of(name)
     lengths = [pair[-len(sides) :] for pair in lengths]
-    samples = [make_sample(sides, row, seed, torch.float64) for seed, row in enumerate(lengths)]
-    batch = collate(sides, samples, alignments, extra, float("nan"))
+    samples = [make_sample(name, row, seed, torch.float64) for seed, row in enumerate(lengths)]
+    batch = collate(name, samples, alignments, extra, float("nan"))
     assert not batch["target_mask"][forecast_mask(batch)].all()
     return batch
+
+
+def network_arguments(module, batch):
+    """Return what a module gives its network of a batch, where it lies, and by what names."""
+    sides = SIDES[module.takes]
+    inputs = [batch[f"{side}input"] for side, _ in sides]
+    covariates = Covariates(
+        batch.get("static_input"),
+        batch.get("static_categories"),
+        [batch.get(f"{side}categories") for side, _ in sides],
+    )
+    options = {}
+    if module.widening is None:
+        options = covariates.by_name()
+    else:
+        inputs = module.widening(inputs, covariates)
+    return [*inputs, *(batch[f"{side}lengths"] for side, _ in sides)], options

@@ -9,12 +9,17 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from tests.properties.family import (
     ALL,
+    COVARIATES,
     MAX_CONTEXT,
     MAX_HORIZON,
     MODELS,
+    STATIC,
+    STATIC_SIZES,
     alignments_of,
     make_batch,
     make_module,
+    make_sample,
+    network_arguments,
     sides_of,
 )
 from transformertf import models
@@ -125,7 +130,14 @@ def test_weights_add_up_to_one_on_data_and_are_zero_on_padding(name, alignments,
     for side, mask in masks.items():
         if f"{side}_weights" in result:
             weights = result[f"{side}_weights"]
-            assert weights.shape == batch[f"{side}_input"].shape
+            variables = sum(
+                batch[key].size(-1)
+                for key in (f"{side}_input", f"{side}_categories")
+                if key in batch
+            )
+            if name.startswith("xTFT") and "static_input" in batch:
+                variables += STATIC + len(STATIC_SIZES)
+            assert weights.shape == (*mask.shape, variables)
             assert (weights >= 0).all()
             torch.testing.assert_close(weights.sum(dim=-1), mask.double())
     attention = result["attention_weights"]
@@ -150,8 +162,9 @@ def test_the_plain_model_takes_lengths_and_alignment(name, alignment):
     plain = module.model
     argument = "encoder_alignment" if len(sides_of(name)) > 1 else "alignment"
     setattr(plain, argument, alignment)
-    inputs = [batch[f"{side}{what}"] for what in ("input", "lengths") for side, _ in sides_of(name)]
-    options = {"need_weights": True} if module.interpretable else {}
+    inputs, options = network_arguments(module, batch)
+    if module.interpretable:
+        options["need_weights"] = True
     found = plain(*inputs, **options)
     assert found.keys() == expected.keys()
     for what, values in expected.items():
@@ -162,20 +175,19 @@ def test_the_plain_model_takes_lengths_and_alignment(name, alignment):
 
 @every_model
 def test_without_lengths_all_steps_are_data(name):
-    plain = make_module(name).model
-    steps = (5, 4)[-len(sides_of(name)) :]
-    inputs = [
-        torch.randn(2, n, width, dtype=torch.float64)
-        for n, (_, width) in zip(steps, sides_of(name), strict=True)
-    ]
-    full = plain(*inputs, *(torch.tensor([n, n]) for n in steps))
-    torch.testing.assert_close(dict(plain(*inputs)), dict(full))
+    module = make_module(name)
+    samples = [make_sample(name, (5, 4), seed, torch.float64) for seed in range(2)]
+    batch = {key: torch.cat([sample[key] for sample in samples]) for key in samples[0]}
+    inputs, options = network_arguments(module, batch)
+    full = module.model(*inputs, **options)
+    without = module.model(*inputs[: len(inputs) // 2], **options)
+    torch.testing.assert_close(dict(without), dict(full))
 
 
 # dynamo looks at each input of a graph that follows a break; by default nobody hears of it
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *COVARIATES])
 def test_compiled_once_for_all_lengths_with_the_numbers_of_eager(name):
     torch._dynamo.reset()
     module, counter = make_module(name), CompileCounterWithBackend("aot_eager")

@@ -13,6 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.properties.family import (
+    ALL,
+    COVARIATES,
     MAX_CONTEXT,
     MAX_HORIZON,
     MODELS,
@@ -27,7 +29,9 @@ from transformertf.nn import QuantileLoss, recurrent
 CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9])}
 # of values and of gradients, the latter relative to the largest one
 TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float64: (1e-10, 1e-10)}
-SUBJECTS = [(name, alignments) for name in MODELS for alignments in alignments_of(name)]
+SUBJECTS = [
+    (name, alignments) for name in (*MODELS, *COVARIATES) for alignments in alignments_of(name)
+]
 
 
 def loss_and_gradients(module, output, batch):
@@ -88,13 +92,12 @@ SHORT_AND_FULL = {
 @given(case=cases())
 def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, alignments, case):
     torch.manual_seed(0)
-    sides = sides_of(name)
-    widths = [width for _, width in sides]
-    make = partial(MODELS[name], *widths, criterion=CRITERIA[criterion]())
+    widths = [width for _, width in sides_of(name)]
+    make = partial(ALL[name], *widths, criterion=CRITERIA[criterion]())
     module = make(packing=case["packing"]).to(dtype)
     value_tolerance, gradient_tolerance = TOLERANCES[dtype]
-    samples = [make_sample(sides, case["lengths"][index], index, dtype) for index in case["order"]]
-    batch = collate(sides, samples, alignments, case["extra"], case["filling"])
+    samples = [make_sample(name, case["lengths"][index], index, dtype) for index in case["order"]]
+    batch = collate(name, samples, alignments, case["extra"], case["filling"])
     with mock.patch.object(recurrent, "_WORTH_CUTTING", case["worth_cutting"]):
         output = module(batch)["output"]
     assert output.isfinite().all()

@@ -13,15 +13,33 @@ MUST_AGREE = (
     "target_covariate",
     "known_covariates",
     "known_past_covariates",
+    "static_covariates",
+    "categorical_covariates",
+    "calendar_features",
+    "target_lags",
     "series_id",
+    "missing",
+    "impute",
+    "freq",
     "normalize",
+    "extra_transforms",
+    "target_depends_on",
     "downsample",
     "downsample_method",
     "time_format",
     "add_target_to_past",
+    "mask_encoder_features",
 )
 # of these, one name and a list of one are the same
-COLUMN_LISTS = ("known_covariates", "known_past_covariates", "series_id")
+COLUMN_LISTS = (
+    "known_covariates",
+    "known_past_covariates",
+    "static_covariates",
+    "categorical_covariates",
+    "calendar_features",
+    "series_id",
+    "mask_encoder_features",
+)
 # what may be other than in the fit without changing a forecast
 MAY_DIFFER = (
     "train_df_paths",
@@ -30,6 +48,10 @@ MAY_DIFFER = (
     "predict_df_paths",
     "origin",
     "drop_short_series",
+    "sort",
+    "max_gap",
+    "storage",
+    "noise_std",
     "batch_size",
     "num_workers",
     "alignment",

@@ -166,7 +166,8 @@ def _load(
         return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
 
     # loggers and callbacks of a training configuration belong to its fit
-    return ForecastCLI(composer, prepare, without=("logger", "callbacks")), checkpoint
+    cli = ForecastCLI(composer, prepare, without=("logger", "callbacks"), is_trained=True)
+    return cli, checkpoint
 
 
 def _composer(

@@ -234,11 +234,28 @@ def _qualify(node: Any) -> Any:
 def _find_data(tree: Tree, folder: Path) -> None:
     """Let data paths start at the YAML's folder where they lead nowhere from here."""
     arguments = tree.get("data", {}).get("init_args", {})
+    _find_functions(arguments.get("extra_transforms"), folder)
     for key, spec in arguments.items():
         if key.endswith("_df_paths") and isinstance(spec, str):
             arguments[key] = _find_path(spec, folder)
         elif key.endswith("_df_paths") and isinstance(spec, list):
             arguments[key] = [_find_path(str(path), folder) for path in spec]
+
+
+def _find_functions(specs: Any, folder: Path) -> None:
+    """Do the same for the files of functions among transforms."""
+    if isinstance(specs, list):
+        for spec in specs:
+            _find_functions(spec, folder)
+    if not isinstance(specs, dict):
+        return
+    if str(specs.get("class_path", "")).endswith("DiscreteFunctionTransform"):
+        points = specs.get("init_args") or {}
+        if isinstance(points.get("x"), str):
+            points["x"] = _find_path(points["x"], folder)
+        return
+    for spec in specs.values():
+        _find_functions(spec, folder)
 
 
 def _find_path(path: str, folder: Path) -> str:

@@ -23,9 +23,15 @@ LINKS = {
     "data.num_future_known_covariates": "model.init_args.num_future_features",
     "data.num_features": "model.init_args.num_features",
     "data.num_static_features": "model.init_args.num_static_features",
+    "data.static_category_sizes": "model.init_args.static_category_sizes",
+    "data.past_category_sizes": "model.init_args.past_category_sizes",
+    "data.future_category_sizes": "model.init_args.future_category_sizes",
+    "data.category_sizes": "model.init_args.category_sizes",
     "data.ctxt_seq_len": "model.init_args.ctxt_seq_len",
     "data.tgt_seq_len": "model.init_args.tgt_seq_len",
 }
+# of these, what the data can only tell once it is read; a checkpoint's model knows it
+FITTED = tuple(source for source in LINKS if source.endswith("_sizes"))
 # how jsonargparse frames the reason it then tells
 UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
 
@@ -38,6 +44,7 @@ class ForecastCLI(LightningCLI):
         trainer_options: called once data and model are there and checked; returns arguments
             for the trainer that the configuration leaves open.
         without: keys of the trainer that this command has no use for.
+        is_trained: the model's arguments are those of a checkpoint.
     """
 
     model: ForecastModule
@@ -48,6 +55,7 @@ class ForecastCLI(LightningCLI):
         composer: Composer,
         trainer_options: Callable[["ForecastCLI"], dict[str, Any]],
         without: Sequence[str] = (),
+        is_trained: bool = False,
     ) -> None:
         self._trainer_options = trainer_options
         self._composer = composer
@@ -60,7 +68,9 @@ class ForecastCLI(LightningCLI):
         self.links = {
             source: target
             for source, target in LINKS.items()
-            if target.split(".")[-1] in taken and hasattr(data, source.split(".")[-1])
+            if target.split(".")[-1] in taken
+            and hasattr(data, source.split(".")[-1])
+            and not (is_trained and source in FITTED)
         }
         super().__init__(
             ForecastModule,

@@ -10,7 +10,7 @@ from typing import NoReturn
 import jsonargparse
 
 from transformertf import __version__
-from transformertf.cli import commands
+from transformertf.cli import cache_command, commands
 from transformertf.cli.process import fast_process
 from transformertf.cli.screen import quiet, say
 from transformertf.data import EncoderDecoderDataModule
@@ -22,6 +22,7 @@ COMMANDS = {
     "validate": (commands.validate, "measure a checkpoint on the validation data"),
     "test": (commands.test, "measure a checkpoint on the test data"),
     "predict": (commands.predict, "write the forecasts of a checkpoint to a parquet file"),
+    "cache": (cache_command.cache, "show or clear what is kept of large tables, see data.storage"),
 }
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -98,7 +99,10 @@ def _make_parser() -> argparse.ArgumentParser:
         command = choices.add_parser(
             name, help=summary, description=summary, allow_abbrev=False, add_help=False
         )
-        _add_options(command, name)
+        if name == "cache":
+            cache_command.add_options(command)
+        else:
+            _add_options(command, name)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar, get_args
 
 import lightning
@@ -9,15 +10,23 @@ import torch
 from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch, BatchKind
+from transformertf.data.calendar import calendar_sizes
 from transformertf.data.columns import Columns
 from transformertf.data.dataset import StoredWindows
-from transformertf.data.filling import read_series
-from transformertf.data.frames import DownsampleMethod, Series, downsample
-from transformertf.data.panels import Missing, Rules
+from transformertf.data.features import Impute
+from transformertf.data.frames import DownsampleMethod, Series
+from transformertf.data.panels import Missing
+from transformertf.data.reading import Reader, Reading
 from transformertf.data.sampler import BatchSampler
-from transformertf.data.scaling import Scaling, TimeFormat
+from transformertf.data.scaling import Scaling
 from transformertf.data.short import ShortSeries
-from transformertf.data.splits import Fractions, SplitBy, Stage
+from transformertf.data.splits import SplitBy, Stage
+from transformertf.data.stages import OWN_PATHS, PREDICT_PATHS, Stages
+from transformertf.data.storage import Storage
+from transformertf.data.stored import Stored, store_series
+from transformertf.data.time_feature import TimeFormat
+from transformertf.data.transform import describe_transforms
+from transformertf.data.vocabulary import Vocabularies, tell_unknown
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
 from transformertf.errors import InputError, at_least_one, nearest
 from transformertf.hyperparameters import describe
@@ -25,20 +34,16 @@ from transformertf.hyperparameters import describe
 log = logging.getLogger(__name__)
 
 Paths = list[str] | str | None
-OWN_PATHS: dict[Stage, str] = {
-    "train": "train_df_paths",
-    "validation": "val_df_paths",
-    "test": "test_df_paths",
-}
-FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # arguments of every data module that are one of a few
 CHOICES: dict[str, tuple[object, ...]] = {
     "randomize_seq_len": (True, False, "batch"),
     "downsample_method": get_args(DownsampleMethod),
     "time_format": get_args(TimeFormat),
     "split_by": get_args(SplitBy),
-    "dtype": tuple(DTYPES),
+    "missing": ("error", "mask"),
+    "impute": get_args(Impute),
+    "storage": get_args(Storage),
+    "dtype": ("float32", "float64"),
 }
 
 
@@ -51,13 +56,12 @@ class WindowDataModule(lightning.LightningDataModule):
     Attributes:
         columns: roles of the columns.
         limits: lengths of the windows; set by the subclass.
-        fractions: shares of the rows, or of the series, kept for validation and test.
-        held_out: names of the series kept for validation and test, by stage; None before a fit,
-            and where each series' rows are split.
+        stages: which series and rows each stage uses.
         short: the series that were left out as too short, by stage.
         short_in_training: names of those left out of the fit, or out of a checkpoint's.
         scaling: fitted to the training data by `setup("fit")`, or out of a checkpoint.
-        seed: seed of order and random lengths; None before a fit.
+        vocabularies: of the categories, likewise.
+        seed: seed of order, random lengths and noise; None before a fit.
     """
 
     # what the batches hold
@@ -74,17 +78,38 @@ class WindowDataModule(lightning.LightningDataModule):
         self._check_arguments()
         given = self.hparams
         self.columns = Columns.of(dict(given))
-        self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
-        self.scaling = Scaling(self.columns, given["normalize"] is not False, given["time_format"])
+        extra = given["extra_transforms"]
+        self.hparams["extra_transforms"] = describe_transforms(extra)
+        self.scaling = Scaling(
+            self.columns,
+            given["normalize"],
+            given["time_format"],
+            extra,
+            given["target_depends_on"],
+            given["impute"],
+        )
+        self.vocabularies = Vocabularies(self.columns)
         self.short = ShortSeries(given["drop_short_series"])
         self.short_in_training: list[str] = []
-        self.held_out: dict[str, list[str]] | None = None
+        how = Reading(
+            self.columns,
+            given["missing"] == "mask",
+            given["sort"],
+            given["freq"],
+            given["max_gap"],
+            given["downsample"],
+            given["downsample_method"],
+            given["storage"],
+        )
+        self._reader = Reader(how, self.short)
+        lag = max(self.columns.lags, default=0)
+        self.stages = Stages(given, self._reader, self.missing_at_predict, lag)
         self.hparams.update(describe(self))
         self.seed: int | None = None
-        self._cache: dict[str, list[Series]] = {}  # files are read once in a stage
+        self._fitted_here = False
 
-    def make_dataset(self, series: Sequence[Series], windows: Windows) -> StoredWindows:
-        """Return the batches of windows over the series."""
+    def make_dataset(self, stored: Stored, windows: Windows) -> StoredWindows:
+        """Return the batches of windows over stored series."""
         raise NotImplementedError
 
     def predict_windows(self) -> Windows:
@@ -94,16 +119,39 @@ class WindowDataModule(lightning.LightningDataModule):
     @property
     def has_validation(self) -> bool:
         """Whether a fit has data to validate on."""
-        return self.hparams["val_df_paths"] is not None or self.fractions.validation > 0
+        return self.stages.has_validation
+
+    @property
+    def num_static_features(self) -> int:
+        """Number of real features constant within a series."""
+        return len(self.columns.static)
+
+    @property
+    def static_category_sizes(self) -> list[int]:
+        """Numbers that each static category has, the unknown one included; wants a fit."""
+        return self._sizes(self.columns.static_categories)
+
+    @property
+    def known_category_sizes(self) -> list[int]:
+        """Numbers that each category known in the future has; wants a fit."""
+        return [
+            *self._sizes(self.columns.known_categories),
+            *calendar_sizes(self.columns.calendar_categories),
+        ]
+
+    def _sizes(self, names: Sequence[str]) -> list[int]:
+        if names:
+            self._require_fit()
+        return list(self.vocabularies.sizes(names))
 
     def setup(self, stage: str) -> None:
-        """Read and check the files of a stage; a fit also fits the scaling.
+        """Read and check the files of a stage; a fit also fits scaling and vocabularies, once.
 
         Raises:
             InputError: files are missing, or what is in them cannot be used.
         """
         self._refuse_ranks()
-        if stage == "fit":
+        if stage == "fit" and not self._fitted_here:
             self._fit()
         if stage == "validate" or (stage == "fit" and self.has_validation):
             self._check("validation")
@@ -114,7 +162,8 @@ class WindowDataModule(lightning.LightningDataModule):
 
     def teardown(self, stage: str) -> None:
         """Let go of the files' content; the next stage reads them again."""
-        self._cache.clear()
+        self._reader.clear()
+        self._fitted_here = False
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return training batches, shuffled where asked."""
@@ -131,20 +180,21 @@ class WindowDataModule(lightning.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the windows to forecast, by series and origin."""
         self._require_fit()
-        return self._loader(self.make_dataset(self.predict_series, self.predict_windows()))
+        windows = self.predict_windows()
+        return self._loader(self._store(PREDICT_PATHS, self.predict_series, windows))
 
     @property
     def predict_series(self) -> list[Series]:
         """The series to forecast, sorted by name, so that forecasts come out sorted."""
-        return self._read("predict_df_paths")
+        return self._read(PREDICT_PATHS)
 
     def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return target values (B, Td, ...) in original units."""
-        return self.scaling.inverse_target(values)
+        return self.scaling.inverse_target(values, batch)
 
     def describe_training_window(self, series: int, origin: int) -> str:
         """Return name, row and time of a training window's origin, or of its start."""
-        item = self._stage_series("train")[series]
+        item = self.stages.series("train")[series]
         # without a context there may be no row before the first one
         what, row = ("origin", origin) if self.limits.context else ("first", origin + 1)
         time = "" if item.time is None else f" ({self.columns.time} {item.time[row]})"
@@ -155,7 +205,8 @@ class WindowDataModule(lightning.LightningDataModule):
         return {
             "seed": self.seed,
             "scaling": self.scaling.state_dict(),
-            "held_out": self.held_out,
+            "vocabularies": self.vocabularies.state_dict(),
+            "held_out": self.stages.held_out,
             "short_series": self.short_in_training,
         }
 
@@ -163,23 +214,26 @@ class WindowDataModule(lightning.LightningDataModule):
         """Take over what a checkpoint holds; nothing is fitted again."""
         self.seed = state_dict["seed"]
         self.scaling.load_state_dict(state_dict["scaling"])
-        self.held_out = state_dict["held_out"]
+        self.vocabularies.load_state_dict(state_dict["vocabularies"])
+        self.stages.held_out, self.stages.is_fitted = state_dict["held_out"], True
         self.short_in_training = list(state_dict["short_series"])
 
     def _fit(self) -> None:
         seed = torch.initial_seed() % 2**63
-        self.held_out = None
-        if self.hparams["split_by"] == "series":
-            names = [item.name for item in self._read(OWN_PATHS["train"])]
-            self.held_out = self.fractions.hold_out(names, seed)
+        self.stages.draw(seed)
         windows = self._windows("train")
-        # what is left out as too short is left out of the scaling, too
+        # what is left out as too short is left out of what is fitted, too
+        ends = [0] * len(self.stages.series("train"))
         used = {run.series for run in windows.runs}
-        ends = [part.end if part.series in used else 0 for part in self._parts("train")]
-        self.scaling.fit(self._stage_series("train"), ends, windows)
+        for part in self.stages.parts("train"):
+            if part.series in used:
+                ends[part.series] = max(ends[part.series], part.end)
+        series = self.stages.series("train")
+        self.scaling.fit(series, ends, windows)
+        self.vocabularies.fit(series, ends)
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
-        self.seed = seed
-        for name in self.scaling.constant_columns if self.scaling.enabled else ():
+        self.seed, self._fitted_here = seed, True
+        for name in self.scaling.constant_columns:
             log.warning("column %r is constant in the training data; it is not scaled", name)
 
     def _require_fit(self) -> None:
@@ -193,93 +247,48 @@ class WindowDataModule(lightning.LightningDataModule):
 
     def _dataset(self, stage: Stage) -> StoredWindows:
         self._require_fit()
-        return self.make_dataset(self._stage_series(stage), self._windows(stage))
+        windows = self._windows(stage)
+        return self._store(self.stages.argument(stage), self.stages.series(stage), windows)
+
+    def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> StoredWindows:
+        tell_unknown(self.vocabularies, series, argument)
+        parts = {
+            "columns": asdict(self.columns),
+            "series": [item.name for item in series],
+            "scaling": self.scaling.state_dict(),
+            "extra": self.hparams["extra_transforms"],
+            "impute": self.hparams["impute"],
+            "vocabularies": self.vocabularies.state_dict(),
+        }
+        keep = self._reader.keeper(argument, parts)
+        dtype = self.hparams["dtype"]
+        stored = store_series(series, self.scaling, self.vocabularies, dtype, keep)
+        return self.make_dataset(stored, windows)
 
     def _check(self, stage: Stage) -> None:
         """Read what a stage needs, and see that its windows can be made."""
-        if self._is_split(stage) and self.hparams["split_by"] == "series" and self.seed is None:
-            self._source(stage)  # which series are its own, a checkpoint will tell
+        if self.stages.is_split(stage) and self.stages.by_series and self.seed is None:
+            self._read(self.stages.argument(stage))  # which are its own, a checkpoint will tell
         else:
             self._windows(stage)
 
     def _windows(self, stage: Stage) -> Windows:
         stride = self.hparams["stride"]
+        self._read(self.stages.argument(stage))
         return Windows(
             self.short.keep(
-                stage, self._parts(stage), lambda part: sliding(part, self.limits, stride)
+                stage, self.stages.parts(stage), lambda part: sliding(part, self.limits, stride)
             )
         )
 
-    def _parts(self, stage: Stage) -> list[Part]:
-        series = self._stage_series(stage)
-        if self._is_split(stage) and self.hparams["split_by"] == "time":
-            return [self.fractions.part(index, item, stage) for index, item in enumerate(series)]
-        return [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
-
-    def _is_split(self, stage: Stage) -> bool:
-        """Whether the data of a stage is a share of the training files."""
-        return stage == "train" or self.hparams[OWN_PATHS[stage]] is None
-
-    def _source(self, stage: Stage) -> list[Series]:
-        """Return the series in the files of a stage, or in those it has a share of."""
-        if not self._is_split(stage):
-            return self._read(OWN_PATHS[stage])
-        share = {"validation": self.fractions.validation, "test": self.fractions.test}
-        if stage != "train" and share[stage] == 0:
-            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]} or {FRACTIONS[stage]}")
-        if stage == "train" and self.hparams[OWN_PATHS[stage]] is None:
-            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
-        return self._read(OWN_PATHS["train"])
-
-    def _stage_series(self, stage: Stage) -> list[Series]:
-        series = self._source(stage)
-        if not self._is_split(stage):
-            return series
-        by_series = self.hparams["split_by"] == "series"
-        if self.seed is not None and by_series != (self.held_out is not None):
-            raise InputError(
-                f"split_by is {self.hparams['split_by']}, but the checkpoint was trained with "
-                f"{'time' if by_series else 'series'}; leave it as it was"
-            )
-        return self._held(series, stage) if by_series else series
-
-    def _held(self, series: list[Series], stage: Stage) -> list[Series]:
-        """Return the series that the split gave to a stage.
-
-        Raises:
-            InputError: the split gave it none, or they are not in the training files any more.
-        """
-        assert self.held_out is not None
-        held = {name: own for own, names in self.held_out.items() for name in names}
-        if stage == "train":
-            return [item for item in series if item.name not in held]
-        wanted = self.held_out[stage]
-        lost = sorted(set(wanted) - {item.name for item in series})
-        if lost or not wanted:
-            found = f"{lost[0]!r} is not there" if lost else "it kept none"
-            raise InputError(
-                f"train_df_paths: expected the series that the fit kept for {stage}, but {found}; "
-                f"give the files it was trained on, or {OWN_PATHS[stage]}"
-            )
-        return [item for item in series if held.get(item.name) == stage]
+    def _whole(self, index: int, item: Series) -> list[Part]:
+        """Return the stretches of a whole series."""
+        return self.stages.stretches(Part(index, item.name, 0, len(item)), item)
 
     def _read(self, argument: str) -> list[Series]:
-        if argument in self._cache:
-            return self._cache[argument]
-        spec = self.hparams[argument]
-        if spec is None:
-            raise InputError(f"no data: give {argument}")
-        missing = self.missing_at_predict if argument == "predict_df_paths" else "nothing"
-        factor, method = self.hparams["downsample"], self.hparams["downsample_method"]
-        series = self.short.keep(
-            argument,
-            read_series(spec, argument, self.columns, Rules(missing)),
-            lambda item: downsample(item, factor, method),
-        )
-        if argument == "predict_df_paths":
-            series.sort(key=lambda item: item.name)
+        """Return the series of an argument, with time stamps as in training."""
+        series = self.stages.read(argument)
         self.scaling.check_time(series)
-        self._cache[argument] = series
         return series
 
     def _check_arguments(self) -> None:
@@ -289,8 +298,9 @@ class WindowDataModule(lightning.LightningDataModule):
                 choices = [str(choice) for choice in known]
                 hint = nearest(str(given[name]), choices)
                 raise InputError(f"{name} must not be {given[name]!r}; {hint}")
-        if given["num_workers"] < 0:
-            raise InputError(f"num_workers must be at least 0, found {given['num_workers']}")
+        for name in ("num_workers", "noise_std"):
+            if given[name] < 0:
+                raise InputError(f"{name} must be at least 0, found {given[name]}")
         at_least_one(**{name: given[name] for name in ("stride", "downsample", "batch_size")})
         for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
             if given[own] is not None and given[share] is not None:
@@ -306,6 +316,7 @@ class WindowDataModule(lightning.LightningDataModule):
             shuffle=training and self.hparams["shuffle"],
             random_lengths=training and self.hparams["randomize_seq_len"],
             bucketing=self.hparams["bucket_by_length"],
+            noise=training and self.hparams["noise_std"] > 0,
             epoch=self._epoch() if training else 0,
         )
         workers = self.hparams["num_workers"]

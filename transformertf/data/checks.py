@@ -1,11 +1,14 @@
 """What is checked of a panel, and where in the files a row is from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from transformertf.data.columns import Columns
+from transformertf.data.frames import FloatArray
 from transformertf.data.groups import Grouping, IntArray
 from transformertf.data.panels import Panel, Rules
 from transformertf.data.tables import PIECE, Table
@@ -35,15 +38,26 @@ class Origins:
 
     def pieces(self, rows: IntArray) -> IntArray:
         """Return for rows of the panel which piece, of one series in one table, each is from."""
-        read = np.array([self._read_as(row) for row in rows.tolist()]) if self.order else rows
-        pieces: IntArray = np.searchsorted(self.grouping.start, read, side="right") - 1
+        pieces: IntArray = np.searchsorted(self.grouping.start, self.read_as(rows), "right") - 1
         return pieces
+
+    def read_as(self, rows: IntArray) -> IntArray:
+        """Return where rows of the panel were before their series were sorted."""
+        read = rows.copy()
+        series = np.searchsorted(self.starts, rows, side="right") - 1
+        for number in np.unique(series).tolist():
+            if number in self.order:
+                mine = series == number
+                start = self.starts[number]
+                read[mine] = start + self.order[number][rows[mine] - start]
+        return read
 
     def locate(self, row: int) -> tuple[int, int]:
         """Return table and row in that table of a row of the panel."""
-        piece = int(self.pieces(np.array([row]))[0])
-        place = self._read_as(row) - int(self.grouping.start[piece])
+        rows = np.array([row])
+        piece = int(self.pieces(rows)[0])
         table = int(self.grouping.table[piece])
+        place = int(self.read_as(rows)[0] - self.grouping.start[piece])
         return table, self._row_in(table, self.series(row), place)
 
     def where(self, row: int) -> str:
@@ -51,12 +65,6 @@ class Origins:
         table, _ = self.locate(row)
         told = f": series {self.grouping.names[self.series(row)]!r}" if self.grouping.ids else ""
         return f"{self.tables[table].where}{told}"
-
-    def _read_as(self, row: int) -> int:
-        """Return where a row of the panel was before its series was sorted."""
-        series = self.series(row)
-        start = int(self.starts[series])
-        return start + int(self.order[series][row - start]) if series in self.order else row
 
     def _row_in(self, number: int, series: int, place: int) -> int:
         """Return the row in a table of the n-th row of one of its series."""
@@ -121,11 +129,12 @@ def _refuse_fall(panel: Panel, origins: Origins, place: int, name: str) -> None:
     assert time is not None
     place_in = place - int(panel.starts[origins.series(place)])
     stamp, before = time[place_in], time[place_in - 1]
-    if table == before_table:
+    if table == before_table or origins.series(place) in origins.order:
+        other = "" if table == before_table else f" in {origins.tables[before_table].where}"
         remedy = "drop repeats" if stamp == before else "sort the rows, or set sort: true"
         raise InputError(
             f"{origins.where(place)}: time column {name!r} does not rise in row {row} (counted "
-            f"from 0): {stamp} after {before}; {remedy}"
+            f"from 0): {stamp} after {before}{other}; {remedy}"
         )
     raise InputError(
         f"{origins.where(place)}: the series starts at {name} {stamp} in row {row} (counted from "
@@ -144,7 +153,7 @@ def check_values(
 ) -> None:
     """Refuse missing and infinite values, and find the last known target of each series."""
     origins = Origins(tables, grouping, panel.starts, order)
-    if rules.missing != "nothing":
+    if rules.mask or rules.missing != "nothing":
         panel.observed[:] = _count_observed(panel)
     if rules.missing == "future" and (panel.observed == 0).any():
         first = int(panel.starts[np.flatnonzero(panel.observed == 0)[0]])
@@ -152,39 +161,65 @@ def check_values(
             f"{origins.where(first)}: column {columns.target!r} has no value; a forecast needs "
             "past values"
         )
-    future = panel.starts[:-1] + panel.observed
+    nowhere, everywhere = panel.starts[:-1], panel.starts[1:]
+    future = nowhere + panel.observed
     for name, values in zip(columns.values, panel.values, strict=True):
-        # a sum is finite where all of its parts are, and costs the least
-        if np.isfinite(values.sum()):
-            continue
-        bad = np.flatnonzero(~np.isfinite(values))
-        lost = np.isnan(values[bad])
-        series = np.searchsorted(panel.starts, bad, side="right") - 1
+        with np.errstate(all="ignore"):
+            # a sum is finite where all of its parts are, and costs the least
+            if np.isfinite(values.sum()):
+                continue
+        needed = everywhere
         if rules.mask or (rules.missing == "target" and name == columns.target):
-            bad = bad[~lost]
+            needed = nowhere
         elif rules.missing == "future" and name not in columns.known:
-            bad = bad[~lost | (bad < future[series])]
-        _refuse_values(origins, values[bad], bad, name)
-    if rules.mask:
-        return
+            needed = future
+        _refuse_values(origins, values, _bad_rows(values, panel.starts, needed), name)
     for name, codes in zip(columns.categories, panel.codes, strict=True):
-        bad = np.flatnonzero(codes < 0)
-        if rules.missing == "future" and name not in columns.known_categories:
-            bad = bad[bad < future[np.searchsorted(panel.starts, bad, side="right") - 1]]
-        _refuse_values(origins, np.full(bad.size, np.nan), bad, name)
-    _check_static(panel, origins, columns)
+        needed = everywhere
+        if rules.mask:
+            needed = nowhere
+        elif rules.missing == "future" and name not in columns.known_categories:
+            needed = future
+        _refuse_values(origins, codes, _bad_rows(codes, panel.starts, needed), name)
+    _check_static(panel, origins, columns, rules)
 
 
-def _check_static(panel: Panel, origins: Origins, columns: Columns) -> None:
+def _bad_rows(column: Stamps, starts: IntArray, needed: IntArray) -> IntArray:
+    """Return the rows that are infinite, or missing before the row up to which they are needed.
+
+    Args:
+        column: (rows,) values or codes of a panel.
+        starts: (series + 1,) row at which each series begins.
+        needed: (series,) row of the panel up to which each series must have values.
+    """
+    found = [np.zeros(0, dtype=np.int64)]
+    for begin in range(0, len(column), PIECE):
+        part = column[begin : begin + PIECE]
+        lost = np.flatnonzero(_is_missing(part)) + begin
+        lost = lost[lost < needed[np.searchsorted(starts, lost, side="right") - 1]]
+        found.append(np.union1d(lost, np.flatnonzero(np.isinf(part)) + begin))
+    return np.concatenate(found)
+
+
+def _is_missing(column: Stamps) -> npt.NDArray[np.bool_]:
+    missing: npt.NDArray[np.bool_] = column < 0 if column.dtype.kind == "i" else np.isnan(column)
+    return missing
+
+
+def _check_static(panel: Panel, origins: Origins, columns: Columns, rules: Rules) -> None:
     for number, (reals, texts) in enumerate(zip(panel.static, panel.static_texts, strict=True)):
-        lost = [name for name, value in zip(columns.static, reals, strict=True) if np.isnan(value)]
+        own = dict(zip(columns.static, reals.tolist(), strict=True))
+        infinite = [name for name, value in own.items() if math.isinf(value)]
+        lost = [name for name, value in own.items() if math.isnan(value)]
         lost += [
             n for n, text in zip(columns.static_categories, texts, strict=True) if text is None
         ]
-        if lost:
+        if infinite or (lost and not rules.mask):
+            name, what = (infinite[0], "an infinite") if infinite else (lost[0], "no")
+            remedy = "correct it" if infinite else "fill it, or set missing: mask"
             raise InputError(
-                f"{origins.where(int(panel.starts[number]))}: static column {lost[0]!r} has no "
-                f"value in series {panel.names[number]!r}; fill it, or set missing: mask"
+                f"{origins.where(int(panel.starts[number]))}: static column {name!r} has {what} "
+                f"value in series {panel.names[number]!r}; {remedy}"
             )
 
 
@@ -193,20 +228,29 @@ def _count_observed(panel: Panel) -> IntArray:
     target = panel.values[-1]
     observed = np.diff(panel.starts)
     for number in np.flatnonzero(np.isnan(target[panel.starts[1:] - 1])).tolist():
-        known = np.flatnonzero(~np.isnan(target[panel.starts[number] : panel.starts[number + 1]]))
-        observed[number] = known[-1] + 1 if known.size else 0
+        observed[number] = _count_known(target[panel.starts[number] : panel.starts[number + 1]])
     return observed
 
 
-def _refuse_values(origins: Origins, values: Stamps, rows: IntArray, name: str) -> None:
-    """Refuse values that are missing or infinite; told of those in the first one's file."""
+def _count_known(values: FloatArray) -> int:
+    """Return the rows up to the last value."""
+    for begin in reversed(range(0, len(values), PIECE)):
+        known = np.flatnonzero(~np.isnan(values[begin : begin + PIECE]))
+        if known.size:
+            return begin + int(known[-1]) + 1
+    return 0
+
+
+def _refuse_values(origins: Origins, column: Stamps, rows: IntArray, name: str) -> None:
+    """Refuse values that are missing or infinite; told of those like the first in its file."""
     if not rows.size:
         return
-    piece = origins.pieces(rows)
-    mine = rows[piece == piece[0]]
-    what = "missing (NaN)" if np.isnan(values[0]) else "infinite"
+    rows = rows[np.argsort(origins.read_as(rows))]
+    piece, lost = origins.pieces(rows), _is_missing(column[rows])
+    mine = rows[(piece == piece[0]) & (lost == lost[0])]
+    what = "missing (NaN)" if lost[0] else "infinite"
     first = ", ".join(str(origins.locate(row)[1]) for row in mine[:3].tolist())
-    remedy = ", or set missing: mask" if np.isnan(values[0]) else ""
+    remedy = ", or set missing: mask" if lost[0] else ""
     raise InputError(
         f"{origins.where(int(rows[0]))}: column {name!r} has {len(mine)} {what} "
         f"value{'s' if len(mine) > 1 else ''}, first in row {first} (counted from 0); fill or cut "

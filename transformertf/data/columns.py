@@ -163,5 +163,24 @@ class Columns:
         """Whether the decoder would have no real input at all but the place in the horizon."""
         return not self.future_features and not self.has_time
 
+    @property
+    def decoder_features(self) -> tuple[str, ...]:
+        """Names of the real inputs of a horizon step."""
+        position = ("position",) if self.needs_position else ()
+        return (*self._time, *self.future_features, *position)
+
+    def encoder_features(self, add_target: bool) -> tuple[str, ...]:
+        """Names of the real inputs of a context step, or of a sequence.
+
+        Args:
+            add_target: whether the target, and its indicator, are among them.
+        """
+        cut = None if add_target else -2 if self.indicators else -1
+        return (*self._time, *self.features[:cut])
+
+    @property
+    def _time(self) -> tuple[str, ...]:
+        return () if self.time is None else (self.time,)
+
     def _observed(self, names: Sequence[str]) -> list[str]:
         return [f"{name}_observed" for name in names] if self.indicators else []

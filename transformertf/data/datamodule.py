@@ -1,20 +1,23 @@
 """The data module of forecasts: windows with a context and a horizon."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from transformertf.data.base import CHOICES, DTYPES, Paths, WindowDataModule
+from transformertf.data.base import CHOICES, Paths, WindowDataModule
+from transformertf.data.columns import as_list
 from transformertf.data.dataset import Layout, WindowDataset
-from transformertf.data.frames import DownsampleMethod, Series
+from transformertf.data.features import Impute
+from transformertf.data.frames import DownsampleMethod
 from transformertf.data.origins import Origin
 from transformertf.data.sampler import RandomLengths
-from transformertf.data.scaling import TimeFormat
 from transformertf.data.splits import SplitBy
-from transformertf.data.windows import Part, WindowLimits, Windows
-from transformertf.errors import InputError
+from transformertf.data.storage import Storage
+from transformertf.data.stored import Stored
+from transformertf.data.time_feature import TimeFormat
+from transformertf.data.windows import WindowLimits, Windows
+from transformertf.errors import InputError, nearest
 from transformertf.utils.sequence import Alignment
 
-Normalize = bool | Literal["global", "window"]
+Normalize = bool | Literal["global", "series", "window"]
 
 
 class EncoderDecoderDataModule(WindowDataModule):
@@ -25,6 +28,15 @@ class EncoderDecoderDataModule(WindowDataModule):
         known_covariates: columns known in past and future. With none and no time column the
             decoder's one input is the relative position in the horizon.
         known_past_covariates: columns known only in the past.
+        static_covariates: columns constant within a series.
+        categorical_covariates: those of the columns above, or of `calendar_features`, that are
+            categories: text, whole numbers or booleans. Their values are those in training; any
+            other one is "unknown".
+        calendar_features: fields of the time stamps as further known covariates: minute, hour,
+            dayofweek, day, dayofyear, week, month, quarter; as sine and cosine, or as categories
+            where `categorical_covariates` names them.
+        target_lags: lags in steps, each at least `tgt_seq_len`: the target so long ago, as known
+            covariates. Windows begin so many rows after a series' start.
         series_id: columns that tell the series of a table apart; without it each file is one
             series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
@@ -40,9 +52,23 @@ class EncoderDecoderDataModule(WindowDataModule):
             drawn with the run's seed.
         drop_short_series: leave out series, or their parts of a split, that are too short even
             for the shortest window; if not, they are refused.
+        sort: sort the rows of a series by time, where they are not.
+        missing: "error" refuses missing values; "mask" fills them in, tells the model by a feature
+            for each real covariate and the target which were observed, and leaves missing targets
+            out of loss and metrics.
+        impute: how "mask" fills in: "last" takes the last value before; "interpolate" draws a line
+            through known covariates, the others take the last value, for a line would show the
+            model what comes after the forecast's origin.
+        freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
+            column; rows that are missing are put in, to be masked.
+        max_gap: longest gap in time that a window may cross, likewise.
         normalize: True or "global" standardises every column with training statistics;
-            "window" also centres each window on its context's mean and divides its target by
-            the context's spread; False leaves original units.
+            "series" with those of each series, and with those of all for a series that training
+            did not have; "window" also centres each window on its context's mean and divides its
+            target by the context's spread; False leaves original units.
+        extra_transforms: column, or `__time__` for the time feature, to a transform or a list of
+            them, applied before normalising.
+        target_depends_on: known covariate that a transform of the target takes as x.
         ctxt_seq_len: context in steps.
         tgt_seq_len: horizon in steps.
         min_ctxt_seq_len: shortest context, for random lengths and short series; the maximum if
@@ -61,6 +87,10 @@ class EncoderDecoderDataModule(WindowDataModule):
         time_format: "absolute" is time since the window's start, "relative" time since the
             previous step.
         add_target_to_past: give the target's history to the encoder, as its last feature.
+        mask_encoder_features: features of the encoder that are set to zero.
+        noise_std: standard deviation of Gaussian noise on scaled inputs while training.
+        storage: where columns are kept: "memory", "mmap" for files that are mapped (see
+            `transformertf cache`), or "auto" for files where memory would be filled.
         origin: rows after which forecasts start at predict: auto, last, all, every:N, or a
             time stamp (a row number without a time column).
         batch_size: windows of a batch.
@@ -73,7 +103,7 @@ class EncoderDecoderDataModule(WindowDataModule):
     missing_at_predict = "future"
     choices: ClassVar = {
         **CHOICES,
-        "normalize": (True, False, "global", "window"),
+        "normalize": (True, False, "global", "series", "window"),
         "encoder_alignment": get_args(Alignment),
         "decoder_alignment": get_args(Alignment),
     }
@@ -83,6 +113,10 @@ class EncoderDecoderDataModule(WindowDataModule):
         target_covariate: str,
         known_covariates: list[str] | str | None = None,
         known_past_covariates: list[str] | str | None = None,
+        static_covariates: list[str] | str | None = None,
+        categorical_covariates: list[str] | str | None = None,
+        calendar_features: list[str] | str | None = None,
+        target_lags: list[int] | None = None,
         series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,
@@ -92,7 +126,14 @@ class EncoderDecoderDataModule(WindowDataModule):
         test_fraction: float | None = None,
         split_by: SplitBy = "time",
         drop_short_series: bool = False,
+        sort: bool = False,
+        missing: Literal["error", "mask"] = "error",
+        impute: Impute = "last",
+        freq: str | float | None = None,
+        max_gap: str | float | None = None,
         normalize: Normalize = True,
+        extra_transforms: dict[str, Any] | None = None,
+        target_depends_on: str | None = None,
         ctxt_seq_len: int = 500,
         tgt_seq_len: int = 300,
         min_ctxt_seq_len: int | None = None,
@@ -107,6 +148,9 @@ class EncoderDecoderDataModule(WindowDataModule):
         time_column: str | None = None,
         time_format: TimeFormat = "absolute",
         add_target_to_past: bool = True,
+        mask_encoder_features: list[str] | str | None = None,
+        noise_std: float = 0.0,
+        storage: Storage = "auto",
         origin: str = "auto",
         batch_size: int = 128,
         num_workers: int = 0,
@@ -114,10 +158,9 @@ class EncoderDecoderDataModule(WindowDataModule):
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
         super().__init__()
-        inputs = known_covariates, known_past_covariates, time_column
-        if not add_target_to_past and not any(inputs):
+        if not self.columns.encoder_features(add_target_to_past):
             raise InputError(
-                "the encoder has no input: give covariates or a time column, or leave "
+                "the encoder has no real input: give covariates or a time column, or leave "
                 "add_target_to_past on"
             )
         self.limits = WindowLimits(
@@ -126,6 +169,12 @@ class EncoderDecoderDataModule(WindowDataModule):
             ctxt_seq_len if min_ctxt_seq_len is None else min_ctxt_seq_len,
             tgt_seq_len if min_tgt_seq_len is None else min_tgt_seq_len,
         )
+        for lag in self.columns.lags:
+            if lag < tgt_seq_len:
+                raise InputError(
+                    f"target_lags: {lag} is less than tgt_seq_len {tgt_seq_len}: the target so "
+                    "long before the end of the horizon is not known yet; raise it, or leave it out"
+                )
         self.origin = Origin.parse(origin)
         self.layout = Layout(
             encoder_alignment,
@@ -133,7 +182,7 @@ class EncoderDecoderDataModule(WindowDataModule):
             normalize == "window",
             add_target_to_past,
             tgt_seq_len,
-            DTYPES[dtype],
+            self._masked(as_list(mask_encoder_features)),
         )
 
     @property
@@ -148,33 +197,49 @@ class EncoderDecoderDataModule(WindowDataModule):
 
     @property
     def num_past_known_covariates(self) -> int:
-        """Number of features of a context step."""
-        width = len(self.columns.known) + len(self.columns.past) + int(self.layout.add_target)
-        return width + int(self.columns.has_time)
+        """Number of real features of a context step."""
+        return len(self.columns.encoder_features(self.layout.add_target))
 
     @property
     def num_future_known_covariates(self) -> int:
-        """Number of features of a horizon step."""
-        width = len(self.columns.known) + int(self.columns.has_time)
-        return width + int(self.columns.needs_position)
+        """Number of real features of a horizon step."""
+        return len(self.columns.decoder_features)
 
     @property
-    def num_static_features(self) -> int:
-        """Number of features constant within a series."""
-        return 0
+    def past_category_sizes(self) -> list[int]:
+        """Numbers that each category of a context step has; wants a fit."""
+        return [*self.known_category_sizes, *self._sizes(self.columns.past_categories)]
 
-    def make_dataset(self, series: Sequence[Series], windows: Windows) -> WindowDataset:
-        """Return the batches of windows over the series."""
-        return WindowDataset(series, windows, self.scaling, self.layout)
+    @property
+    def future_category_sizes(self) -> list[int]:
+        """Numbers that each category of a horizon step has; wants a fit."""
+        return self.known_category_sizes
+
+    def make_dataset(self, stored: Stored, windows: Windows) -> WindowDataset:
+        """Return the batches of windows over stored series."""
+        noise_std = self.hparams["noise_std"]
+        return WindowDataset(stored, windows, self.scaling, self.layout, noise_std)
 
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""
         series = self.predict_series
-        whole = [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
-        return Windows(
-            self.short.keep(
-                "predict",
-                whole,
-                lambda part: self.origin.windows(part.series, series[part.series], self.limits),
-            )
+        parts = [
+            part for index, item in enumerate(series)
+            for part in self.origin.choose(self._whole(index, item), item, self.limits)
+        ]  # fmt: skip
+        runs = self.short.keep(
+            "predict",
+            parts,
+            lambda part: self.origin.windows(part, series[part.series], self.limits),
         )
+        return Windows(runs)
+
+    def _masked(self, names: list[str]) -> tuple[str, ...]:
+        features = self.columns.encoder_features(bool(self.hparams["add_target_to_past"]))
+        for name in names:
+            if name not in features:
+                raise InputError(
+                    f"mask_encoder_features: the encoder has no feature {name!r}; "
+                    f"{nearest(name, features)}"
+                )
+        return tuple(names)

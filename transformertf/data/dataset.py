@@ -1,6 +1,5 @@
-"""Series and windows to whole batches: one gather for each side of a batch."""
+"""Stored series and windows to whole batches: one gather for each side of a batch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,19 +7,18 @@ import torch
 from torch.utils.data import Dataset
 
 from transformertf.batch import Batch, check_batch
-from transformertf.data.frames import Series
+from transformertf.data.gather import Gather, Rows
 from transformertf.data.sampler import Request
 from transformertf.data.scaling import Scaling
+from transformertf.data.stored import Stored
+from transformertf.data.window_scaling import WindowScaling
 from transformertf.data.windows import IntArray, Windows
-from transformertf.utils.sequence import Alignment, create_padding_mask
-
-# the least spread of a window that its target is divided by, as a share of the global spread
-_LEAST_SPREAD = 0.1
+from transformertf.utils.sequence import Alignment
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a batch is laid out.
+    """How a batch of windows is laid out.
 
     Attributes:
         encoder_alignment: end of the padded context at which data lies.
@@ -28,7 +26,7 @@ class Layout:
         per_window: normalise each window by its context, on top of the global scaling.
         add_target: give the target's history to the encoder, as its last feature.
         horizon: full horizon in steps, which relative positions are divided by.
-        dtype: floating type of the batch.
+        masked: features of the encoder that are set to zero.
     """
 
     encoder_alignment: Alignment
@@ -36,32 +34,29 @@ class Layout:
     per_window: bool
     add_target: bool
     horizon: int
-    dtype: torch.dtype
+    masked: tuple[str, ...] = ()
 
 
 class StoredWindows(Dataset[Batch]):
-    """Windows over scaled series held in one tensor; a subclass fills the batches.
+    """Windows over stored series; a subclass fills the batches.
 
     Args:
-        series: checked series in original units.
+        stored: the series.
         windows: the windows over them.
-        scaling: fitted scaling.
-        dtype: floating type of the batches.
+        scaling: what they were scaled with.
+        noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
     """
 
     def __init__(
-        self, series: Sequence[Series], windows: Windows, scaling: Scaling, dtype: torch.dtype
+        self, stored: Stored, windows: Windows, scaling: Scaling, noise_std: float = 0.0
     ) -> None:
+        self.stored = stored
         self.windows = windows
-        self.columns = scaling.columns
-        self.time_format = scaling.time_format
-        self.time_scale = scaling.time_scale
-        self.dtype = dtype
-        lengths = [len(item) for item in series]
-        self._offset: IntArray = np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
-        scaled = np.concatenate([scaling.transform(item.values) for item in series])
-        self._values = torch.from_numpy(scaled).to(dtype)
-        self._elapsed = torch.from_numpy(np.concatenate([item.elapsed() for item in series]))
+        self.columns = stored.columns
+        self.scaling = scaling
+        self.noise_std = noise_std
+        self.values = Gather(stored.values)
+        self.codes = Gather(stored.codes)
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -78,147 +73,201 @@ class StoredWindows(Dataset[Batch]):
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)
         batch = Batch(series=torch.from_numpy(series), origin=torch.from_numpy(origin))
-        self._fill(batch, self._offset[series] + origin + 1, context, horizon)
-        check_batch(batch)
+        start = self.stored.offset[series] + origin + 1
+        steps = self._fill(batch, start, context, horizon, request.noise)
+        self._add_series(batch, series, start, steps)
+        if not steps.full:
+            # full rows cannot contradict each other
+            check_batch(batch)
         return batch
 
-    def _fill(self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray) -> None:
-        """Add inputs and target of windows to a batch.
+    def _fill(
+        self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
+    ) -> Rows:
+        """Add inputs and target of windows to a batch, and return the rows that are forecast.
 
         Args:
             batch: to add to.
             start: (B,) stored row of the first horizon step.
             context: (B,) context steps.
             horizon: (B,) horizon steps.
+            noise: seed of the noise on the inputs; None without noise.
         """
         raise NotImplementedError
 
-    def _time_feature(self, side: "_Side", start: torch.Tensor) -> torch.Tensor:
-        """Return (B, T, 1): time since the window's first row, or since the row before."""
-        start = start.unsqueeze(1)
-        since = start if self.time_format == "absolute" else (side.rows - 1).maximum(start)
-        elapsed = self._elapsed[side.rows] - self._elapsed[since]
-        return (elapsed / self.time_scale).to(self.dtype).unsqueeze(-1)
+    def _add_series(self, batch: Batch, series: IntArray, start: IntArray, steps: Rows) -> None:
+        """Add what is constant within a series, and what the target's inverse needs."""
+        stored = self.stored
+        if stored.static.shape[1]:
+            batch["static_input"] = torch.from_numpy(stored.static[series])
+        if stored.static_codes.shape[1]:
+            batch["static_categories"] = torch.from_numpy(stored.static_codes[series])
+        if stored.statistics is not None:
+            batch["statistics"] = torch.from_numpy(stored.statistics[series])
+        if stored.target is not None:
+            # the first difference of a stretch is 0, and so counted from the row itself
+            before = start - 1 + np.isin(start, stored.stretches)
+            batch["target_start"] = torch.from_numpy(stored.target[before])
+        if stored.covariate is not None:
+            batch["target_covariate"] = steps.take(stored.covariate)
+
+    def _add_target(self, batch: Batch, values: torch.Tensor, steps: Rows) -> None:
+        """Add the target, the last of values (B, T, features), and its mask.
+
+        Without a known target there is none. What is missing is what it was filled in with, or 0.
+        """
+        target = values[..., -1:].contiguous()
+        if self.stored.complete and steps.full:
+            batch["target"], batch["target_mask"] = target, steps.mask
+            return
+        observed = torch.isfinite(target[..., 0])
+        if self.columns.indicators:
+            observed = values[..., -2] > 0.5
+        batch["target_mask"] = observed & steps.mask
+        if bool(batch["target_mask"].any()):
+            data = torch.isfinite(target) & steps.mask.unsqueeze(-1)
+            batch["target"] = torch.where(data, target, 0.0)
+
+    def _time_feature(self, steps: Rows, begin: IntArray) -> torch.Tensor:
+        """Return (B, T, 1): time since the window's first row, or since the row before.
+
+        Args:
+            steps: the rows.
+            begin: (B,) first row of each window.
+        """
+        assert self.stored.elapsed is not None
+        now = steps.take(self.stored.elapsed)
+        if self.scaling.time_format == "absolute":
+            before = torch.from_numpy(self.stored.elapsed[begin]).unsqueeze(1)
+        else:
+            before = steps.take_before(self.stored.elapsed, begin)
+        feature = self.scaling.transform_time(now - before)
+        return feature.to(self.values.dtype).unsqueeze(-1)
+
+    def _inputs(
+        self, parts: list[torch.Tensor], steps: Rows, noisy: torch.Tensor, noise: int | None
+    ) -> torch.Tensor:
+        """Join features (B, T, F) to inputs, with noise where asked and zero on padding.
+
+        Args:
+            parts: the features.
+            steps: their rows.
+            noisy: (F,) 1 for features that take noise, else 0.
+            noise: seed of the noise.
+        """
+        inputs = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0].contiguous()
+        if noise is not None:
+            generator = torch.Generator().manual_seed(noise)
+            drawn = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
+            inputs = inputs + self.noise_std * drawn * noisy
+        return inputs if steps.full else torch.where(steps.mask.unsqueeze(-1), inputs, 0.0)
 
 
 class WindowDataset(StoredWindows):
     """Batches of windows with context and horizon.
 
     Args:
-        series: checked series in original units.
+        stored: the series.
         windows: the windows over them.
-        scaling: fitted scaling.
+        scaling: what they were scaled with.
         layout: how a batch is laid out.
+        noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
     """
 
     def __init__(
-        self, series: Sequence[Series], windows: Windows, scaling: Scaling, layout: Layout
+        self,
+        stored: Stored,
+        windows: Windows,
+        scaling: Scaling,
+        layout: Layout,
+        noise_std: float = 0.0,
     ) -> None:
-        super().__init__(series, windows, scaling, layout.dtype)
+        super().__init__(stored, windows, scaling, noise_std)
         self.layout = layout
+        columns = self.columns
+        self.window_scaling = WindowScaling(columns) if layout.per_window else None
+        features = columns.encoder_features(layout.add_target)
+        self.masked = [features.index(name) for name in layout.masked]
+        self.encoder_noisy = _noisy(features)
+        self.decoder_noisy = _noisy(columns.decoder_features)
+        # where both its sides are whole rows, a context needs no cut
+        self.width = len(columns.features) - (0 if layout.add_target else 1 + columns.indicators)
 
-    def _fill(self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray) -> None:
-        encoder = _Side(start - context, context, self.layout.encoder_alignment)
-        decoder = _Side(start, horizon, self.layout.decoder_alignment)
-        past, future = self._values[encoder.rows], self._values[decoder.rows]
-        _add_target(batch, future[..., -1:], decoder.mask)
-        if self.layout.per_window:
-            loc, scale = _context_statistics(past, encoder.mask)
-            past, future = (past - loc) / scale, (future - loc) / scale
-            batch["window_loc"], batch["window_scale"] = loc[:, 0, -1], scale[:, 0, -1]
-        known = len(self.columns.known)
-        width = past.size(-1) - (0 if self.layout.add_target else 1)
-        encoder_parts, decoder_parts = [past[..., :width]], [future[..., :known]]
+    def _fill(
+        self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
+    ) -> Rows:
+        begin = start - context
+        encoder = Rows(begin, context, self.layout.encoder_alignment)
+        decoder = Rows(start, horizon, self.layout.decoder_alignment)
+        past, future = self.values(encoder), self.values(decoder)
+        self._add_target(batch, future, decoder)
+        if self.window_scaling is not None:
+            past, future, loc, scale = self.window_scaling(past, encoder, future)
+            batch["window_loc"], batch["window_scale"] = loc, scale
+        encoder_parts = [past[..., : self.width]]
+        decoder_parts = [future[..., : len(self.columns.future_features)]]
         if self.columns.has_time:
-            encoder_parts.insert(0, self._time_feature(encoder, encoder.first))
-            decoder_parts.insert(0, self._time_feature(decoder, encoder.first))
+            encoder_parts.insert(0, self._time_feature(encoder, begin))
+            decoder_parts.insert(0, self._time_feature(decoder, begin))
         if self.columns.needs_position:
             decoder_parts.append(decoder.position.to(past.dtype) / self.layout.horizon)
-        batch["encoder_input"] = _padded(encoder_parts, encoder.mask)
+        # two seeds of one: the sides are not to share their noise
+        seeds = (None, None) if noise is None else (noise, noise ^ 1)
+        inputs = self._inputs(encoder_parts, encoder, self.encoder_noisy, seeds[0])
+        if self.masked:
+            inputs[..., self.masked] = 0.0
+        batch["encoder_input"] = inputs
         batch["encoder_lengths"], batch["encoder_mask"] = encoder.lengths, encoder.mask
-        batch["decoder_input"] = _padded(decoder_parts, decoder.mask)
+        batch["decoder_input"] = self._inputs(decoder_parts, decoder, self.decoder_noisy, seeds[1])
         batch["decoder_lengths"], batch["decoder_mask"] = decoder.lengths, decoder.mask
+        known = self.stored.known_categories
+        if self.stored.codes.shape[1]:
+            batch["encoder_categories"] = self.codes(encoder).long()
+        if known:
+            batch["decoder_categories"] = self.codes(decoder)[..., :known].long()
+        return decoder
 
 
 class SequenceDataset(StoredWindows):
     """Batches of sequences: windows without context, whose inputs and target share their steps.
 
     Args:
-        series: checked series in original units.
+        stored: the series.
         windows: the windows over them, all without context.
-        scaling: fitted scaling.
+        scaling: what they were scaled with.
         alignment: end of a padded row at which data lies.
-        dtype: floating type of the batches.
+        noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
     """
 
     def __init__(
         self,
-        series: Sequence[Series],
+        stored: Stored,
         windows: Windows,
         scaling: Scaling,
         alignment: Alignment,
-        dtype: torch.dtype,
+        noise_std: float = 0.0,
     ) -> None:
-        super().__init__(series, windows, scaling, dtype)
+        super().__init__(stored, windows, scaling, noise_std)
         self.alignment = alignment
+        self.noisy = _noisy(self.columns.encoder_features(add_target=False))
 
-    def _fill(self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray) -> None:
-        side = _Side(start, horizon, self.alignment)
-        values = self._values[side.rows]
-        parts = [values[..., :-1]]
+    def _fill(
+        self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
+    ) -> Rows:
+        steps = Rows(start, horizon, self.alignment)
+        values = self.values(steps)
+        parts = [values[..., : -2 if self.columns.indicators else -1]]
         if self.columns.has_time:
-            parts.insert(0, self._time_feature(side, side.first))
-        batch["input"] = _padded(parts, side.mask)
-        batch["lengths"], batch["mask"] = side.lengths, side.mask
-        _add_target(batch, values[..., -1:], side.mask)
+            parts.insert(0, self._time_feature(steps, start))
+        batch["input"] = self._inputs(parts, steps, self.noisy, noise)
+        batch["lengths"], batch["mask"] = steps.lengths, steps.mask
+        if self.stored.codes.shape[1]:
+            batch["categories"] = self.codes(steps).long()
+        self._add_target(batch, values, steps)
+        return steps
 
 
-class _Side:
-    """Rows of one side of a batch of windows.
-
-    Attributes:
-        first: (B,) first row of each window's side in the stored tensor.
-        lengths: (B,) data steps.
-        mask: (B, T) True on data.
-        rows: (B, T) stored row of each step; padding repeats a data row.
-        position: (B, T, 1) 1 on the first data step, rising by 1.
-    """
-
-    def __init__(self, first: IntArray, lengths: IntArray, alignment: Alignment) -> None:
-        self.first = torch.from_numpy(first)
-        self.lengths = torch.from_numpy(lengths)
-        self.mask = create_padding_mask(self.lengths, alignment=alignment)
-        step = (self.mask.cumsum(dim=1) - 1).clamp(min=0)
-        self.rows = self.first.unsqueeze(1) + step
-        self.position = (step + 1).unsqueeze(-1)
-
-
-def _context_statistics(
-    past: torch.Tensor, mask: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return loc and scale (B, 1, K) of contexts (B, T, K), from data steps only.
-
-    Columns are centred on the context's mean; the last one, the target, is also divided by
-    its spread.
-    """
-    data = mask.unsqueeze(-1)
-    count = data.sum(dim=1, keepdim=True)
-    loc = torch.where(data, past, 0.0).sum(dim=1, keepdim=True) / count
-    target = torch.where(data, past[..., -1:] - loc[..., -1:], 0.0)
-    spread = (target.square().sum(dim=1, keepdim=True) / count).sqrt()
-    scale = torch.ones_like(loc)
-    scale[..., -1:] = spread.clamp(min=_LEAST_SPREAD)
-    return loc, scale
-
-
-def _add_target(batch: Batch, target: torch.Tensor, mask: torch.Tensor) -> None:
-    """Add target (B, T, 1), zero where unknown, and its mask; no target where none is known."""
-    observed = mask & torch.isfinite(target.squeeze(-1))
-    batch["target_mask"] = observed
-    if bool(observed.any()):
-        batch["target"] = torch.where(observed.unsqueeze(-1), target, 0.0)
-
-
-def _padded(parts: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-    """Join features (B, T, F) and set padding to zero."""
-    return torch.where(mask.unsqueeze(-1), torch.cat(parts, dim=-1), 0.0)
+def _noisy(features: tuple[str, ...]) -> torch.Tensor:
+    """Return 1 for features that are measured, 0 for indicators and the position."""
+    still = [name.endswith("_observed") or name == "position" for name in features]
+    return 1.0 - torch.tensor(still, dtype=torch.float32)

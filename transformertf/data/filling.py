@@ -10,9 +10,12 @@ from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.groups import Grouping, IntArray, Numbering, group_files, group_rows
 from transformertf.data.panels import MakeArray, Panel, Rules, in_memory, open_all
-from transformertf.data.tables import Table
+from transformertf.data.tables import Table, shown
 from transformertf.data.times import Clock
 from transformertf.errors import InputError
+
+# what a column of objects may hold, besides missing values, in the words of pandas
+_NUMBERS = ("boolean", "integer", "floating", "mixed-integer-float", "decimal")
 
 
 def fill_panel(
@@ -159,7 +162,7 @@ class _Filler:
             known = f"{before:g}" if book is None else repr(list(book.texts)[int(before)])
             raise InputError(
                 f"{where}: static column {name!r} must be constant within a series, found "
-                f"{column.iloc[row]!r} in row {begin + row} (counted from 0) after {known} in "
+                f"{shown(column.iloc[row])} in row {begin + row} (counted from 0) after {known} in "
                 f"series {self.grouping.names[series[row]]!r}; correct it, or name it in "
                 "known_covariates"
             )
@@ -182,13 +185,15 @@ def _advance(cursor: IntArray, series: IntArray) -> slice | IntArray:
 def _as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if column.isna().all():
+    there = column.notna()
+    if not there.any():
         return np.full(len(column), np.nan)
-    numbers = pd.to_numeric(column.astype("object"), errors="coerce")
-    bad = np.flatnonzero(numbers.isna() & column.notna())
-    row = int(bad[0]) if bad.size else 0
+    if pd.api.types.infer_dtype(column) in _NUMBERS:
+        return column.where(there, np.nan).to_numpy(dtype=np.float64)
+    words = there & pd.to_numeric(column.astype("object"), errors="coerce").isna()
+    row = int(np.flatnonzero(words if words.any() else there)[0])
     raise InputError(
-        f"{where}: column {column.name!r} must be numeric, found {column.iloc[row]!r} in row "
+        f"{where}: column {column.name!r} must be numeric, found {shown(column.iloc[row])} in row "
         f"{begin + row} (counted from 0); convert the column, name it in categorical_covariates, "
         "or leave it out"
     )

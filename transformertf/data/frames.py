@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -81,33 +81,44 @@ class Series:
 
 
 def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:
-    """Thin a series to every `factor`-th step.
+    """Thin a series to every `factor`-th step, each stretch without a break by itself.
 
     "interval" keeps the first row of each block of `factor` rows. "average" and "median"
-    summarise each whole block and carry the time stamp of its last row, when the value is
-    complete; rows after the last whole block are not used. A block with a missing target has
-    a missing target.
+    summarise each whole block and carry the time stamp and the categories of its last row, when
+    the value is complete; rows after the last whole block of a stretch are not used. A block
+    with a missing value has a missing value.
 
     Raises:
-        TooShortError: there are not enough rows for one block.
+        TooShortError: no stretch has enough rows for one block.
     """
     if factor == 1:
         return series
+    starts, ends = np.array(series.stretches).T
+    start, end = (np.repeat(side, ends - starts) for side in (starts, ends))
+    block, place = np.divmod(np.arange(len(series)) - start, factor)
     if method == "interval":
-        picked = slice(None, None, factor)
-        values = series.values[picked]
-        observed = -(-series.observed // factor)
+        kept = np.flatnonzero(place == 0)
+        values = series.values[kept]
     else:
-        blocks = len(series) // factor
-        if blocks == 0:
+        whole = start + (block + 1) * factor <= end
+        kept = np.flatnonzero(whole & (place == factor - 1))
+        if kept.size == 0:
+            longest = int((ends - starts).max())
             raise TooShortError(
-                f"series {series.name!r} is too short: {len(series)} rows, fewer than "
-                f"downsample={factor}; lower it, or leave the series out"
+                f"series {series.name!r} is too short: {longest} rows"
+                + (" in its longest stretch without a gap" if series.breaks else "")
+                + f", fewer than downsample={factor}; lower it, or leave the series out"
             )
-        picked = slice(factor - 1, None, factor)
         summary = np.mean if method == "average" else np.median
-        stacked = series.values[: blocks * factor].reshape(blocks, factor, -1)
-        values = summary(stacked, axis=1)
-        observed = series.observed // factor
-    time = None if series.time is None else series.time[picked]
-    return Series(series.name, values, time, observed)
+        values = summary(series.values[whole].reshape(len(kept), factor, -1), axis=1)
+    known = np.flatnonzero(~np.isnan(values[:, -1]))
+    # where a stretch vanishes two breaks fall together, or one on an end
+    breaks = np.unique(np.searchsorted(kept, series.breaks))
+    return replace(
+        series,
+        values=values,
+        time=None if series.time is None else series.time[kept],
+        observed=int(known[-1]) + 1 if known.size else 0,
+        categories=tuple(replace(one, codes=one.codes[kept]) for one in series.categories),
+        breaks=tuple(breaks[(breaks > 0) & (breaks < len(kept))].tolist()),
+    )

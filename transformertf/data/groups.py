@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from transformertf.data.tables import Table
+from transformertf.data.tables import Table, shown
 from transformertf.data.times import Clock
 from transformertf.errors import InputError
 
@@ -59,8 +59,8 @@ class Numbering:
             # a day is written in one way, whether a file holds a date or midnight
             return str(value).removesuffix(" 00:00:00")
         raise InputError(
-            f"{where}: {self.role} column {self.column!r} holds {value!r}, expected text, whole "
-            "numbers, booleans or dates; convert it"
+            f"{where}: {self.role} column {self.column!r} holds {shown(value)}, expected text, "
+            "whole numbers, booleans or dates; convert it"
         )
 
 
@@ -97,11 +97,10 @@ class SeriesNumbering:
         missing = {
             name: np.flatnonzero(codes < 0) for name, codes in zip(self.ids, own, strict=True)
         }
-        joined = own[0]
-        for codes, column in zip(own[1:], self._columns[1:], strict=True):
-            joined = joined * (len(column.texts) + 1) + codes
-        # ids in the order in which they first come
-        codes, _ = pd.factorize(joined)
+        # numbered anew each time, in the order in which they first come, to stay small
+        codes, _ = pd.factorize(own[0])
+        for more, column in zip(own[1:], self._columns[1:], strict=True):
+            codes, _ = pd.factorize(codes * (len(column.texts) + 1) + more)
         first = np.unique(codes, return_index=True)[1]
         keys = zip(*(column[first].tolist() for column in own), strict=True)
         numbers = [self._series.setdefault(key, len(self._series)) for key in keys]

@@ -43,44 +43,62 @@ class Origin:
             return cls("every", step=int(step))
         return cls("at", at=text)
 
-    def windows(self, index: int, series: Series, limits: WindowLimits) -> Run:
-        """Return the windows of one series to forecast.
+    def choose(self, stretches: list[Part], series: Series, limits: WindowLimits) -> list[Part]:
+        """Return those of the stretches of a series in which forecasts start."""
+        row = self._single_row(series, limits)
+        if row is None:
+            return [part for part in stretches if part.begin < series.observed]
+        return [next(part for part in stretches if row < part.end)]
+
+    def windows(self, part: Part, series: Series, limits: WindowLimits) -> Run:
+        """Return the windows of a stretch to forecast.
+
+        Args:
+            part: the stretch.
+            series: its series.
+            limits: lengths of the windows.
 
         Raises:
-            TooShortError: the series has too few rows before the origin.
+            TooShortError: the stretch has too few rows before the origin.
             InputError: no forecast is possible there.
         """
-        whole = Part(index, series.name, 0, len(series))
-        if self.kind == "at":
-            return self._single(index, series, limits, self._row(series))
-        if self.kind == "auto" and series.observed < len(series):
-            return self._single(index, series, limits, series.observed - 1)
-        if self.kind in ("auto", "every", "all"):
-            step = {"auto": limits.horizon, "every": self.step, "all": 1}[self.kind]
-            run = sliding(whole, limits, step)
-            # contexts end where the target is known; horizons may go on
-            known = (series.observed - 1 - run.origin) // run.step + 1
-            if known < 1:
-                return self._single(index, series, limits, series.observed - 1)
-            return replace(run, count=min(run.count, known))
-        latest = min(series.observed - 1, len(series) - limits.horizon - 1)
-        return self._single(index, series, limits, latest)
+        row = self._single_row(series, limits)
+        if row is not None:
+            return self._single(part, limits, row)
+        step = {"auto": limits.horizon, "every": self.step, "all": 1}[self.kind]
+        run = sliding(part, limits, step)
+        # contexts end where the target is known; horizons may go on
+        known = (series.observed - 1 - run.origin) // run.step + 1
+        if known < 1:
+            return self._single(part, limits, series.observed - 1)
+        return replace(run, count=min(run.count, known))
 
-    def _single(self, index: int, series: Series, limits: WindowLimits, origin: int) -> Run:
-        context = min(limits.context, origin + 1)
-        horizon = min(limits.horizon, len(series) - 1 - origin)
+    def _single_row(self, series: Series, limits: WindowLimits) -> int | None:
+        """Return the row of the one origin; None where there may be several."""
+        if self.kind == "at":
+            return self._row(series)
+        if self.kind == "auto" and series.observed < len(series):
+            return series.observed - 1
+        if self.kind == "last":
+            return min(series.observed - 1, len(series) - limits.horizon - 1)
+        return None
+
+    def _single(self, part: Part, limits: WindowLimits, origin: int) -> Run:
+        context = min(limits.context, origin + 1 - part.begin)
+        horizon = min(limits.horizon, part.end - 1 - origin)
         if horizon < 1:
             raise InputError(
-                f"series {series.name!r}: nothing to predict after row {origin}: append the rows "
+                f"series {part.name!r}: nothing to predict after row {origin}: append the rows "
                 "of the horizon, with their known covariates and without a target"
             )
         if context < limits.min_context:
+            since = f" from row {part.begin} on" if part.begin else ""
             raise TooShortError(
-                f"series {series.name!r}: {max(context, 0)} rows of context up to the origin, "
+                f"series {part.name!r}: {max(context, 0)} rows of context up to the origin{since}, "
                 f"expected at least {limits.min_context}; lower min_ctxt_seq_len, or leave the "
                 "series out"
             )
-        return Run(index, origin, 1, 1, context, horizon)
+        return Run(part.series, origin, 1, 1, context, horizon)
 
     def _row(self, series: Series) -> int:
         """Return the last row at or before the asked time."""

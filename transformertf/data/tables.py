@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -53,7 +54,14 @@ class Table:
         headers = {name: self.headers[name] for name in names if name in self.headers}
         with readable(self.where, self.kind):
             for piece in self.read(list(dict.fromkeys(headers.values()))):
-                yield pd.DataFrame({name: piece[header] for name, header in headers.items()})
+                columns = {name: piece[header] for name, header in headers.items()}
+                if len(piece):  # files may have empty row groups
+                    yield pd.DataFrame(columns, piece.index)
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: what a column holds as NumPy's is a plain number."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 class readable:  # noqa: N801  a context manager

@@ -1,15 +1,17 @@
 """The data module of sequence-to-sequence models: inputs and target on the same steps."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from transformertf.data.base import CHOICES, DTYPES, Paths, WindowDataModule
+from transformertf.data.base import CHOICES, Paths, WindowDataModule
 from transformertf.data.dataset import SequenceDataset
-from transformertf.data.frames import DownsampleMethod, Series
+from transformertf.data.features import Impute
+from transformertf.data.frames import DownsampleMethod
 from transformertf.data.sampler import RandomLengths
-from transformertf.data.scaling import TimeFormat
 from transformertf.data.splits import SplitBy
-from transformertf.data.windows import Part, WindowLimits, Windows, consecutive
+from transformertf.data.storage import Storage
+from transformertf.data.stored import Stored
+from transformertf.data.time_feature import TimeFormat
+from transformertf.data.windows import WindowLimits, Windows, consecutive
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
 
@@ -26,6 +28,13 @@ class TimeSeriesDataModule(WindowDataModule):
         known_covariates: input columns.
         known_past_covariates: further input columns; all inputs are needed on every row, at
             predict too.
+        static_covariates: columns constant within a series.
+        categorical_covariates: those of the columns above, or of `calendar_features`, that are
+            categories: text, whole numbers or booleans. Their values are those in training; any
+            other one is "unknown".
+        calendar_features: fields of the time stamps as further inputs: minute, hour, dayofweek,
+            day, dayofyear, week, month, quarter; as sine and cosine, or as categories where
+            `categorical_covariates` names them.
         series_id: columns that tell the series of a table apart; without it each file is one
             series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
@@ -41,8 +50,21 @@ class TimeSeriesDataModule(WindowDataModule):
             drawn with the run's seed.
         drop_short_series: leave out series, or their parts of a split, that are too short even
             for the shortest window; if not, they are refused.
-        normalize: True or "global" standardises every column with training statistics; False
-            leaves original units.
+        sort: sort the rows of a series by time, where they are not.
+        missing: "error" refuses missing values; "mask" fills them in, tells the model by a feature
+            for each real covariate which were observed, and leaves missing targets out of loss and
+            metrics.
+        impute: how "mask" fills in: "last" takes the last value before; "interpolate" draws a line
+            through known covariates.
+        freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
+            column; rows that are missing are put in, to be masked.
+        max_gap: longest gap in time that a window may cross, likewise.
+        normalize: True or "global" standardises every column with training statistics; "series"
+            with those of each series, and with those of all for a series that training did not
+            have; False leaves original units.
+        extra_transforms: column, or `__time__` for the time feature, to a transform or a list of
+            them, applied before normalising.
+        target_depends_on: known covariate that a transform of the target takes as x.
         seq_len: length of a sequence in steps.
         min_seq_len: shortest sequence, for random lengths and short series; `seq_len` if not
             given.
@@ -57,6 +79,9 @@ class TimeSeriesDataModule(WindowDataModule):
         time_column: column of time stamps; adds one time feature, the first input.
         time_format: "absolute" is time since the sequence's start, "relative" time since the
             previous step.
+        noise_std: standard deviation of Gaussian noise on scaled inputs while training.
+        storage: where columns are kept: "memory", "mmap" for files that are mapped (see
+            `transformertf cache`), or "auto" for files where memory would be filled.
         batch_size: sequences of a batch.
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training sequences in random order.
@@ -68,7 +93,7 @@ class TimeSeriesDataModule(WindowDataModule):
     choices: ClassVar = {
         **CHOICES,
         # a window's own statistics would be those of its context
-        "normalize": (True, False, "global"),
+        "normalize": (True, False, "global", "series"),
         "alignment": get_args(Alignment),
     }
 
@@ -77,6 +102,9 @@ class TimeSeriesDataModule(WindowDataModule):
         target_covariate: str,
         known_covariates: list[str] | str | None = None,
         known_past_covariates: list[str] | str | None = None,
+        static_covariates: list[str] | str | None = None,
+        categorical_covariates: list[str] | str | None = None,
+        calendar_features: list[str] | str | None = None,
         series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,
@@ -86,7 +114,14 @@ class TimeSeriesDataModule(WindowDataModule):
         test_fraction: float | None = None,
         split_by: SplitBy = "time",
         drop_short_series: bool = False,
-        normalize: bool | Literal["global"] = True,
+        sort: bool = False,
+        missing: Literal["error", "mask"] = "error",
+        impute: Impute = "last",
+        freq: str | float | None = None,
+        max_gap: str | float | None = None,
+        normalize: bool | Literal["global", "series"] = True,
+        extra_transforms: dict[str, Any] | None = None,
+        target_depends_on: str | None = None,
         seq_len: int = 500,
         min_seq_len: int | None = None,
         randomize_seq_len: RandomLengths = False,
@@ -97,6 +132,8 @@ class TimeSeriesDataModule(WindowDataModule):
         downsample_method: DownsampleMethod = "interval",
         time_column: str | None = None,
         time_format: TimeFormat = "absolute",
+        noise_std: float = 0.0,
+        storage: Storage = "auto",
         batch_size: int = 128,
         num_workers: int = 0,
         shuffle: bool = True,
@@ -105,7 +142,7 @@ class TimeSeriesDataModule(WindowDataModule):
         super().__init__()
         if self.num_features == 0:
             raise InputError(
-                "a sequence has no input: give known_covariates, known_past_covariates or "
+                "a sequence has no real input: give known_covariates, known_past_covariates or "
                 "time_column; the target is none"
             )
         least = seq_len if min_seq_len is None else min_seq_len
@@ -113,19 +150,24 @@ class TimeSeriesDataModule(WindowDataModule):
 
     @property
     def num_features(self) -> int:
-        """Number of features of a step."""
-        width = len(self.columns.known) + len(self.columns.past)
-        return width + int(self.columns.has_time)
+        """Number of real features of a step."""
+        return len(self.columns.encoder_features(add_target=False))
 
-    def make_dataset(self, series: Sequence[Series], windows: Windows) -> SequenceDataset:
-        """Return the batches of sequences over the series."""
-        alignment, dtype = self.hparams["alignment"], DTYPES[self.hparams["dtype"]]
-        return SequenceDataset(series, windows, self.scaling, alignment, dtype)
+    @property
+    def category_sizes(self) -> list[int]:
+        """Numbers that each category of a step has; wants a fit."""
+        return [*self.known_category_sizes, *self._sizes(self.columns.past_categories)]
+
+    def make_dataset(self, stored: Stored, windows: Windows) -> SequenceDataset:
+        """Return the batches of sequences over stored series."""
+        alignment, noise_std = self.hparams["alignment"], self.hparams["noise_std"]
+        return SequenceDataset(stored, windows, self.scaling, alignment, noise_std)
 
     def predict_windows(self) -> Windows:
         """Return consecutive sequences that hold each row of `predict_series` once."""
         return Windows(
             run
             for index, item in enumerate(self.predict_series)
-            for run in consecutive(Part(index, item.name, 0, len(item)), self.limits.horizon)
+            for part in self._whole(index, item)
+            for run in consecutive(part, self.limits.horizon)
         )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from transformertf.data.tables import Table
+from transformertf.data.tables import Table, shown
 from transformertf.errors import InputError
 
 Stamps = npt.NDArray[Any]
@@ -34,7 +34,9 @@ class Clock:
         # tables whose time stamps are text; how it is written, only all of it tells
         self._parsed: dict[int, pd.Index] = {}
         heads = [self._head(number, table) for number, table in enumerate(tables)]
-        self.dtype = heads[0].append(heads[1:]).dtype
+        dtype = heads[0].append(heads[1:]).dtype
+        # of nullable numbers, none is missing
+        self.dtype = getattr(dtype, "numpy_dtype", dtype)
         if self.dtype == np.dtype(object):
             kinds = ", ".join(dict.fromkeys(str(head.dtype) for head in heads))
             raise InputError(
@@ -77,11 +79,12 @@ class Clock:
     def _head(self, number: int, table: Table) -> pd.Index:
         """Return no time stamps, of a table's type; text is read whole."""
         first = next(table.pieces([self.name]))[self.name]
-        if _is_time(first):
-            return pd.Index(first[:0])
-        whole = pd.concat([piece[self.name] for piece in table.pieces([self.name])])
-        self._parsed[number] = _read(whole, self.name, table.where, 0)
-        return self._parsed[number][:0]
+        head: pd.Index = pd.Index(first[:0])
+        if not _is_time(first):
+            whole = pd.concat([piece[self.name] for piece in table.pieces([self.name])])
+            self._parsed[number] = _read(whole, self.name, table.where, 0)
+            head = self._parsed[number][:0]
+        return head
 
 
 def as_index(stamps: Stamps, dtype: Any) -> pd.Index:
@@ -121,8 +124,8 @@ def _read(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
 
 def _refuse(value: object, name: str, where: str, row: int) -> None:
     raise InputError(
-        f"{where}: time column {name!r} holds {value!r} in row {row} (counted from 0), expected a "
-        "time stamp or a finite number; fill or cut such rows"
+        f"{where}: time column {name!r} holds {shown(value)} in row {row} (counted from 0), "
+        "expected a time stamp or a finite number; fill or cut such rows"
     )
 
 

@@ -58,12 +58,14 @@ class Part:
         name: its name, for messages.
         first_target: targets start at this row or later; contexts may reach back beyond it.
         end: row after the last.
+        begin: no window reaches back before this row, with its context or its targets.
     """
 
     series: int
     name: str
     first_target: int
     end: int
+    begin: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ class Windows:
         """Return the number of windows."""
         return int(self._ends[-1]) if self.runs else 0
 
+    @property
+    def one_length(self) -> bool:
+        """Whether all windows are as long as each other, in context and in horizon."""
+        lengths = self._table[:, 4:]
+        return bool((lengths == lengths[:1]).all())
+
     def locate(self, index: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         """Return series, origin, context and horizon of windows, each (n,) int64."""
         run = np.searchsorted(self._ends, index, side="right")
@@ -113,36 +121,36 @@ def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
     Raises:
         TooShortError: the part is too short even for the minima.
     """
-    context, horizon, min_context, min_horizon = (
-        limits.context,
-        limits.horizon,
-        limits.min_context,
-        limits.min_horizon,
-    )
-    first = max(part.first_target, context)
+    context, horizon = limits.context, limits.horizon
+    first = max(part.first_target, part.begin + context)
     room = part.end - first
     if room >= horizon:
         return Run(part.series, first - 1, stride, (room - horizon) // stride + 1, context, horizon)
-    horizon = min(horizon, part.end - max(part.first_target, min_context))
-    if horizon < min_horizon:
-        rows = part.end if part.first_target == 0 else part.end - part.first_target
-        least = f"{min_context} of context and {min_horizon} of horizon"
-        *others, last = [*limits.names, *(f"min_{name}" for name in limits.names)]
-        raise TooShortError(
-            f"series {part.name!r} is too short: {rows} rows"
-            + ("" if part.first_target == 0 else " in this split")
-            + f", expected at least {least if limits.context else min_horizon}; "
-            f"lower {', '.join(others)} or {last}, or leave the series out"
-        )
+    horizon = min(horizon, part.end - max(part.first_target, part.begin + limits.min_context))
+    if horizon < limits.min_horizon:
+        raise _too_short(part, limits)
     origin = part.end - horizon - 1
-    return Run(part.series, origin, 1, 1, min(context, origin + 1), horizon)
+    return Run(part.series, origin, 1, 1, min(context, origin + 1 - part.begin), horizon)
+
+
+def _too_short(part: Part, limits: WindowLimits) -> TooShortError:
+    where = f", rows {part.begin} to {part.end - 1}," if part.begin else ""
+    rows = part.end - max(part.first_target, part.begin)
+    split = " in this split" if part.first_target > part.begin else ""
+    least = f"{limits.min_context} of context and {limits.min_horizon} of horizon"
+    *others, last = [*limits.names, *(f"min_{name}" for name in limits.names)]
+    return TooShortError(
+        f"series {part.name!r}{where} is too short: {rows} rows{split}, expected at least "
+        f"{least if limits.context else limits.min_horizon}; lower {', '.join(others)} or {last}, "
+        "or leave the series out"
+    )
 
 
 def consecutive(part: Part, horizon: int) -> list[Run]:
     """Return windows without context that hold each row of a part once; the last may be short."""
-    rows = part.end - part.first_target
-    count, rest = divmod(rows, horizon)
+    first = max(part.first_target, part.begin)
+    count, rest = divmod(max(part.end - first, 0), horizon)
     return [
-        Run(part.series, part.first_target - 1, horizon, count, 0, horizon),
+        Run(part.series, first - 1, horizon, count, 0, horizon),
         Run(part.series, part.end - rest - 1, 1, int(rest > 0), 0, rest),
     ]

@@ -186,9 +186,10 @@ class AttentionLSTM(ForecastModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(output_dim=output_dim, **kwargs)
+        past, future = self.widths(num_past_features, num_future_features)
         self.model = AttentionLSTMModel(
-            num_past_features,
-            num_future_features,
+            past,
+            future,
             d_model,
             d_encoder,
             d_decoder,

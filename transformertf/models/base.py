@@ -1,54 +1,52 @@
 """The shared base of all forecasters: steps, loss, point forecast, metrics, optimizer."""
 
 import inspect
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from operator import itemgetter
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import lightning
 import torch
 import torchmetrics
-from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf import __version__
 from transformertf.batch import Batch, BatchKind, BatchSource, sides
-from transformertf.errors import InputError, NonFiniteLossError, nearest
+from transformertf.errors import NonFiniteLossError
 from transformertf.hyperparameters import describe
+from transformertf.models.inputs import check_source, sizes_for, take_covariates, widening_for
 from transformertf.models.layout import ForecastOutput, bring_first, put_back
 from transformertf.models.loss import (
     at_least_single,
-    gather_windows,
     match_criterion,
     mean_over_ranks,
+    non_finite_windows,
     several_ranks,
     weighted_losses,
 )
+from transformertf.models.metrics import make_metrics
 from transformertf.models.optimisation import (
+    LRSchedulerCallable,
+    OptimizerCallable,
     call_for_all_shapes,
     compile_in_place,
     freeze_all_but,
     gradient_norm,
+    make_optimizers,
 )
-from transformertf.models.outputs import last_context_value, rising_quantiles
+from transformertf.models.outputs import (
+    MEANING,
+    PredictionType,
+    check_meaning,
+    last_context_value,
+    refuse_other_values,
+    rising_quantiles,
+    undo_window,
+)
+from transformertf.nn.embedding import D_CATEGORY
 from transformertf.nn.losses import median, quantile_levels
 from transformertf.nn.recurrent import Packing
 
-PredictionType = Literal["point", "delta"]
-OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
-LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
-
-# the arguments that give a network's outputs their meaning
-MEANING = ("prediction_type", "monotone")
 STAGES = ("train", "validation", "test")
-METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
-    "MAE": torchmetrics.MeanAbsoluteError,
-    "MAPE": torchmetrics.MeanAbsolutePercentageError,
-    "MSE": torchmetrics.MeanSquaredError,
-    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
-    "SMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
-}
 
 
 class ForecastModule(lightning.LightningModule):
@@ -85,6 +83,15 @@ class ForecastModule(lightning.LightningModule):
         lr_scheduler: makes the learning-rate scheduler of the optimizer. Default: none.
         lr_scheduler_interval: whether the scheduler advances every "epoch" or every "step".
         lr_scheduler_monitor: logged value given to a scheduler that looks at one.
+        num_static_features: features constant within a series; linked from the data. A model
+            without a static path gets them on every step, and static categories likewise.
+        static_category_sizes: number of codes of each static category; linked from the data.
+        past_category_sizes: likewise of each category of a context step.
+        future_category_sizes: likewise of each category of a horizon step.
+        category_sizes: likewise of each category of a step of a sequence.
+        d_category: width of a category's embedding, whatever its codes: categories of series, days
+            or places have few, and one table for all is one look-up. A model that selects variables
+            embeds all of them in a width of its own and refuses another value.
     """
 
     model: torch.nn.Module
@@ -92,6 +99,8 @@ class ForecastModule(lightning.LightningModule):
     takes: ClassVar[BatchKind] = "windows"
     # whether `model` takes `need_weights` and gives weights to look at
     interpretable: ClassVar[bool] = False
+    # whether `model` takes statics and categories as they are; others get them as features
+    selects: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -109,6 +118,12 @@ class ForecastModule(lightning.LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
         lr_scheduler_monitor: str = "validation/loss",
+        num_static_features: int = 0,
+        static_category_sizes: Sequence[int] = (),
+        past_category_sizes: Sequence[int] = (),
+        future_category_sizes: Sequence[int] = (),
+        category_sizes: Sequence[int] = (),
+        d_category: int = D_CATEGORY,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False, ignore=["criterion"])
@@ -118,22 +133,20 @@ class ForecastModule(lightning.LightningModule):
                 self.hparams[name] = None
         default_dim = inspect.signature(type(self)).parameters["output_dim"].default
         self.criterion, self.output_dim = match_criterion(criterion, output_dim, default_dim)
-        self.hparams.update(describe(self, output_dim=self.output_dim, criterion=self.criterion))
+        category_lists = {
+            "static_category_sizes": static_category_sizes,
+            "past_category_sizes": past_category_sizes,
+            "future_category_sizes": future_category_sizes,
+            "category_sizes": category_sizes,
+        }
+        self.sizes = sizes_for(self.takes, num_static_features, **category_lists)
+        self.widening = widening_for(self.sizes, d_category, self.selects)
+        self.hparams.update(
+            describe(self, output_dim=self.output_dim, criterion=self.criterion, **category_lists)
+        )
         self.use_loss_masking = use_loss_masking
         self.packing = packing
-        if prediction_type not in get_args(PredictionType):
-            hint = nearest(prediction_type, get_args(PredictionType))
-            raise InputError(f"prediction_type must not be {prediction_type!r}; {hint}")
-        if prediction_type == "delta" and self.takes == "sequences":
-            raise InputError(
-                "prediction_type 'delta' counts from the target's last value in a context, which "
-                f"{type(self).__name__} does not read; leave it at 'point'"
-            )
-        if monotone and self.quantiles is None:
-            raise InputError(
-                f"monotone wants quantiles, but the criterion is {type(self.criterion).__name__}; "
-                "give the criterion QuantileLoss, or leave monotone out"
-            )
+        check_meaning(prediction_type, monotone, type(self).__name__, self.takes, self.criterion)
         self.prediction_type = prediction_type
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
@@ -142,23 +155,23 @@ class ForecastModule(lightning.LightningModule):
         self.hparams["trainable_parameters"] = self.trainable_parameters
         self.compile_model = compile_model
         self.log_grad_norm = log_grad_norm
-        metrics: dict[str, torchmetrics.Metric | torchmetrics.MetricCollection] = {
-            name: _make_metric(name) for name in logging_metrics
-        }
-        self.validation_metrics = torchmetrics.MetricCollection(metrics, prefix="validation/")
-        if not torch.backends.mps.is_available():
-            # errors may be tiny beside the target's level; mps alone has no double
-            self.validation_metrics.set_dtype(torch.float64)
-        self.test_metrics = self.validation_metrics.clone(prefix="test/")
+        self.validation_metrics = make_metrics(logging_metrics, "validation")
+        self.test_metrics = make_metrics(logging_metrics, "test")
         self.losses = torch.nn.ModuleDict(
             {f"{stage}_loss": torchmetrics.MeanMetric() for stage in STAGES}
         )
-        self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
-        self._make_scheduler = lr_scheduler
-        self._scheduler_options = {
-            "interval": lr_scheduler_interval,
-            "monitor": lr_scheduler_monitor,
-        }
+        self._make_optimizers = partial(
+            make_optimizers,
+            make_optimizer=optimizer,
+            make_scheduler=lr_scheduler,
+            interval=lr_scheduler_interval,
+            monitor=lr_scheduler_monitor,
+        )
+
+    def widths(self, *features: int) -> list[int]:
+        """Return how many features `model` gets on each side, from how many the data has there."""
+        assert self.widening is not None
+        return self.widening.widths(*features)
 
     def forecast(self, batch: Batch, need_weights: bool = False) -> ForecastOutput:
         """Run `model`; `output` (B, Td, Q) in the units of the batch's inputs.
@@ -172,8 +185,12 @@ class ForecastModule(lightning.LightningModule):
         """
         given = sides(batch)
         inputs, lengths = [bring_first(side) for side in given], [side.lengths for side in given]
-        options = {"need_weights": True} if need_weights and self.interpretable else {}
-        result: ForecastOutput = call_for_all_shapes(self.model, *inputs, *lengths, **options)
+        covariates = take_covariates(batch, self.sizes, self.takes)
+        options: dict[str, Any] = {"need_weights": need_weights} if self.interpretable else {}
+        if self.widening is None:
+            options |= covariates.by_name()
+        wide = inputs if self.widening is None else self.widening(inputs, covariates)
+        result: ForecastOutput = call_for_all_shapes(self.model, *wide, *lengths, **options)
         output = at_least_single(result["output"])
         if self.monotone:
             assert self.quantiles is not None
@@ -192,10 +209,7 @@ class ForecastModule(lightning.LightningModule):
                 default: only outside training.
         """
         result = self.forecast(batch, not self.training if need_weights is None else need_weights)
-        if "window_loc" in batch:
-            loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
-            output = result["output"] * scale + loc
-            result["output"] = torch.where(batch["decoder_mask"].unsqueeze(-1), output, 0.0)
+        result["output"] = undo_window(result["output"], batch)
         return result
 
     @property
@@ -230,7 +244,7 @@ class ForecastModule(lightning.LightningModule):
             Scalar; 0 where the batch holds no observed target.
         """
         values = output["output"] if isinstance(output, Mapping) else output
-        losses, weight = self._weighted_losses(values, batch)
+        losses, weight = weighted_losses(self.criterion, values, batch, self.use_loss_masking)
         loss, total = losses.sum(), weight.sum() * values.size(-1)
         if self._ranks_step_together():
             return mean_over_ranks(loss, total)
@@ -242,12 +256,6 @@ class ForecastModule(lightning.LightningModule):
         # a trainer also trains a module that is in evaluation mode
         trains = self.training or (self._trainer is not None and self._trainer.training)
         return trains and several_ranks()
-
-    def _weighted_losses(
-        self, values: torch.Tensor, batch: Batch
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return losses (B, Td, Q) times their weights, and the weights (B, Td, 1)."""
-        return weighted_losses(self.criterion, values, batch, self.use_loss_masking)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
@@ -278,18 +286,7 @@ class ForecastModule(lightning.LightningModule):
             InputError: a pattern of `trainable_parameters` matches nothing, or the batches are of
                 another kind or lack the history that changes are counted from.
         """
-        source = self._source()
-        if getattr(source, "gives", self.takes) != self.takes:
-            raise InputError(
-                f"{type(self).__name__} wants batches of {self.takes}, which "
-                f"{type(source).__name__} does not make; give it the other data module"
-            )
-        given = getattr(source, "hparams", {})
-        if self.prediction_type == "delta" and not given.get("add_target_to_past", True):
-            raise InputError(
-                "prediction_type 'delta' counts from the target's last value, which the encoder "
-                "does not get: set data.add_target_to_past to true, or prediction_type to 'point'"
-            )
+        check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
         if stage == "fit":
             self._freeze()
             if self.compile_model:
@@ -317,23 +314,13 @@ class ForecastModule(lightning.LightningModule):
         """
         stored = checkpoint.get("hyper_parameters", {})
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
-        for name in (*MEANING, "trainable_parameters") if resumes else MEANING:
-            default = inspect.signature(ForecastModule).parameters[name].default
-            before, now = stored.get(name, default), getattr(self, name)
-            if before != now:
-                raise InputError(
-                    f"{name} is {now!r}, but the checkpoint was trained with {before!r}; leave it "
-                    "as it was, or start anew from the weights alone"
-                )
+        names = (*MEANING, "trainable_parameters") if resumes else MEANING
+        refuse_other_values(names, self, stored, ForecastModule)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
         self._freeze()
-        optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
-        if self._make_scheduler is None:
-            return optimizer
-        scheduler = {"scheduler": self._make_scheduler(optimizer), **self._scheduler_options}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        return self._make_optimizers([p for p in self.parameters() if p.requires_grad])
 
     def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
@@ -366,18 +353,12 @@ class ForecastModule(lightning.LightningModule):
         return source if isinstance(source, BatchSource) else None
 
     def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
-        losses, _ = self._weighted_losses(output.detach(), batch)
-        places = batch["series"].tolist(), batch["origin"].tolist()
-        windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
-        if self._ranks_step_together():
-            windows = gather_windows(windows)
-        bad = [window for window in windows if not math.isfinite(window[0])]
-        # each may be finite where their sum is not
-        bad = bad or [max(windows, key=itemgetter(0))]
+        losses, _ = weighted_losses(self.criterion, output.detach(), batch, self.use_loss_masking)
+        bad, count = non_finite_windows(losses, batch, self._ranks_step_together())
         names = [self._describe_window(series, origin) for _, series, origin in bad[:3]]
         return (
             f"the training loss is {loss.item()} in epoch {self.current_epoch}, step "
-            f"{self.global_step} ({len(bad)} of {len(windows)} windows: {'; '.join(names)}): "
+            f"{self.global_step} ({len(bad)} of {count} windows: {'; '.join(names)}): "
             "lower the learning rate, or clip gradients with trainer.gradient_clip_val"
         )
 
@@ -386,9 +367,3 @@ class ForecastModule(lightning.LightningModule):
         if source is None:
             return f"series {series}, origin row {origin}"
         return source.describe_training_window(series, origin)
-
-
-def _make_metric(name: str) -> torchmetrics.Metric:
-    if name not in METRICS:
-        raise InputError(f"logging_metrics: unknown metric {name!r}; {nearest(name, METRICS)}")
-    return METRICS[name]()

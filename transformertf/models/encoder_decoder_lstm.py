@@ -192,9 +192,10 @@ class EncoderDecoderLSTM(ForecastModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(output_dim=output_dim, **kwargs)
+        past, future = self.widths(num_past_features, num_future_features)
         self.model = EncoderDecoderLSTMModel(
-            num_past_features,
-            num_future_features,
+            past,
+            future,
             d_encoder,
             d_decoder,
             num_encoder_layers,

@@ -41,6 +41,7 @@ class GRU(ForecastModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(output_dim=output_dim, **kwargs)
+        (width,) = self.widths(num_features)
         self.model = GRUModel(
-            num_features, num_layers, d_model, dropout, self.output_dim, packing=self.packing
+            width, num_layers, d_model, dropout, self.output_dim, packing=self.packing
         )

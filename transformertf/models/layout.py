@@ -4,7 +4,7 @@ B batch, Tc context steps, Td horizon steps: of a sequence-to-sequence model, th
 `ForecastOutput` names what comes out.
 """
 
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import torch
 
@@ -17,17 +17,20 @@ from transformertf.utils.sequence import (
     shift_rows,
 )
 
+Steps = TypeVar("Steps", torch.Tensor, torch.Tensor | None)
+
 
 class ForecastOutput(TypedDict, total=False):
     """What a forward gives; all of it is zero on padding.
 
-    Q outputs of each step, Fp features of the context, Ff of the horizon, S static ones.
+    Q outputs of each step; Vp variables of the context, Vf of the horizon, Vs static ones: real
+    features first, then categories.
 
     Attributes:
         output: (B, Td, Q), in globally scaled units from a module.
-        encoder_weights: (B, Tc, Fp) of the variable selection, adding up to 1 over features.
-        decoder_weights: (B, Td, Ff) likewise.
-        static_weights: (B, S) likewise.
+        encoder_weights: (B, Tc, Vp) of the variable selection, adding up to 1 over features.
+        decoder_weights: (B, Td, Vf) likewise.
+        static_weights: (B, Vs) likewise.
         attention_weights: (B, Td, Tc + Td), adding up to 1 over context and horizon.
     """
 
@@ -45,26 +48,26 @@ def bring_first(side: Side) -> torch.Tensor:
 
 
 def data_first(
-    past: torch.Tensor,
-    future: torch.Tensor,
+    past: Steps,
+    future: Steps,
     encoder_lengths: torch.Tensor | None,
     decoder_lengths: torch.Tensor | None,
     encoder_alignment: Alignment,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Steps, Steps]:
     """Return context and horizon with data first and zeros on padding, whatever it held.
 
     Args:
-        past: (B, Tc, ...) with data at the end `encoder_alignment` names.
-        future: (B, Td, ...), data first.
+        past: (B, Tc, ...) with data at the end `encoder_alignment` names; or None.
+        future: (B, Td, ...), data first; or None.
         encoder_lengths: (B,) int64; None where all rows are full.
         decoder_lengths: (B,) int64; None where all rows are full.
         encoder_alignment: end of the context at which the data lies.
     """
-    if encoder_lengths is not None:
+    if past is not None and encoder_lengths is not None:
         past = align_encoder_sequences(
             past, encoder_lengths, source=encoder_alignment, target="left"
         )
-    if decoder_lengths is not None:
+    if future is not None and decoder_lengths is not None:
         future = align_encoder_sequences(future, decoder_lengths, source="left", target="left")
     return past, future
 

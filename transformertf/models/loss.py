@@ -1,5 +1,8 @@
 """What `ForecastModule.calc_loss` is made of: the criterion, the weights, the sums over ranks."""
 
+import math
+from operator import itemgetter
+
 import torch
 from torch import distributed
 
@@ -95,3 +98,23 @@ def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
     parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(parts, rows)
     return [row for part in parts for row in part]
+
+
+def non_finite_windows(
+    losses: torch.Tensor, batch: Batch, over_ranks: bool
+) -> tuple[list[WindowLoss], int]:
+    """Return the windows whose loss is not finite, and how many windows there are.
+
+    Where each is finite and only their sum is not, the one of the largest loss.
+
+    Args:
+        losses: (B, Td, Q) weighted losses.
+        batch: with `series` and `origin`.
+        over_ranks: look at the batches of all ranks; all must call this together.
+    """
+    places = batch["series"].tolist(), batch["origin"].tolist()
+    windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
+    if over_ranks:
+        windows = gather_windows(windows)
+    bad = [window for window in windows if not math.isfinite(window[0])]
+    return bad or [max(windows, key=itemgetter(0))], len(windows)

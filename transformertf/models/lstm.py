@@ -42,6 +42,7 @@ class LSTM(ForecastModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(output_dim=output_dim, **kwargs)
+        (width,) = self.widths(num_features)
         self.model = LSTMModel(
-            num_features, num_layers, d_model, dropout, self.output_dim, packing=self.packing
+            width, num_layers, d_model, dropout, self.output_dim, packing=self.packing
         )

@@ -1,14 +1,46 @@
 """What is trained, how large its gradient is, and how the network is compiled."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
 import torch.fx.experimental._config as shape_config
+from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf.errors import InputError
+
+OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
+
+
+def make_optimizers(
+    parameters: Iterable[torch.nn.Parameter],
+    make_optimizer: OptimizerCallable | None,
+    make_scheduler: LRSchedulerCallable | None,
+    interval: str,
+    monitor: str,
+) -> Any:
+    """Return what Lightning's `configure_optimizers` wants.
+
+    Args:
+        parameters: what trains.
+        make_optimizer: None for Adam with learning rate 1e-3.
+        make_scheduler: None for none.
+        interval: whether the scheduler advances every "epoch" or every "step".
+        monitor: logged value given to a scheduler that looks at one.
+    """
+    make_optimizer = make_optimizer or partial(torch.optim.Adam, lr=1e-3)
+    optimizer = make_optimizer(parameters)
+    if make_scheduler is None:
+        return optimizer
+    scheduler = make_scheduler(optimizer)
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": monitor},
+    }
 
 
 def freeze_all_but(module: torch.nn.Module, patterns: Sequence[str]) -> None:

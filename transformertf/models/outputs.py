@@ -3,9 +3,72 @@
 B batch, Tc context steps, Td horizon steps, Q outputs of each step.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
+
+from transformertf.batch import Batch, BatchKind
+from transformertf.errors import InputError, nearest
+from transformertf.nn.losses import quantile_levels
+
+PredictionType = Literal["point", "delta"]
+# the arguments that give a network's outputs their meaning
+MEANING = ("prediction_type", "monotone")
+
+
+def check_meaning(
+    prediction_type: str, monotone: bool, model: str, takes: BatchKind, criterion: torch.nn.Module
+) -> None:
+    """Refuse a meaning that the outputs cannot have.
+
+    Args:
+        prediction_type: as the user gives it.
+        monotone: as the user gives it.
+        model: name of the model's class.
+        takes: batches that it takes.
+        criterion: what it is trained with.
+
+    Raises:
+        InputError: no such type, no context to count a change from, or no quantiles to order.
+    """
+    if prediction_type not in get_args(PredictionType):
+        hint = nearest(prediction_type, get_args(PredictionType))
+        raise InputError(f"prediction_type must not be {prediction_type!r}; {hint}")
+    if prediction_type == "delta" and takes == "sequences":
+        raise InputError(
+            "prediction_type 'delta' counts from the target's last value in a context, which "
+            f"{model} does not read; leave it at 'point'"
+        )
+    if monotone and quantile_levels(criterion) is None:
+        raise InputError(
+            f"monotone wants quantiles, but the criterion is {type(criterion).__name__}; give the "
+            "criterion QuantileLoss, or leave monotone out"
+        )
+
+
+def refuse_other_values(
+    names: Sequence[str], now: object, stored: Mapping[str, Any], defaults: type
+) -> None:
+    """Refuse a checkpoint that was trained with other values of some arguments.
+
+    Args:
+        names: of the arguments.
+        now: holds their values as attributes.
+        stored: arguments of the checkpoint.
+        defaults: class whose constructor tells those that are not stored.
+
+    Raises:
+        InputError: names the argument that differs.
+    """
+    for name in names:
+        before = stored.get(name, inspect.signature(defaults).parameters[name].default)
+        if before != getattr(now, name):
+            raise InputError(
+                f"{name} is {getattr(now, name)!r}, but the checkpoint was trained with "
+                f"{before!r}; leave it as it was, or start anew from the weights alone"
+            )
 
 
 def rising_quantiles(values: torch.Tensor, levels: Sequence[float]) -> torch.Tensor:
@@ -36,3 +99,11 @@ def last_context_value(past: torch.Tensor, lengths: torch.Tensor) -> torch.Tenso
     """
     last = (lengths - 1).unsqueeze(1)
     return past[..., -1].gather(1, last).unsqueeze(-1)
+
+
+def undo_window(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return outputs (B, Td, Q) in globally scaled units, where each window is scaled by itself."""
+    if "window_loc" not in batch:
+        return output
+    loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
+    return torch.where(batch["decoder_mask"].unsqueeze(-1), output * scale + loc, 0.0)

@@ -6,9 +6,10 @@ skips between unequal widths interpolate features; without static columns the st
 zero; a causal horizon step attends to the horizon before itself, but not to itself; dropout of
 the attention falls on what its heads find and on its output.
 
-Departures from theirs: real variables only; an embedding that they share by name between context,
-horizon and static variables is held once for each, and trained apart; the width must be a
-multiple of the heads. `transformertf.models.pf_weights` loads their weights.
+Departures from theirs: a category's embedding is as wide as that of a real variable, where they
+choose a width for each; an embedding that they share by name between context, horizon and static
+variables is held once for each, and trained apart; the width must be a multiple of the heads.
+`transformertf.models.pf_weights` loads their weights, of real variables only.
 """
 
 from typing import Any
@@ -32,12 +33,16 @@ class PFTemporalFusionTransformerModel(TemporalFusionTransformerModel):
     stand_ins = 0
 
     def embed_static(
-        self, static: torch.Tensor | None, past: torch.Tensor, lengths: torch.Tensor | None
+        self,
+        static: torch.Tensor | None,
+        categories: torch.Tensor | None,
+        past: torch.Tensor,
+        lengths: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the static embedding (B, D), zero without static features, and the weights."""
-        if static is None or self.static_selection is None:
+        """Return the static embedding (B, D), zero without static variables, and the weights."""
+        if self.static_selection is None:
             return past.new_zeros(past.size(0), self.d_model), past.new_zeros(past.size(0), 0)
-        return super().embed_static(static, past, lengths)
+        return super().embed_static(static, categories, past, lengths)
 
 
 class PFTemporalFusionTransformer(ForecastModule):
@@ -50,7 +55,7 @@ class PFTemporalFusionTransformer(ForecastModule):
         tgt_seq_len: full horizon in steps; linked from the data.
         num_static_features: features constant within a series; linked from the data.
         d_model: width throughout, their `hidden_size`; a multiple of `num_heads`.
-        d_hidden_continuous: width of a real variable's embedding, their `hidden_continuous_size`.
+        d_hidden_continuous: width of a variable's embedding, their `hidden_continuous_size`.
         num_heads: heads of the attention, their `attention_head_size`.
         num_lstm_layers: stacked layers of each LSTM, their `lstm_layers`.
         dropout: dropout throughout, 0 to 1.
@@ -60,6 +65,7 @@ class PFTemporalFusionTransformer(ForecastModule):
     """
 
     interpretable = True
+    selects = True
 
     def __init__(
         self,
@@ -77,7 +83,7 @@ class PFTemporalFusionTransformer(ForecastModule):
         output_dim: int = 7,
         **kwargs: Any,
     ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
+        super().__init__(output_dim=output_dim, num_static_features=num_static_features, **kwargs)
         self.model = PFTemporalFusionTransformerModel(
             num_past_features,
             num_future_features,
@@ -92,4 +98,7 @@ class PFTemporalFusionTransformer(ForecastModule):
             causal_attention,
             self.output_dim,
             packing=self.packing,
+            static_category_sizes=self.sizes.static_category_sizes,
+            past_category_sizes=self.sizes.category_sizes["past_category_sizes"],
+            future_category_sizes=self.sizes.category_sizes["future_category_sizes"],
         )

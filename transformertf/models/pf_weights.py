@@ -86,7 +86,12 @@ def load_pytorch_forecasting(
     variables = dict(zip(_SELECTIONS, (static, past, future), strict=True))
     for ours, names in variables.items():
         selection = getattr(model, ours)
-        features = 0 if selection is None else selection.embedding.weight.size(0)
+        features = 0 if selection is None else selection.num_real
+        if selection is not None and selection.categories is not None:
+            raise InputError(
+                f"the {ours} of the model has categories, and only weights of real variables can "
+                "be loaded; build it without category sizes"
+            )
         _check_variables(features, state_dict, ours, names)
     weights = model.state_dict()
     heads = model.fusion.attention.num_heads

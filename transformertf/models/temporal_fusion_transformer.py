@@ -5,13 +5,15 @@ series forecasting", 2021. Departures: without static columns the static input i
 length of the context; dropout falls on what the heads of the attention find, not on its weights.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
 
-from transformertf.errors import InputError, at_least_one, probability
+from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
+from transformertf.models.inputs import sizes_for
 from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
 from transformertf.nn.fusion import TemporalFusion
 from transformertf.nn.gating import GatedResidualNetwork, Skip
@@ -32,7 +34,7 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         tgt_seq_len: full horizon in steps.
         num_static_features: features S constant within a series.
         d_model: width D throughout; a multiple of `num_heads`.
-        d_hidden_continuous: width of a real variable's embedding.
+        d_hidden_continuous: width of a variable's embedding.
         num_heads: heads of the attention.
         num_lstm_layers: stacked layers of each LSTM.
         dropout: dropout throughout, 0 to 1.
@@ -40,13 +42,16 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         output_dim: outputs Q of each step.
         encoder_alignment: end of the padded context at which the data lies.
         packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
+        static_category_sizes: number of codes of each static category.
+        past_category_sizes: number of codes of each category of a context step.
+        future_category_sizes: number of codes of each category of a horizon step.
     """
 
     # how skips change width
     skip: ClassVar[Skip] = "linear"
     # whether a causal horizon step attends to itself
     sees_itself: ClassVar[bool] = True
-    # static variables selected from where there are no static features
+    # static variables selected from where the data has none
     stand_ins: ClassVar[int] = 1
 
     def __init__(
@@ -65,6 +70,9 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         output_dim: int = 7,
         encoder_alignment: Alignment = "left",
         packing: Packing = "auto",
+        static_category_sizes: Sequence[int] = (),
+        past_category_sizes: Sequence[int] = (),
+        future_category_sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         at_least_one(
@@ -75,11 +83,17 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             num_lstm_layers=num_lstm_layers,
         )
         probability(dropout=dropout)
+        self.sizes = sizes_for(
+            "windows",
+            num_static_features,
+            static_category_sizes,
+            past_category_sizes=past_category_sizes,
+            future_category_sizes=future_category_sizes,
+        )
         self.encoder_alignment: Alignment = encoder_alignment
         self.ctxt_seq_len = ctxt_seq_len
         self.d_model = d_model
         self.num_lstm_layers = num_lstm_layers
-        self.num_static_features = num_static_features
         select = partial(
             VariableSelection,
             d_embedding=d_hidden_continuous,
@@ -88,14 +102,23 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             skip=self.skip,
         )
         encode_static = partial(GatedResidualNetwork, d_model, d_model, d_model, dropout)
-        static_variables = num_static_features or self.stand_ins
-        self.static_selection = select(static_variables) if static_variables else None
+        variables = num_static_features + len(static_category_sizes)
+        static_real = num_static_features if variables else self.stand_ins
+        self.static_selection = (
+            select(static_real, category_sizes=static_category_sizes)
+            if variables or self.stand_ins
+            else None
+        )
         self.selection_context = encode_static()
         self.hidden_context = encode_static()
         self.cell_context = encode_static()
         self.enrichment_context = encode_static()
-        self.past_selection = select(num_past_features, d_context=d_model)
-        self.future_selection = select(num_future_features, d_context=d_model)
+        self.past_selection = select(
+            num_past_features, d_context=d_model, category_sizes=past_category_sizes
+        )
+        self.future_selection = select(
+            num_future_features, d_context=d_model, category_sizes=future_category_sizes
+        )
         self.fusion = TemporalFusion(
             d_model,
             num_heads,
@@ -115,6 +138,9 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         encoder_lengths: torch.Tensor | None = None,
         decoder_lengths: torch.Tensor | None = None,
         static: torch.Tensor | None = None,
+        static_categories: torch.Tensor | None = None,
+        past_categories: torch.Tensor | None = None,
+        future_categories: torch.Tensor | None = None,
         *,
         need_weights: bool = False,
     ) -> ForecastOutput:
@@ -126,24 +152,33 @@ class TemporalFusionTransformerModel(torch.nn.Module):
             encoder_lengths: (B,) int64 data steps of the context; None where all are full.
             decoder_lengths: (B,) int64 data steps of the horizon; None where all are full.
             static: (B, S); needed where there are static features.
+            static_categories: (B, Cs) int64; needed where there are static categories.
+            past_categories: (B, Tc, Cp) int64, aligned as configured; needed likewise.
+            future_categories: (B, Td, Cf) int64, data first; needed likewise.
             need_weights: whether the weights are read.
 
         Returns:
             `output` (B, Td, Q), zero on padding, and the weights where they are needed.
         """
-        found = 0 if static is None else static.size(-1)
-        if found != self.num_static_features:
-            raise InputError(
-                f"static must have {self.num_static_features} features as num_static_features "
-                f"says, found {found}"
-            )
+        self.sizes.check(static, static_categories, past_categories, future_categories)
         past, future = data_first(
             past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
         )
-        embedded, static_weights = self.embed_static(static, past, encoder_lengths)  # (B, D)
+        past_categories, future_categories = data_first(
+            past_categories,
+            future_categories,
+            encoder_lengths,
+            decoder_lengths,
+            self.encoder_alignment,
+        )
+        embedded, static_weights = self.embed_static(
+            static, static_categories, past, encoder_lengths
+        )  # (B, D)
         context = self.selection_context(embedded).unsqueeze(1)  # (B, 1, D)
-        past, encoder_weights = self.past_selection(past, context)  # (B, Tc, D)
-        future, decoder_weights = self.future_selection(future, context)  # (B, Td, D)
+        past, encoder_weights = self.past_selection(past, context, past_categories)  # (B, Tc, D)
+        future, decoder_weights = self.future_selection(
+            future, context, future_categories
+        )  # (B, Td, D)
         layers = self.num_lstm_layers, -1, -1
         state = (
             self.hidden_context(embedded).expand(layers).contiguous(),
@@ -171,27 +206,33 @@ class TemporalFusionTransformerModel(torch.nn.Module):
         )
 
     def embed_static(
-        self, static: torch.Tensor | None, past: torch.Tensor, lengths: torch.Tensor | None
+        self,
+        static: torch.Tensor | None,
+        categories: torch.Tensor | None,
+        past: torch.Tensor,
+        lengths: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the static embedding (B, D) and the weights (B, S) of its variables.
+        """Return the static embedding (B, D) and the weights (B, S + Cs) of its variables.
 
-        Without static features the one variable is the context's data steps as a share of the
+        Without static variables the one variable is the context's data steps as a share of the
         full context.
 
         Args:
             static: (B, S) or None.
+            categories: (B, Cs) or None.
             past: (B, Tc, Fp), data first.
             lengths: (B,) int64 data steps of the context; None where all are full.
         """
         assert self.static_selection is not None
         if static is None:
             batch, steps, _ = past.shape
-            static = (
-                past.new_full((batch, 1), steps / self.ctxt_seq_len)
-                if lengths is None
-                else (lengths.to(past.dtype) / self.ctxt_seq_len).unsqueeze(1)
-            )
-        embedded, weights = self.static_selection(static)
+            if categories is not None:
+                static = past.new_empty(batch, 0)
+            elif lengths is None:
+                static = past.new_full((batch, 1), steps / self.ctxt_seq_len)
+            else:
+                static = (lengths.to(past.dtype) / self.ctxt_seq_len).unsqueeze(1)
+        embedded, weights = self.static_selection(static, categories=categories)
         return embedded, weights
 
 
@@ -205,7 +246,7 @@ class TemporalFusionTransformer(ForecastModule):
         tgt_seq_len: full horizon in steps; linked from the data.
         num_static_features: features constant within a series; linked from the data.
         d_model: width throughout; a multiple of `num_heads`.
-        d_hidden_continuous: width of a real variable's embedding.
+        d_hidden_continuous: width of a variable's embedding.
         num_heads: heads of the attention.
         num_lstm_layers: stacked layers of each LSTM.
         dropout: dropout throughout, 0 to 1.
@@ -215,6 +256,7 @@ class TemporalFusionTransformer(ForecastModule):
     """
 
     interpretable = True
+    selects = True
 
     def __init__(
         self,
@@ -232,7 +274,7 @@ class TemporalFusionTransformer(ForecastModule):
         output_dim: int = 7,
         **kwargs: Any,
     ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
+        super().__init__(output_dim=output_dim, num_static_features=num_static_features, **kwargs)
         self.model = TemporalFusionTransformerModel(
             num_past_features,
             num_future_features,
@@ -247,6 +289,9 @@ class TemporalFusionTransformer(ForecastModule):
             causal_attention,
             self.output_dim,
             packing=self.packing,
+            static_category_sizes=self.sizes.static_category_sizes,
+            past_category_sizes=self.sizes.category_sizes["past_category_sizes"],
+            future_category_sizes=self.sizes.category_sizes["future_category_sizes"],
         )
 
 

@@ -206,9 +206,10 @@ class TransformerLSTM(ForecastModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(output_dim=output_dim, **kwargs)
+        past, future = self.widths(num_past_features, num_future_features)
         self.model = TransformerLSTMModel(
-            num_past_features,
-            num_future_features,
+            past,
+            future,
             d_model,
             num_layers,
             num_transformer_blocks,

@@ -1,18 +1,22 @@
-"""The lean temporal fusion transformer: selection, recurrence and attention, nothing static.
+"""The lean temporal fusion transformer: selection, recurrence and attention, no static path.
 
 After Lim, Arik, Loeff and Pfister, "Temporal Fusion Transformers for interpretable multi-horizon
 time series forecasting", 2021. Left out: the static encoders and all that they feed. So variables
 are weighed by what they are alone, the LSTM starts from zeros, and attention sees context and
-horizon as the recurrence leaves them.
+horizon as the recurrence leaves them. What is static is a further variable of every step.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from transformertf.errors import InputError, at_least_one, probability
+from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
+from transformertf.models.inputs import sizes_for
 from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
+from transformertf.nn.embedding import join_static
 from transformertf.nn.fusion import TemporalFusion
 from transformertf.nn.recurrent import Packing
 from transformertf.nn.selection import VariableSelection
@@ -29,9 +33,9 @@ class xTFTModel(torch.nn.Module):  # noqa: N801  the name by which users know it
         num_future_features: features Ff of each horizon step.
         ctxt_seq_len: full context in steps.
         tgt_seq_len: full horizon in steps.
-        num_static_features: must be 0; `TemporalFusionTransformer` takes static features.
+        num_static_features: features S constant within a series, further variables of each step.
         d_model: width D throughout; a multiple of `num_heads`.
-        d_hidden_continuous: width of a real variable's embedding.
+        d_hidden_continuous: width of a variable's embedding.
         num_heads: heads of the attention.
         num_lstm_layers: stacked layers of each LSTM.
         dropout: dropout throughout, 0 to 1.
@@ -39,6 +43,9 @@ class xTFTModel(torch.nn.Module):  # noqa: N801  the name by which users know it
         output_dim: outputs Q of each step.
         encoder_alignment: end of the padded context at which the data lies.
         packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
+        static_category_sizes: number of codes of each static category.
+        past_category_sizes: number of codes of each category of a context step.
+        future_category_sizes: number of codes of each category of a horizon step.
     """
 
     def __init__(
@@ -57,13 +64,11 @@ class xTFTModel(torch.nn.Module):  # noqa: N801  the name by which users know it
         output_dim: int = 7,
         encoder_alignment: Alignment = "left",
         packing: Packing = "auto",
+        static_category_sizes: Sequence[int] = (),
+        past_category_sizes: Sequence[int] = (),
+        future_category_sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        if num_static_features:
-            raise InputError(
-                f"xTFT has no place for static features, found num_static_features "
-                f"{num_static_features}; take TFT, or leave static_covariates out"
-            )
         at_least_one(
             ctxt_seq_len=ctxt_seq_len,
             tgt_seq_len=tgt_seq_len,
@@ -72,12 +77,24 @@ class xTFTModel(torch.nn.Module):  # noqa: N801  the name by which users know it
             num_lstm_layers=num_lstm_layers,
         )
         probability(dropout=dropout)
-        self.encoder_alignment: Alignment = encoder_alignment
-        self.past_selection = VariableSelection(
-            num_past_features, d_hidden_continuous, d_model, dropout
+        self.sizes = sizes_for(
+            "windows",
+            num_static_features,
+            static_category_sizes,
+            past_category_sizes=past_category_sizes,
+            future_category_sizes=future_category_sizes,
         )
-        self.future_selection = VariableSelection(
-            num_future_features, d_hidden_continuous, d_model, dropout
+        self.encoder_alignment: Alignment = encoder_alignment
+        select = partial(
+            VariableSelection, d_embedding=d_hidden_continuous, d_model=d_model, dropout=dropout
+        )
+        self.past_selection = select(
+            num_past_features + num_static_features,
+            category_sizes=[*past_category_sizes, *static_category_sizes],
+        )
+        self.future_selection = select(
+            num_future_features + num_static_features,
+            category_sizes=[*future_category_sizes, *static_category_sizes],
         )
         self.fusion = TemporalFusion(
             d_model,
@@ -96,6 +113,10 @@ class xTFTModel(torch.nn.Module):  # noqa: N801  the name by which users know it
         future_sequence: torch.Tensor,
         encoder_lengths: torch.Tensor | None = None,
         decoder_lengths: torch.Tensor | None = None,
+        static: torch.Tensor | None = None,
+        static_categories: torch.Tensor | None = None,
+        past_categories: torch.Tensor | None = None,
+        future_categories: torch.Tensor | None = None,
         *,
         need_weights: bool = False,
     ) -> ForecastOutput:
@@ -106,16 +127,35 @@ class xTFTModel(torch.nn.Module):  # noqa: N801  the name by which users know it
             future_sequence: (B, Td, Ff), data first.
             encoder_lengths: (B,) int64 data steps of the context; None where all are full.
             decoder_lengths: (B,) int64 data steps of the horizon; None where all are full.
+            static: (B, S); needed where there are static features.
+            static_categories: (B, Cs) int64; needed where there are static categories.
+            past_categories: (B, Tc, Cp) int64, aligned as configured; needed likewise.
+            future_categories: (B, Td, Cf) int64, data first; needed likewise.
             need_weights: whether the weights are read.
 
         Returns:
-            `output` (B, Td, Q), zero on padding, and the weights where they are needed.
+            `output` (B, Td, Q), zero on padding, and the weights where they are needed: of a
+            step's own real variables, the static ones, its own categories, the static ones.
         """
+        self.sizes.check(static, static_categories, past_categories, future_categories)
         past, future = data_first(
             past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
         )
-        past, encoder_weights = self.past_selection(past)  # (B, Tc, D)
-        future, decoder_weights = self.future_selection(future)  # (B, Td, D)
+        past_categories, future_categories = data_first(
+            past_categories,
+            future_categories,
+            encoder_lengths,
+            decoder_lengths,
+            self.encoder_alignment,
+        )
+        past, encoder_weights = self.past_selection(
+            join_static(past, static, past.size(1)),
+            categories=join_static(past_categories, static_categories, past.size(1)),
+        )  # (B, Tc, D)
+        future, decoder_weights = self.future_selection(
+            join_static(future, static, future.size(1)),
+            categories=join_static(future_categories, static_categories, future.size(1)),
+        )  # (B, Td, D)
         fused, attention_weights = self.fusion(
             past, future, encoder_lengths, decoder_lengths, need_weights=need_weights
         )  # (B, Td, D)
@@ -139,9 +179,9 @@ class xTFT(ForecastModule):  # noqa: N801  the name by which users know it
         num_future_features: features of each horizon step; linked from the data.
         ctxt_seq_len: full context in steps; linked from the data.
         tgt_seq_len: full horizon in steps; linked from the data.
-        num_static_features: must be 0, `TFT` takes static features; linked from the data.
+        num_static_features: features constant within a series; linked from the data.
         d_model: width throughout; a multiple of `num_heads`.
-        d_hidden_continuous: width of a real variable's embedding.
+        d_hidden_continuous: width of a variable's embedding.
         num_heads: heads of the attention.
         num_lstm_layers: stacked layers of each LSTM.
         dropout: dropout throughout, 0 to 1.
@@ -151,6 +191,7 @@ class xTFT(ForecastModule):  # noqa: N801  the name by which users know it
     """
 
     interpretable = True
+    selects = True
 
     def __init__(
         self,
@@ -168,7 +209,7 @@ class xTFT(ForecastModule):  # noqa: N801  the name by which users know it
         output_dim: int = 7,
         **kwargs: Any,
     ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
+        super().__init__(output_dim=output_dim, num_static_features=num_static_features, **kwargs)
         self.model = xTFTModel(
             num_past_features,
             num_future_features,
@@ -183,4 +224,7 @@ class xTFT(ForecastModule):  # noqa: N801  the name by which users know it
             causal_attention,
             self.output_dim,
             packing=self.packing,
+            static_category_sizes=self.sizes.static_category_sizes,
+            past_category_sizes=self.sizes.category_sizes["past_category_sizes"],
+            future_category_sizes=self.sizes.category_sizes["future_category_sizes"],
         )

@@ -5,12 +5,15 @@ import io
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from transformertf.data.transform import (
     AdaptiveSigmoidTransform,
     DeltaTransform,
     DiscreteFunctionTransform,
     DivideByXTransform,
+    FixedPolynomialTransform,
     Log1pTransform,
     LogTransform,
     MaxScaler,
@@ -20,6 +23,7 @@ from transformertf.data.transform import (
     StandardScaler,
     TransformCollection,
 )
+from transformertf.data.transform.collection import Piece
 from transformertf.errors import InputError
 
 RNG = np.random.default_rng(5)
@@ -61,6 +65,68 @@ def test_several_series_are_fitted_as_one():
     pairs.fit_series([(X[:9], Y[:9]), (X[9:], Y[9:])])
     rest = Y - np.polyval(np.polyfit(X, Y, 1), X)
     np.testing.assert_allclose(pairs.transform(X, Y), rest / rest.std(), rtol=1e-9, atol=1e-9)
+
+
+class Lazily:
+    """Series that are made anew each time they are gone through, one at a time."""
+
+    def __init__(self, series):
+        self.series = series
+        self.passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        for item in self.series:
+            yield tuple(column.copy() for column in item)
+
+
+def test_series_may_come_lazily_once_for_each_that_learns():
+    series = [(X[:9], Y[:9]), (X[9:], Y[9:])]
+    for parts, passes in (
+        ([LogTransform(), FixedPolynomialTransform([1.0])], 0),
+        ([LogTransform(), DivideByXTransform()], 1),
+        ([MaxScaler(), DeltaTransform(), PolynomialTransform(), StandardScaler()], 3),
+    ):
+        lazily = Lazily(series)
+        found = TransformCollection(parts).fit_series(lazily)
+        assert lazily.passes == passes
+        state = found.state_dict()
+        assert str(state) == str(found.fit_series(series).state_dict())
+    with pytest.raises(InputError, match="found an iterator: give a list"):
+        TransformCollection([MaxScaler()]).fit_series(iter(series))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cuts=st.sets(st.integers(1, 39), max_size=8),
+    starts=st.sets(st.integers(1, 39), max_size=5),
+    hole=st.integers(0, 39),
+)
+def test_differences_go_on_from_piece_to_piece_and_anew_at_each_stretch(cuts, starts, hole):
+    starts = {0, *starts}
+    y = Y.copy()
+    y[hole] = np.nan
+    pieces = []
+    for rows in np.split(np.arange(40), sorted(cuts)):
+        own = [int(row - rows[0]) for row in rows if row in starts]
+        pieces.append(Piece(y[rows], X[rows], own))
+    parts = [LogTransform(), DeltaTransform(), DivideByXTransform()]
+    chain = TransformCollection(parts).fit(X, Y)
+    found = np.concatenate([column for _, column in chain.transform_pieces(pieces)])
+    stretches = np.split(np.arange(40), sorted(starts)[1:])
+    expected = np.concatenate([chain.transform(X[rows], y[rows]) for rows in stretches])
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(y, np.where(np.arange(40) == hole, np.nan, Y))
+    whole = TransformCollection([DeltaTransform(), StandardScaler(), MaxScaler()])
+    cut = TransformCollection([DeltaTransform(), StandardScaler(), MaxScaler()])
+    whole.fit_series([(y[rows],) for rows in stretches])
+    cut.fit_pieces(lambda: (Piece(piece.column, None, piece.starts) for piece in pieces))
+    np.testing.assert_allclose(cut.transform(Y), whole.transform(Y), rtol=1e-10, atol=1e-12)
+
+
+def test_an_empty_column_is_no_value():
+    with pytest.raises(InputError, match="StandardScaler is not fitted"):
+        TransformCollection([DeltaTransform(), StandardScaler()]).fit(()).transform(Y)
 
 
 def test_one_learner_takes_pieces_wherever_it_stands():

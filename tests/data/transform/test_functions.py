@@ -145,6 +145,13 @@ def test_a_start_is_the_value_before_the_first():
     )
 
 
+def test_differences_on_padding_count_for_nothing():
+    mask = torch.tensor([[False, False, True, True], [True, True, True, False]])
+    steps = torch.tensor([[9.0, 9.0, 1.0, 2.0], [1.0, 2.0, 3.0, 9.0]])
+    found = DeltaTransform().inverse_transform(steps, torch.tensor([5.0, 0.0]), mask)
+    assert found.tolist() == [[5.0, 5.0, 6.0, 8.0], [1.0, 3.0, 6.0, 6.0]]
+
+
 @settings(max_examples=60, deadline=None)
 @given(values=st.lists(st.integers(-(2**40), 2**40), min_size=0, max_size=50))
 def test_whole_numbers_return_to_the_bit(values):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transformertf.data.transform import RunningNormalizer, StandardScaler
+from transformertf.data.transform.statistics import BLOCK
 from transformertf.errors import InputError
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False, width=64)
@@ -52,6 +53,26 @@ def test_any_chunking_gives_the_same_fit(values, cuts):
     assert pieces.mean == pytest.approx(array.mean(), rel=1e-9, abs=1e-12 * reach)
     if array.std() > 1e-6 * reach:
         assert pieces.std == pytest.approx(array.std(), rel=1e-8)
+
+
+@pytest.mark.parametrize("rows", [BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 7])
+@pytest.mark.parametrize("offset", [0.0, -3.0, 1e9])
+def test_blocks_are_as_exact_as_the_whole(rows, offset):
+    values = offset + noise(rows)
+    scaler = StandardScaler().fit(values)
+    centred = values - offset
+    # the mean of a block is a number near the offset, and rounded as such
+    rounding = 1e-15 * abs(offset)
+    assert scaler.count == rows
+    assert scaler.mean - offset == pytest.approx(centred.mean(), rel=1e-9, abs=1e-12 + rounding)
+    assert scaler.std == pytest.approx(centred.std(), rel=1e-11 + rounding / 1000)
+    strided = np.column_stack([values, values])[:, 1]
+    assert StandardScaler().fit(strided).state_dict() == scaler.state_dict()
+    strided[BLOCK // 2] = np.nan
+    kept = np.delete(values, BLOCK // 2)
+    partial = StandardScaler().fit(strided)
+    assert partial.count == rows - 1
+    assert partial.std == pytest.approx(StandardScaler().fit(kept).std, rel=1e-11 + rounding / 1000)
 
 
 def test_fit_forgets_and_partial_fit_remembers():

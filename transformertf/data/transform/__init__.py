@@ -14,7 +14,11 @@ from transformertf.data.transform.functions import (
     SigmoidTransform,
 )
 from transformertf.data.transform.polynomial import FixedPolynomialTransform, PolynomialTransform
-from transformertf.data.transform.registry import RunningNormalizer, make_transform
+from transformertf.data.transform.registry import (
+    RunningNormalizer,
+    describe_transforms,
+    make_transform,
+)
 from transformertf.data.transform.scalers import MaxScaler, MinMaxScaler, StandardScaler
 from transformertf.data.transform.target import DiscreteFunctionTransform, DivideByXTransform
 
@@ -35,5 +39,6 @@ __all__ = [
     "TargetTransform",
     "Transform",
     "TransformCollection",
+    "describe_transforms",
     "make_transform",
 ]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from transformertf.data.transform.statistics import FloatArray, Nothing, Statistics
+from transformertf.data.transform.statistics import BLOCK, FloatArray, Nothing, Statistics
 from transformertf.errors import InputError
 
 Data = npt.ArrayLike | torch.Tensor
@@ -52,10 +52,15 @@ class Transform(ABC, Generic[Seen]):
 
     def partial_fit(self, values: Data) -> Self:
         """Add more values to those seen."""
-        finite = as_float64(values).ravel()
-        finite = finite[np.isfinite(finite)]
-        if finite.size:
-            self._seen.add(finite)
+        if not self.learns:
+            return self
+        column = as_float64(values).reshape(-1)
+        for first in range(0, column.size, BLOCK):
+            block = column[first : first + BLOCK]
+            finite = np.isfinite(block)
+            kept = block if finite.all() else block[finite]
+            if kept.size:
+                self._seen.add(kept)
         return self
 
     @abstractmethod
@@ -87,9 +92,11 @@ class TargetTransform(ABC):
 
     Attributes:
         learns: whether `fit` takes anything from the values.
+        alone: whether it is also a transform of one column by itself.
     """
 
     learns: ClassVar[bool] = False
+    alone: ClassVar[bool] = False
 
     def fit(self, x: Data, y: Data | None = None) -> Self:
         """Forget what was seen and fit to these pairs."""

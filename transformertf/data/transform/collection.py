@@ -1,7 +1,7 @@
 """Several transforms in a row."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,21 @@ Array = npt.NDArray[np.floating]
 AnyTransform = Transform[Any] | TargetTransform
 
 
+class Piece(NamedTuple):
+    """Rows of one or several stretches of a column, one behind the other.
+
+    Attributes:
+        column: (n,) the column, or y, float64.
+        covariate: (n,) x, where a transform takes x and y.
+        starts: rows at which a stretch starts, rising; without row 0 the piece goes on where the
+            one before it ended.
+    """
+
+    column: Array
+    covariate: Array | None = None
+    starts: Sequence[int] = (0,)
+
+
 class TransformCollection:
     """Transforms applied in order and inverted in reverse.
 
@@ -28,8 +43,8 @@ class TransformCollection:
     transform: y is what passes through, x goes to that one as it came, in its original units.
 
     A transform sees what those before it make, so it is fitted after them, in a pass of its own:
-    `fit` and `fit_series` do that. `partial_fit` is a single pass, and refused where two or more
-    learn from the data.
+    `fit`, `fit_series` and `fit_pieces` do that. `partial_fit` is a single pass, and refused where
+    two or more learn from the data.
 
     Args:
         transforms: in the order of use; at most one target transform and one `DeltaTransform`.
@@ -56,22 +71,62 @@ class TransformCollection:
 
     def fit(self, x: Data, y: Data | None = None) -> Self:
         """Forget what was seen and fit to one series: its column, or x and y."""
+        if y is not None:
+            self.require_pair()
         return self.fit_series([(x,) if y is None else (x, y)])
 
-    def fit_series(self, series: Sequence[tuple[Data, ...]]) -> Self:
+    def fit_series(self, series: Iterable[tuple[Data, ...]]) -> Self:
         """Forget what was seen and fit to several series, one transform after the other.
 
         Args:
-            series: of each series its column (values,), or (x, y).
+            series: of each series its column (values,), or (x, y). They are gone through once for
+                each transform that learns, and only one is held at a time.
+
+        Raises:
+            InputError: `series` can be gone through only once.
         """
-        columns = [self._columns(*item) for item in series]
-        for index, transform in enumerate(self.transforms):
+        if iter(series) is series:
+            raise InputError(
+                "TransformCollection: fit_series goes through the series once for each transform "
+                "that learns, found an iterator: give a list, or an object with __iter__"
+            )
+
+        def pieces() -> Iterator[Piece]:
+            for item in series:
+                x, column = self._columns(*item)
+                yield Piece(column, x)
+
+        return self.fit_pieces(pieces)
+
+    def fit_pieces(self, pieces: Callable[[], Iterable[Piece]]) -> Self:
+        """Forget what was seen and fit to columns in pieces, one transform after the other.
+
+        Args:
+            pieces: gives the pieces from the first on; called once for each transform that learns.
+        """
+        for place, transform in enumerate(self.transforms):
             transform.reset()
-            for x, column in columns:
-                _learn(transform, x, column)
-            if index + 1 < len(self.transforms):
-                columns = [(x, _forward(transform, x, column)) for x, column in columns]
+            if transform.learns:
+                before = TransformCollection(self.transforms[:place])
+                for piece, column in before.transform_pieces(pieces()):
+                    _learn(transform, piece.covariate, column)
         return self
+
+    def transform_pieces(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Array]]:
+        """Yield each piece with its column transformed (n,).
+
+        A `DeltaTransform` goes on from piece to piece, and anew where a stretch starts.
+        """
+        last: Array | None = None
+        for piece in pieces:
+            column = piece.column
+            for transform in self.transforms:
+                if isinstance(transform, DeltaTransform):
+                    begin, last = last, column[..., -1] if column.size else last
+                    column = _differences(transform, column, begin, piece.starts)
+                else:
+                    column = _forward(transform, piece.covariate, column)
+            yield piece, column
 
     def partial_fit(self, x: Data, y: Data | None = None) -> Self:
         """Add one more series, or piece of one, to those seen.
@@ -106,7 +161,8 @@ class TransformCollection:
             y: target.
             start: for a `DeltaTransform`, the column's value before the first, in its own unit.
         """
-        self._check(two=y is not None)
+        if y is not None:
+            self.require_pair()
         covariate, column = (None, x) if y is None else (x, y)
         begin = self._start_of_delta(start)
         for transform in self.transforms:
@@ -117,7 +173,12 @@ class TransformCollection:
         return column
 
     def inverse_transform(
-        self, x: Values, y: Values | None = None, *, start: Values | float | None = None
+        self,
+        x: Values,
+        y: Values | None = None,
+        *,
+        start: Values | float | None = None,
+        mask: torch.Tensor | None = None,
     ) -> Values:
         """Return the column in its own unit: from x, or from y where both are given.
 
@@ -125,18 +186,39 @@ class TransformCollection:
             x: transformed column, or covariate.
             y: transformed target.
             start: for a `DeltaTransform`, the column's value before the first, in its own unit.
+            mask: False on padding, which a `DeltaTransform` leaves out of its sums.
         """
-        self._check(two=y is not None)
+        if y is not None:
+            self.require_pair()
         covariate, column = (None, x) if y is None else (x, y)
         begin = self._start_of_delta(start)
         for transform in reversed(self.transforms):
             if isinstance(transform, DeltaTransform):
-                column = transform.inverse_transform(column, begin)
+                column = transform.inverse_transform(column, begin, mask)
             elif isinstance(transform, Transform) or covariate is None:
                 column = transform.inverse_transform(column)
             else:
                 column = transform.inverse_transform(covariate, column)
         return column
+
+    def require_pair(self) -> None:
+        """Refuse transforms that cannot take x and y.
+
+        Raises:
+            InputError: none depends on x, or a `DeltaTransform` comes after the one that does.
+        """
+        target = [isinstance(item, TargetTransform) for item in self.transforms]
+        if not any(target):
+            raise InputError(
+                "TransformCollection: found x and y, but none of its transforms depends on "
+                "another column: give the column alone"
+            )
+        if any(isinstance(item, DeltaTransform) for item in self.transforms[target.index(True) :]):
+            name = type(self.transforms[target.index(True)]).__name__
+            raise InputError(
+                f"TransformCollection: found DeltaTransform after {name}, where its start would "
+                "need an x of its own: put DeltaTransform first"
+            )
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -167,25 +249,10 @@ class TransformCollection:
 
     def _columns(self, x: Data, y: Data | None = None) -> tuple[Array | None, Array]:
         """Return covariate, if there is one, and column in float64."""
-        self._check(two=y is not None)
-        return (None, as_float64(x)) if y is None else (as_float64(x), as_float64(y))
-
-    def _check(self, two: bool) -> None:
-        """Refuse two arguments where they have no use, or leave a DeltaTransform without start."""
-        if not two:
-            return
-        target = [isinstance(item, TargetTransform) for item in self.transforms]
-        if not any(target):
-            raise InputError(
-                "TransformCollection: found x and y, but none of its transforms depends on "
-                "another column: give the column alone"
-            )
-        if any(isinstance(item, DeltaTransform) for item in self.transforms[target.index(True) :]):
-            name = type(self.transforms[target.index(True)]).__name__
-            raise InputError(
-                f"TransformCollection: found DeltaTransform after {name}, where its start would "
-                "need an x of its own: put DeltaTransform first"
-            )
+        if y is None:
+            return None, as_float64(x)
+        self.require_pair()
+        return as_float64(x), as_float64(y)
 
     def _start_of_delta(self, start: Any) -> Any:
         """Return the start in the units that the `DeltaTransform` sees."""
@@ -210,3 +277,15 @@ def _forward(transform: AnyTransform, x: Values | None, column: Values) -> Value
     if isinstance(transform, Transform) or x is None:
         return transform.transform(column)
     return transform.transform(x, column)
+
+
+def _differences(
+    transform: DeltaTransform, column: Array, last: Array | None, starts: Sequence[int]
+) -> Array:
+    """Return differences (n,) of a piece that follows the value `last`, anew at `starts`."""
+    goes_on = last is not None and 0 not in starts[:1]
+    result = transform.transform(column, last if goes_on else None)
+    first = [row for row in starts if row > 0]
+    # of a missing value, missing
+    result[..., first] = column[..., first] - column[..., first]
+    return result

@@ -162,12 +162,18 @@ class DeltaTransform(Transform[Nothing]):
 
         return apply(differences, _with_time(values))
 
-    def inverse_transform(self, values: Values, start: Values | float | None = None) -> Values:
+    def inverse_transform(
+        self,
+        values: Values,
+        start: Values | float | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> Values:
         """Return start + the running sum of values (..., T), same shape.
 
         Args:
             values: differences, time last.
             start: value before the first: a number, or one for each series (...).
+            mask: False on padding, whose differences count as 0; broadcasts to values' shape.
 
         Raises:
             InputError: no `start`, or one of another shape, or values without a time axis.
@@ -178,7 +184,7 @@ class DeltaTransform(Transform[Nothing]):
             )
 
         def running(column: torch.Tensor) -> torch.Tensor:
-            wide = widen(column)
+            wide = widen(column) if mask is None else widen(column).where(mask, 0.0)
             return _before(wide, start) + wide.cumsum(dim=-1)
 
         return apply(running, _with_time(values))

@@ -4,6 +4,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
+
 from transformertf.data.transform.base import TargetTransform, Transform
 from transformertf.data.transform.collection import TransformCollection
 from transformertf.data.transform.functions import (
@@ -68,6 +71,32 @@ def make_transform(spec: Any) -> Made:
             f"transform: unknown class {spec['class_path']!r}; {nearest(name, _CLASSES)}"
         )
     return _build(name, spec.get("init_args") or {})
+
+
+def describe_transforms(specs: Any) -> Any:
+    """Return what `make_transform` takes, in lists and mappings, as primitives.
+
+    Raises:
+        InputError: a transform that was given as an object does not say what it was made with.
+    """
+    if isinstance(specs, Mapping):
+        return {name: describe_transforms(item) for name, item in specs.items()}
+    if isinstance(specs, list | tuple):
+        return [describe_transforms(item) for item in specs]
+    if isinstance(specs, np.ndarray | torch.Tensor):
+        return specs.tolist()
+    if not isinstance(specs, Transform | TargetTransform | TransformCollection):
+        return specs
+    arguments = {}
+    for name, parameter in inspect.signature(type(specs)).parameters.items():
+        if hasattr(specs, name):
+            arguments[name] = describe_transforms(getattr(specs, name))
+        elif parameter.default is parameter.empty:
+            raise InputError(
+                f"{type(specs).__name__}: does not tell its {name}; give it by name, as a mapping "
+                "of class_path and init_args"
+            )
+    return {"class_path": type(specs).__name__, "init_args": arguments}
 
 
 def _build(name: str, arguments: Any) -> Made:

@@ -111,6 +111,8 @@ class DiscreteFunctionTransform(TargetTransform):
         InputError: points that are no function, on construction or, from a file, on first use.
     """
 
+    alone: ClassVar[bool] = True
+
     def __init__(self, x: str | os.PathLike[str] | Data, y: Data | None = None) -> None:
         self._path: str | None = None
         self._points: tuple[FloatArray, FloatArray] | None = None

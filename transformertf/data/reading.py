@@ -1,0 +1,184 @@
+"""Files of an argument to the series that a data module works on, read once in a stage."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from transformertf.data import cache
+from transformertf.data.calendar import calendar_codes
+from transformertf.data.columns import Columns
+from transformertf.data.filling import fill_panel
+from transformertf.data.frames import DownsampleMethod, Series, downsample
+from transformertf.data.gaps import break_at_gaps, on_grid
+from transformertf.data.panels import Missing, Panel, Rules, open_all
+from transformertf.data.short import ShortSeries
+from transformertf.data.storage import Storage, chosen
+from transformertf.data.stored import KeepArray, keep_in_memory
+from transformertf.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become series.
+
+    Attributes:
+        columns: roles of the columns.
+        mask: let missing values through.
+        sort: sort rows by time.
+        freq: distance of rows in time; missing ones are put in.
+        max_gap: the longest gap in time that does not break a series.
+        downsample: keep one step of so many.
+        method: how.
+        storage: where the columns are kept.
+    """
+
+    columns: Columns
+    mask: bool
+    sort: bool
+    freq: str | float | None
+    max_gap: str | float | None
+    downsample: int
+    method: DownsampleMethod
+    storage: Storage
+
+    def __post_init__(self) -> None:
+        """Refuse what needs time stamps without a time column."""
+        for name in ("freq", "max_gap"):
+            if getattr(self, name) is not None and self.columns.time is None:
+                raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
+        if self.sort and self.columns.time is None:
+            raise InputError("sort wants time stamps: give time_column, or leave it out")
+        fields = (*self.columns.calendar, *self.columns.calendar_categories)
+        if fields and self.columns.time is None:
+            calendar_codes(None, fields)
+
+
+class Reader:
+    """Reads the files of arguments, each once until it is told to let go.
+
+    Args:
+        how: how files become series.
+        short: which series were too short for a step, and whether they may be.
+    """
+
+    def __init__(self, how: Reading, short: ShortSeries) -> None:
+        self.how = how
+        self.short = short
+        self._series: dict[str, list[Series]] = {}
+        self._keys: dict[str, str] = {}
+
+    def read(self, argument: str, spec: str | Sequence[str], missing: Missing) -> list[Series]:
+        """Return the series in files.
+
+        Args:
+            argument: what they were given to.
+            spec: a path, a glob or a list of them.
+            missing: what may be missing.
+        """
+        if argument not in self._series:
+            panel = self._panel(argument, spec, Rules(missing, self.how.mask, self.how.sort))
+            given = panel.series()
+            made = self.short.keep(argument, given, self._prepare)
+            self._tell(argument, given, made)
+            self._series[argument] = made
+        return self._series[argument]
+
+    def clear(self) -> None:
+        """Let go of all series."""
+        self._series.clear()
+        self._keys.clear()
+
+    def keeper(self, argument: str, parts: Mapping[str, Any]) -> KeepArray:
+        """Return what keeps arrays made of an argument's series, where those are kept.
+
+        Args:
+            argument: what the files were given to.
+            parts: what the arrays depend on, beside files and how they are read.
+        """
+        if argument not in self._keys:
+            return keep_in_memory
+        how = {name: value for name, value in asdict(self.how).items() if name != "storage"}
+        key = [self._keys[argument], how, dict(parts)]
+
+        def keep(
+            name: str, shape: tuple[int, ...], dtype: Any, write: Callable[[Any], None]
+        ) -> Any:
+            if 0 in shape:
+                return np.empty(shape, dtype)
+            return cache.array([*key, name], shape, dtype, write, f"{argument}: {name}")
+
+        return keep
+
+    def _panel(self, argument: str, spec: str | Sequence[str], rules: Rules) -> Panel:
+        columns = self.how.columns
+        tables, names = open_all(spec, argument, columns, rules)
+        scaled = 4 * len(columns.features) + 8 * columns.has_time
+        row = cache.row_bytes(columns) + scaled
+        if chosen(self.how.storage, sum(table.rows for table in tables), row) == "memory":
+            return fill_panel(tables, columns, names, rules)
+        self._keys[argument] = cache.panel_key(tables, columns, names, rules)
+        return cache.panel(tables, columns, names, rules)
+
+    def _prepare(self, item: Series) -> Series:
+        """Break, complete and thin a series."""
+        how = self.how
+        fields = (*how.columns.calendar, *how.columns.calendar_categories)
+        if fields and item.time is not None:
+            calendar_codes(item.time[:1], fields)
+        if how.max_gap is not None:
+            item = break_at_gaps(item, how.max_gap)
+        if how.freq is not None:
+            whole = on_grid(item, how.freq)
+            if len(whole) > len(item) and not how.mask:
+                self._refuse_gaps(item, whole)
+            item = whole
+        return downsample(item, how.downsample, how.method)
+
+    def _refuse_gaps(self, item: Series, whole: Series) -> None:
+        assert item.time is not None
+        assert whole.time is not None
+        first = whole.time[int(np.argmax(np.isnan(whole.values[:, -1])))]
+        raise InputError(
+            f"series {item.name!r}: {len(whole) - len(item)} rows are missing at freq "
+            f"{self.how.freq}, the first at {self.how.columns.time} {first}; set missing: mask to "
+            "fill them in, or max_gap to break the series there"
+        )
+
+    def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
+        """Say how many gaps and missing values there are, and where."""
+        broken = [item for item in made if item.breaks]
+        if broken:
+            count = sum(len(item.breaks) for item in broken)
+            log.warning("%s: %d gaps break %s", argument, count, _names(broken))
+        if not self.how.mask:
+            return
+        if self.how.freq is not None and self.how.downsample == 1:
+            rows = {item.name: len(item) for item in given}
+            filled = [item for item in made if len(item) > rows[item.name]]
+            count = sum(len(item) - rows[item.name] for item in filled)
+            if count:
+                log.warning(
+                    "%s: %d rows put in that were missing, in %s", argument, count, _names(filled)
+                )
+        for index, name in enumerate(self.how.columns.values):
+            lost = {
+                item.name: int(np.isnan(item.values[: item.observed, index]).sum()) for item in made
+            }
+            holed = [item for item in made if lost[item.name]]
+            if holed:
+                count = sum(lost.values())
+                log.warning(
+                    "%s: %d values of %r are missing and masked, in %s",
+                    argument, count, name, _names(holed),
+                )  # fmt: skip
+
+
+def _names(series: Sequence[Series]) -> str:
+    """Return names for a message: how many, and the first."""
+    first = ", ".join(repr(item.name) for item in series[:3])
+    return f"{len(series)} series: {first}{', ...' if len(series) > 3 else ''}"

@@ -1,0 +1,157 @@
+"""The series and parts of them that training, validation, test and predict use."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformertf.data.frames import Series
+from transformertf.data.panels import Missing
+from transformertf.data.reading import Reader
+from transformertf.data.splits import Fractions, Stage
+from transformertf.data.windows import Part
+from transformertf.errors import InputError
+
+OWN_PATHS: dict[Stage, str] = {
+    "train": "train_df_paths",
+    "validation": "val_df_paths",
+    "test": "test_df_paths",
+}
+FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
+PREDICT_PATHS = "predict_df_paths"
+
+
+class Stages:
+    """Which files, series and rows each stage uses.
+
+    Args:
+        given: the arguments of a data module.
+        reader: reads files.
+        missing_at_predict: what files may lack at predict.
+        lag: rows at the start of each stretch that no window may use.
+
+    Attributes:
+        fractions: shares of the rows, or of the series, kept for validation and test.
+        held_out: names of the series kept for validation and test, by stage; None before a fit,
+            and where each series' rows are split.
+        is_fitted: whether it is known which series are kept.
+    """
+
+    def __init__(
+        self, given: Mapping[str, Any], reader: Reader, missing_at_predict: Missing, lag: int
+    ) -> None:
+        self.given = given
+        self.reader = reader
+        self.missing_at_predict = missing_at_predict
+        self.lag = lag
+        self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
+        self.held_out: dict[str, list[str]] | None = None
+        self.is_fitted = False
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is data to validate on."""
+        return self.given["val_df_paths"] is not None or self.fractions.validation > 0
+
+    @property
+    def by_series(self) -> bool:
+        """Whether whole series are kept for validation and test."""
+        return bool(self.given["split_by"] == "series")
+
+    def draw(self, seed: int) -> None:
+        """Choose the series to keep for validation and test."""
+        self.held_out = None
+        if self.by_series:
+            names = [item.name for item in self.read(OWN_PATHS["train"])]
+            self.held_out = self.fractions.hold_out(names, seed)
+        self.is_fitted = True
+
+    def argument(self, stage: Stage) -> str:
+        """Return the argument that names the files of a stage, or those it has a share of.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not self.is_split(stage):
+            return OWN_PATHS[stage]
+        share = {"validation": self.fractions.validation, "test": self.fractions.test}
+        if stage != "train" and share[stage] == 0:
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]} or {FRACTIONS[stage]}")
+        if self.given[OWN_PATHS["train"]] is None:
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
+        return OWN_PATHS["train"]
+
+    def series(self, stage: Stage) -> list[Series]:
+        """Return the series of a stage."""
+        series = self.read(self.argument(stage))
+        if not self.is_split(stage):
+            return series
+        if self.is_fitted and self.by_series != (self.held_out is not None):
+            raise InputError(
+                f"split_by is {self.given['split_by']}, but the checkpoint was trained with "
+                f"{'time' if self.by_series else 'series'}; leave it as it was"
+            )
+        return self._held(series, stage) if self.by_series else series
+
+    def parts(self, stage: Stage) -> list[Part]:
+        """Return the rows that a stage's targets come from, by stretches of the series."""
+        series = self.series(stage)
+        if self.is_split(stage) and not self.by_series:
+            own = [self.fractions.part(index, item, stage) for index, item in enumerate(series)]
+        else:
+            own = [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
+        return [
+            stretch for part, item in zip(own, series, strict=True)
+            for stretch in self.stretches(part, item)
+        ]  # fmt: skip
+
+    def stretches(self, part: Part, item: Series) -> list[Part]:
+        """Return what a part has of each stretch of its series; itself where it has no row."""
+        found = [
+            Part(
+                part.series,
+                part.name,
+                max(part.first_target, first),
+                min(part.end, end),
+                first + self.lag,
+            )
+            for first, end in item.stretches
+            if first < part.end and end > part.first_target
+        ]
+        return found or [part]
+
+    def is_split(self, stage: Stage) -> bool:
+        """Whether the data of a stage is a share of the training files."""
+        return stage == "train" or self.given[OWN_PATHS[stage]] is None
+
+    def read(self, argument: str) -> list[Series]:
+        """Return the series in the files of an argument; those to predict by name.
+
+        Raises:
+            InputError: none are given, or what is in them cannot be used.
+        """
+        spec = self.given[argument]
+        if spec is None:
+            raise InputError(f"no data: give {argument}")
+        if argument != PREDICT_PATHS:
+            return self.reader.read(argument, spec, "nothing")
+        series = self.reader.read(argument, spec, self.missing_at_predict)
+        return sorted(series, key=lambda item: item.name)
+
+    def _held(self, series: list[Series], stage: Stage) -> list[Series]:
+        """Return the series that the split gave to a stage.
+
+        Raises:
+            InputError: the split gave it none, or they are not in the training files any more.
+        """
+        assert self.held_out is not None
+        held = {name: own for own, names in self.held_out.items() for name in names}
+        if stage == "train":
+            return [item for item in series if item.name not in held]
+        wanted = self.held_out[stage]
+        lost = sorted(set(wanted) - {item.name for item in series})
+        if lost or not wanted:
+            found = f"{lost[0]!r} is not there" if lost else "it kept none"
+            raise InputError(
+                f"train_df_paths: expected the series that the fit kept for {stage}, but {found}; "
+                f"give the files it was trained on, or {OWN_PATHS[stage]}"
+            )
+        return [item for item in series if held.get(item.name) == stage]

@@ -1,0 +1,163 @@
+"""Series to the arrays that batches are gathered from: scaled, row after row."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from transformertf.data.calendar import calendar_codes
+from transformertf.data.columns import Columns
+from transformertf.data.frames import FloatArray, Series
+from transformertf.data.scaling import Scaling
+from transformertf.data.vocabulary import Vocabularies
+from transformertf.data.windows import IntArray
+
+Array = npt.NDArray[Any]
+# makes an array of a name, a shape and a type, and has it filled, in memory or in a file
+KeepArray = Callable[[str, tuple[int, ...], npt.DTypeLike, Callable[[Array], None]], Array]
+
+# rows that are worked on at once
+_PIECE = 2**18
+
+
+def keep_in_memory(
+    name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, write: Callable[[Array], None]
+) -> Array:
+    """Return a filled array in memory."""
+    out = np.empty(shape, dtype)
+    write(out)
+    return out
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All rows of some series, series after series: N rows, S series.
+
+    Attributes:
+        columns: roles of the columns.
+        offset: (S,) row at which each series begins.
+        stretches: rows at which a stretch without a break begins, rising.
+        values: (N, features) scaled, in the order of `Columns.features`.
+        codes: (N, categories) numbers: known ones, those of the calendar, past ones.
+        elapsed: (N,) float64 time since the series' first row, in seconds for datetimes, else in
+            the column's unit; None without time.
+        static: (S, features) scaled.
+        static_codes: (S, categories) numbers.
+        statistics: (S,) which statistics each series was scaled with; None where all have the same.
+        target: (N,) float64 target in original units; only where a transform takes differences.
+        covariate: (N,) float64 what a transform of the target depends on, in original units.
+        complete: whether the target is known in every row.
+    """
+
+    columns: Columns
+    offset: IntArray
+    stretches: IntArray
+    values: Array
+    codes: Array
+    elapsed: FloatArray | None
+    static: Array
+    static_codes: IntArray
+    statistics: IntArray | None
+    target: FloatArray | None
+    covariate: FloatArray | None
+    complete: bool
+
+    @property
+    def known_categories(self) -> int:
+        """How many of the categories are known in the future; they come first."""
+        return len(self.columns.known_categories) + len(self.columns.calendar_categories)
+
+
+def store_series(
+    series: Sequence[Series],
+    scaling: Scaling,
+    vocabularies: Vocabularies,
+    dtype: npt.DTypeLike,
+    keep: KeepArray = keep_in_memory,
+) -> Stored:
+    """Scale series and store them.
+
+    Args:
+        series: checked series in original units.
+        scaling: fitted.
+        vocabularies: fitted.
+        dtype: type of the scaled values.
+        keep: makes the arrays.
+    """
+    columns = scaling.columns
+    lengths = [len(item) for item in series]
+    rows = sum(lengths)
+    offset = np.cumsum([0, *lengths])[:-1].astype(np.int64)
+
+    def each(write: Callable[[Series, Array], None]) -> Callable[[Array], None]:
+        """Return what fills an array series by series."""
+
+        def fill(out: Array) -> None:
+            for item, first in zip(series, offset.tolist(), strict=True):
+                write(item, out[first : first + len(item)])
+
+        return fill
+
+    def original(name: str) -> FloatArray:
+        write = each(partial(_write_original, scaling, name))
+        return keep(f"original {name}", (rows,), np.float64, write)
+
+    scaling.warn_unseen(series)
+    categories = len(columns.categories) + len(columns.calendar_categories)
+    statistics = np.array([scaling.statistics_of(item) for item in series], dtype=np.int64)
+    static = [scaling.static_features(item) for item in series]
+    static_codes = [vocabularies.static_codes(item) for item in series]
+    stretches = [
+        first + begin
+        for item, first in zip(series, offset.tolist(), strict=True)
+        for begin, _ in item.stretches
+    ]
+    return Stored(
+        columns,
+        offset,
+        np.array(stretches, dtype=np.int64),
+        keep("values", (rows, len(columns.features)), dtype, each(scaling.write_features)),
+        keep("codes", (rows, categories), np.int32, each(partial(_write_codes, vocabularies))),
+        keep("elapsed", (rows,), np.float64, each(_write_elapsed)) if columns.has_time else None,
+        np.array(static, dtype=dtype).reshape(len(series), -1),
+        np.array(static_codes, dtype=np.int64).reshape(len(series), -1),
+        statistics if scaling.normalize == "series" else None,
+        original(columns.target) if scaling.has_delta else None,
+        None if scaling.target_x is None else original(scaling.target_x),
+        # a sum is finite where all of its parts are
+        all(np.isfinite(item.values[:, -1].sum()) for item in series),
+    )
+
+
+def _write_original(scaling: Scaling, name: str, item: Series, out: Array) -> None:
+    out[:] = scaling.original(item, name)
+
+
+def _write_codes(vocabularies: Vocabularies, item: Series, out: Array) -> None:
+    columns = vocabularies.columns
+    known = len(columns.known_categories)
+    end = known + len(columns.calendar_categories)
+    codes = vocabularies.codes(item)
+    out[:, :known], out[:, end:] = codes[:, :known], codes[:, known:]
+    if columns.calendar_categories:
+        assert item.time is not None
+        for piece in _pieces(len(item)):
+            out[piece, known:end] = calendar_codes(item.time[piece], columns.calendar_categories)
+
+
+def _write_elapsed(item: Series, out: Array) -> None:
+    assert item.time is not None
+    first = item.time[0]
+    for piece in _pieces(len(item)):
+        since = item.time[piece] - first
+        dates = isinstance(item.time, pd.DatetimeIndex)
+        out[piece] = since.total_seconds() if dates else since.to_numpy()
+
+
+def _pieces(rows: int) -> Iterator[slice]:
+    for begin in range(0, rows, _PIECE):
+        yield slice(begin, begin + _PIECE)

@@ -1,0 +1,92 @@
+"""The time feature: time since a window's start, or since the step before, and its scale."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from transformertf.data.chains import TIME, naming
+from transformertf.data.frames import FloatArray, Series
+from transformertf.data.transform import TransformCollection
+from transformertf.data.windows import Windows
+from transformertf.errors import InputError
+
+TimeFormat = Literal["absolute", "relative"]
+
+# training windows that the scale of the time feature is taken from, evenly spread
+_TIME_SAMPLE = 1000
+
+
+class TimeFeature:
+    """The scale of the time feature, and the transforms before it.
+
+    The feature is divided by its root mean square over training windows: unlike a standard
+    deviation that stays away from zero where sampling is uniform.
+
+    Args:
+        column: name of the time column.
+        time_format: "absolute" is time since the window's start, "relative" time since the
+            previous step of the window.
+        extra: transforms of the feature.
+
+    Attributes:
+        scale: what the feature is divided by, after the transforms; without them in seconds for
+            datetimes, else in the time column's unit.
+        kind: "date" or "number", what the time column held in training.
+    """
+
+    def __init__(self, column: str, time_format: TimeFormat, extra: TransformCollection) -> None:
+        self.column = column
+        self.time_format = time_format
+        self.scale = 1.0
+        self.kind: str | None = None
+        self._extra = extra
+
+    def fit(self, series: Sequence[Series], windows: Windows) -> None:
+        """Fit to the time in training windows."""
+        times = list(self._sample(series, windows))
+        squares, steps = 0.0, 0
+        with naming(f"extra_transforms: {TIME!r}"):
+            self._extra.fit_series([(values,) for values in times])
+            for values in times:
+                squares += float(np.square(self._extra.transform(values)).sum())
+                steps += values.size
+        self.scale = (squares / max(steps, 1)) ** 0.5 or 1.0
+        self.kind = series[0].time_kind
+
+    def check(self, series: Sequence[Series]) -> None:
+        """Refuse time stamps of another kind than those the feature was scaled on."""
+        for item in series:
+            if self.kind not in (None, item.time_kind):
+                raise InputError(
+                    f"series {item.name!r}: time column {self.column!r} holds "
+                    f"{item.time_kind}s, in training it held {self.kind}s; convert it"
+                )
+
+    def transform(self, elapsed: torch.Tensor) -> torch.Tensor:
+        """Return the feature of elapsed times, of any shape: transformed and scaled."""
+        if self._extra.transforms:
+            elapsed = self._extra.transform(elapsed)
+        return elapsed / self.scale
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fitted state as primitives and tensors."""
+        return {"scale": self.scale, "kind": self.kind, "extra": self._extra.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a fitted state."""
+        self.scale = float(state["scale"])
+        self.kind = state["kind"]
+        with naming(f"extra_transforms: {TIME!r}"):
+            self._extra.load_state_dict(state["extra"])
+
+    def _sample(self, series: Sequence[Series], windows: Windows) -> Iterator[FloatArray]:
+        """Yield the feature in original units (steps,) in some of the windows."""
+        count = min(len(windows), _TIME_SAMPLE)
+        index = np.linspace(0, len(windows) - 1, count).astype(np.int64)
+        for number, origin, context, horizon in zip(*windows.locate(index), strict=True):
+            item, rows = series[number], slice(origin - context + 1, origin + horizon + 1)
+            assert item.time is not None
+            stamps = Series(item.name, item.values[rows], item.time[rows], 0).elapsed()
+            yield stamps if self.time_format == "absolute" else np.diff(stamps)
