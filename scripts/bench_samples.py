@@ -4,7 +4,8 @@
     python scripts/bench_samples.py tft xtft        these; the rows of the others stay
 
 Each runs as a user would run it, `transformertf fit` and then `predict` of `last.ckpt` on the test
-files, in a folder that is thrown away. Errors are those of the forecasts, in millimetres.
+files, in a folder that is thrown away. Errors are those of the forecasts: of the oscillator in
+millimetres, of the panel, for names that start with `panel_`, in kelvin.
 """
 
 import argparse
@@ -25,6 +26,8 @@ import torch
 import yaml
 from baselines import FORCE, PENALTIES, TARGET, Array, Ridge, baseline_errors, rmse
 from benchmarking import describe_machine, markdown_table
+from panel_baselines import NAIVE as PANEL_NAIVE
+from panel_baselines import panel_errors
 
 FOLDER = Path(__file__).parent.parent / "sample_configs"
 TRAIN = sorted((FOLDER / "data" / "train").glob("*.parquet"))
@@ -32,16 +35,18 @@ TEST = sorted((FOLDER / "data" / "test").glob("*.parquet"))
 FILTER_STEPS = 200  # what a forecast sees of the force: 50 steps of context and 150 ahead
 BEGIN, END = "<!-- written by scripts/bench_samples.py -->", "<!-- end of what it writes -->"
 HEADER = ["file", "model", "parameters", "fit", "processor", "test RMSE"]
+PANEL = "panel"
 # the naive forecasts of each kind of data
 NAIVE = {
     "EncoderDecoderDataModule": ("ridge regression", "repeat the last value"),
     "TimeSeriesDataModule": ("linear filter", "training mean"),
+    PANEL: PANEL_NAIVE,
 }
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one configuration; errors in mm."""
+    """What became of one configuration; errors in mm, of the panel in K."""
 
     name: str
     parameters: int
@@ -52,7 +57,8 @@ class Result:
 
     def row(self) -> list[str]:
         """Return the cells of the table."""
-        errors = (f"{error:.3f} mm" for error in (self.error, *self.naive))
+        unit = unit_of(self.name)
+        errors = (f"{error:.3f} {unit}" for error in (self.error, *self.naive))
         seconds = (f"{seconds:.0f} s" for seconds in (self.seconds, self.processor_seconds))
         times = f"{min(self.naive) / self.error:.1f}"
         file, model = f"`{self.name}.yml`", model_of(self.name)
@@ -71,8 +77,15 @@ def model_of(name: str) -> str:
 
 
 def data_of(name: str) -> str:
-    """Return the class of a configuration's data module."""
+    """Return a configuration's kind of data: the panel, or the class of its data module."""
+    if name.startswith(f"{PANEL}_"):
+        return PANEL
     return read(name)["data"]["class_path"].rpartition(".")[2]
+
+
+def unit_of(name: str) -> str:
+    """Return the unit of a configuration's errors."""
+    return "K" if data_of(name) == PANEL else "mm"
 
 
 def transformertf(folder: Path, *words: str) -> tuple[float, float]:
@@ -87,27 +100,37 @@ def transformertf(folder: Path, *words: str) -> tuple[float, float]:
 
 def measure(name: str) -> Result:
     """Fit a configuration in full, forecast the test files, compare."""
+    kind = data_of(name)
+    test = FOLDER / "data" / ("panel_test.parquet" if kind == PANEL else "test/*.parquet")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         seconds, used = transformertf(folder, "fit", "--config", str(FOLDER / f"{name}.yml"))
         checkpoint = folder / "runs" / name / "version_0" / "checkpoints" / "last.ckpt"
         transformertf(
             folder, "predict", "--ckpt_path", str(checkpoint), "--data.predict_df_paths",
-            str(FOLDER / "data" / "test" / "*.parquet"), "--output", "forecasts.parquet",
+            str(test), "--output", "forecasts.parquet",
         )  # fmt: skip
         forecasts = pd.read_parquet(folder / "forecasts.parquet")
         weights = torch.load(checkpoint, weights_only=True)["state_dict"]
-    module = data_of(name)
-    naive = sequence_errors if module == "TimeSeriesDataModule" else baseline_errors
-    errors = naive(TRAIN, forecasts, TEST)
+    errors = naive_errors(kind, forecasts)
+    known = forecasts.dropna(subset="actual")
     return Result(
         name,
         sum(weight.numel() for key, weight in weights.items() if key.startswith("model.")),
         seconds,
         used,
-        rmse(forecasts["prediction"].to_numpy(), forecasts["actual"].to_numpy()),
-        tuple(errors[kind] for kind in NAIVE[module]),
+        rmse(known["prediction"].to_numpy(), known["actual"].to_numpy()),
+        tuple(errors[naive] for naive in NAIVE[kind]),
     )
+
+
+def naive_errors(kind: str, forecasts: pd.DataFrame) -> dict[str, float]:
+    """Return the RMSE of the naive forecasts of a kind of data, on the rows of others."""
+    if kind == PANEL:
+        return panel_errors(forecasts)
+    if kind == "TimeSeriesDataModule":
+        return sequence_errors(TRAIN, forecasts, TEST)
+    return baseline_errors(TRAIN, forecasts, TEST)
 
 
 def sequence_errors(
@@ -172,8 +195,8 @@ def update(page: str, results: Mapping[str, Sequence[str]], machine: str) -> str
         kept = [name for name in line.split(", ") if name in rows and name not in results]
         machines.setdefault(text, []).extend(kept)
     parts = []
-    for module, naive in NAIVE.items():
-        own = [rows[name] for name in names() if name in rows and data_of(name) == module]
+    for kind, naive in NAIVE.items():
+        own = [rows[name] for name in names() if name in rows and data_of(name) == kind]
         if own:
             parts.append(markdown_table([*HEADER, *naive, "times better"], own))
     lines = (f"- {', '.join(sorted(own))}: {text}" for text, own in machines.items() if own)
@@ -200,7 +223,7 @@ def main() -> None:
     for name in arguments.names or names():
         result = measure(name)
         print(
-            f"{name}: test RMSE {result.error:.4f} mm, "
+            f"{name}: test RMSE {result.error:.4f} {unit_of(name)}, "
             f"naive {', '.join(f'{error:.4f}' for error in result.naive)}; fit "
             f"{result.seconds:.0f} s, of the processor {result.processor_seconds:.0f} s",
             flush=True,

@@ -14,6 +14,7 @@ from transformertf.cli.config import Composer
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "sample_configs").glob("*.yml"))
+PANELS = [path for path in SAMPLES if path.stem.startswith("panel_")]
 TEST_FILES = ROOT / "sample_configs" / "data" / "test" / "*.parquet"
 REAL = sorted((ROOT / "configs").glob("*.yml"))
 SHORT = (
@@ -22,7 +23,9 @@ SHORT = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in SAMPLES if path not in PANELS], ids=lambda path: path.stem
+)
 def test_sample_config(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "--config", str(path), *SHORT]) == 0
@@ -39,6 +42,26 @@ def test_sample_config(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         context, horizon = data["ctxt_seq_len"], data["tgt_seq_len"]
         rows = {name: (count - context) // horizon * horizon for name, count in rows.items()}
     assert found == rows
+
+
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: path.stem)
+def test_sample_config_of_the_panel(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", str(path), *SHORT]) == 0
+    new = ROOT / "sample_configs" / "data" / "panel_predict.parquet"
+    words = ["--config", str(path), "--ckpt_path", "last", "--data.predict_df_paths", str(new)]
+    assert main(["predict", *words]) == 0
+    forecasts = pd.read_parquet("forecasts.parquet")
+    assert forecasts["prediction"].notna().all()
+    assert forecasts["actual"].isna().all()
+    # the context of a unit that has been there, or that its logger has logged, for less than a day
+    # is too short
+    rows = pd.read_parquet(new).groupby("unit").size()
+    assert set(forecasts["series"]) <= set(rows.index)
+    horizon = yaml.safe_load(path.read_text())["data"]["init_args"]["tgt_seq_len"]
+    assert (forecasts.groupby("series").size() == horizon).all()
 
 
 def test_every_model_has_a_sample_config() -> None:

@@ -232,7 +232,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(paths, root, monkeypatc
 
 
 def test_a_full_disk_is_told_before_anything_is_written(paths, root, monkeypatch):
-    usage = namedtuple("usage", "free")  # noqa: PYI024
+    usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(cache.row_bytes(COLUMNS) * 12 - 1))
     message = (
         rf"0\.parquet and 1 more: wants 0\.0 MB of disk, and {root} has 0\.0 MB; name another "
@@ -264,28 +264,33 @@ def test_a_folder_that_cannot_be_made_is_one_line(paths, root):
 # several processes
 
 
-def build_slowly(folder, started, go):
-    """Write an array of sevens, once it is told to."""
-    os.environ["TRANSFORMERTF_CACHE"] = folder
+def wait_for(path):
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def build_slowly(folder):
+    """Write an array of sevens: the file `started` tells that it began, `go` to go on."""
+    os.environ["TRANSFORMERTF_CACHE"] = str(folder / "deep" / "cache")
 
     def write_sevens(out):
-        started.set()
-        go.wait(60)
+        (folder / "started").touch()
+        wait_for(folder / "go")
         out[:] = 7
 
     cache.array(["shared"], (3,), np.int64, write_sevens)
 
 
 @pytest.fixture
-def builder(root):
+def builder(tmp_path):
     """Start a process that is writing an entry, and return it with what lets it go on."""
-    context = multiprocessing.get_context("spawn")
-    started, go = context.Event(), context.Event()
-    process = context.Process(target=build_slowly, args=(str(root), started, go))
+    process = multiprocessing.get_context("spawn").Process(target=build_slowly, args=(tmp_path,))
     process.start()
-    assert started.wait(60)
-    yield process, go
-    go.set()
+    wait_for(tmp_path / "started")
+    yield process, (tmp_path / "go").touch
+    process.kill()
     process.join(60)
 
 
@@ -293,42 +298,42 @@ def refuse(_):
     raise AssertionError("it is there already")
 
 
-def test_a_second_process_waits_and_opens_what_the_first_wrote(builder, monkeypatch, caplog):
+def test_a_second_process_waits_and_opens_what_the_first_wrote(builder, root, monkeypatch):
     process, go = builder
-    # once it is said that we wait, the other may go on
-    monkeypatch.setattr(locks.log, "warning", lambda *text: (caplog.messages, go.set(), text))
+    assert (store.entries(), store.clear()) == ([], 0)
+    assert [path.suffix[:4] for path in sorted(root.iterdir())] == [".loc", ".new"]
+    told = []
+
+    def tell(*text):
+        told.append(text)
+        go()
+
+    monkeypatch.setattr(locks.log, "warning", tell)
     sevens = cache.array(["shared"], (3,), np.int64, refuse)
-    assert go.is_set()
     assert sevens.tolist() == [7, 7, 7]
+    assert len(told) == 1
     process.join(60)
     assert process.exitcode == 0
-
-
-def test_what_is_being_written_is_not_cleared(builder, root):
-    process, go = builder
-    assert store.entries() == []
-    assert store.clear() == 0
-    assert [path.suffix[:4] for path in sorted(root.iterdir())] == [".loc", ".new"]
-    go.set()
-    process.join(60)
     assert [path.suffix for path in root.iterdir()] == [""]
 
 
-@pytest.mark.parametrize("remove", ["clear", "next", "same"])
-def test_a_process_that_is_killed_leaves_no_entry(builder, root, remove):
+def test_a_process_that_is_killed_leaves_no_entry(builder, root, tmp_path, monkeypatch):
     process, _ = builder
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     assert store.entries() == []
     assert len(list(root.iterdir())) == 2
-    if remove == "clear":
-        assert store.clear() > 0
-    else:
-        parts = ["shared" if remove == "same" else "other"]
+    for way in ("clear", "same", "other"):
+        left = tmp_path / way
+        shutil.copytree(root, left)
+        monkeypatch.setenv("TRANSFORMERTF_CACHE", str(left))
+        if way == "clear":
+            assert store.clear() > 0
+            assert list(left.iterdir()) == []
+            continue
+        parts = ["shared" if way == "same" else "other"]
         assert cache.array(parts, (3,), np.int64, lambda out: out.fill(1)).tolist() == [1, 1, 1]
-    kept = [] if remove == "clear" else [""]
-    assert [path.suffix for path in root.iterdir() if path.is_dir()] == kept
-    assert len(store.entries()) == len(kept)
+        assert [path.suffix for path in left.iterdir() if path.is_dir()] == [""]
 
 
 def test_without_locks_the_first_of_two_wins(root, monkeypatch):

@@ -43,7 +43,9 @@ def test_row_groups_without_rows_do_not_matter(tmp_path, ending):
     else:
         with pa.ipc.new_file(path, whole.schema) as file:
             for part in parts:
-                file.write_table(part)
+                # a table without rows would write nothing
+                columns = [column.combine_chunks() for column in part.columns]
+                file.write_batch(pa.record_batch(columns, schema=whole.schema))
     with piece_of(2):
         (series,) = read(str(path), COLUMNS)
     assert series.values.tolist() == [[1, 4], [2, 5], [3, 6]]

@@ -57,6 +57,8 @@ class StoredWindows(Dataset[Batch]):
         self.noise_std = noise_std
         self.values = Gather(stored.values)
         self.codes = Gather(stored.codes)
+        self.elapsed = None if stored.elapsed is None else Gather(stored.elapsed[:, None])
+        self.covariate = None if stored.covariate is None else Gather(stored.covariate[:, None])
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -108,15 +110,15 @@ class StoredWindows(Dataset[Batch]):
             # the first difference of a stretch is 0, and so counted from the row itself
             before = start - 1 + np.isin(start, stored.stretches)
             batch["target_start"] = torch.from_numpy(stored.target[before])
-        if stored.covariate is not None:
-            batch["target_covariate"] = steps.take(stored.covariate)
+        if self.covariate is not None:
+            batch["target_covariate"] = self.covariate(steps).squeeze(-1)
 
     def _add_target(self, batch: Batch, values: torch.Tensor, steps: Rows) -> None:
         """Add the target, the last of values (B, T, features), and its mask.
 
         Without a known target there is none. What is missing is what it was filled in with, or 0.
         """
-        target = values[..., -1:].contiguous()
+        target = values[..., -1:].clone(memory_format=torch.contiguous_format)
         if self.stored.complete and steps.full:
             batch["target"], batch["target_mask"] = target, steps.mask
             return
@@ -135,14 +137,13 @@ class StoredWindows(Dataset[Batch]):
             steps: the rows.
             begin: (B,) first row of each window.
         """
-        assert self.stored.elapsed is not None
-        now = steps.take(self.stored.elapsed)
+        assert self.elapsed is not None
+        now = self.elapsed(steps)
         if self.scaling.time_format == "absolute":
-            before = torch.from_numpy(self.stored.elapsed[begin]).unsqueeze(1)
+            before = torch.from_numpy(self.elapsed.values[begin]).unsqueeze(1)
         else:
-            before = steps.take_before(self.stored.elapsed, begin)
-        feature = self.scaling.transform_time(now - before)
-        return feature.to(self.values.dtype).unsqueeze(-1)
+            before = self.elapsed.before(steps, begin)
+        return self.scaling.transform_time(now - before).to(self.values.dtype)
 
     def _inputs(
         self, parts: list[torch.Tensor], steps: Rows, noisy: torch.Tensor, noise: int | None
@@ -190,8 +191,9 @@ class WindowDataset(StoredWindows):
         self.masked = [features.index(name) for name in layout.masked]
         self.encoder_noisy = _noisy(features)
         self.decoder_noisy = _noisy(columns.decoder_features)
-        # where both its sides are whole rows, a context needs no cut
-        self.width = len(columns.features) - (0 if layout.add_target else 1 + columns.indicators)
+        # features of context and horizon among those that are stored
+        self.past_width = len(features) - columns.has_time
+        self.future_width = len(columns.future_features)
 
     def _fill(
         self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
@@ -204,8 +206,8 @@ class WindowDataset(StoredWindows):
         if self.window_scaling is not None:
             past, future, loc, scale = self.window_scaling(past, encoder, future)
             batch["window_loc"], batch["window_scale"] = loc, scale
-        encoder_parts = [past[..., : self.width]]
-        decoder_parts = [future[..., : len(self.columns.future_features)]]
+        encoder_parts = [past[..., : self.past_width]]
+        decoder_parts = [future[..., : self.future_width]]
         if self.columns.has_time:
             encoder_parts.insert(0, self._time_feature(encoder, begin))
             decoder_parts.insert(0, self._time_feature(decoder, begin))

@@ -1,5 +1,6 @@
 """Rows of windows, and the gather of what is stored for them."""
 
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -55,18 +56,13 @@ class Rows:
     @cached_property
     def _step(self) -> IntArray:
         """(B, T), or (1, T) where all are full: steps since each window's first."""
+        step = np.arange(self.count)[None]
         if self.full:
-            return np.arange(self.count)[None]
-        step: IntArray = (self.mask.cumsum(dim=1) - 1).clamp(min=0).numpy()
-        return step
-
-    def take(self, column: npt.NDArray[Any]) -> torch.Tensor:
-        """Return the values (B, T) of a stored column (N,)."""
-        return torch.from_numpy(column[self.index])
-
-    def take_before(self, column: npt.NDArray[Any], begin: IntArray) -> torch.Tensor:
-        """Return the values (B, T) one row before, but not before `begin` (B,)."""
-        return torch.from_numpy(column[np.maximum(self.index - 1, begin[:, None])])
+            return step
+        lengths = self.lengths.numpy()[:, None]
+        left = self.alignment == "left"
+        own: IntArray = np.minimum(step, lengths - 1) if left else step - (self.count - lengths)
+        return own.clip(min=0)
 
 
 class Gather:
@@ -76,23 +72,42 @@ class Gather:
     takes a third of the time that rows take one by one.
 
     Args:
-        values: (N, F) array, row after row.
+        values: (N, F) array, row after row without gaps.
     """
 
     def __init__(self, values: npt.NDArray[Any]) -> None:
         self.values = values
-        self.dtype = torch.from_numpy(np.empty(0, values.dtype)).dtype
+        with warnings.catch_warnings():
+            # torch warns of arrays that are read-only, as mapped ones are; nothing writes here
+            warnings.simplefilter("ignore", UserWarning)
+            self._tensor = torch.from_numpy(values)
+        self.dtype = self._tensor.dtype
+        self._views: dict[int, npt.NDArray[Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the views out: pickled, each would be a copy of all blocks."""
+        return {**vars(self), "_views": {}}
 
     def __call__(self, rows: Rows) -> torch.Tensor:
         """Return the values (B, T, F) of rows; those of padding are some row's."""
-        count, width = len(self.values), self.values.shape[1]
         if not rows.full:
-            return torch.from_numpy(self.values[rows.index])
-        row = self.values.strides[0]
-        blocks = np.lib.stride_tricks.as_strided(
-            self.values,
-            (count - rows.count + 1, rows.count * width),
-            (row, self.values.itemsize),
-            writeable=False,
-        )
-        return torch.from_numpy(blocks[rows.first]).view(-1, rows.count, width)
+            index = torch.from_numpy(rows.index)
+            return self._tensor.index_select(0, index.view(-1)).view(*index.shape, -1)
+        blocks = self._blocks(rows.count)[rows.first]
+        return torch.from_numpy(blocks).view(-1, rows.count, self.values.shape[1])
+
+    def before(self, rows: Rows, begin: IntArray) -> torch.Tensor:
+        """Return the values (B, T, F) one row before, but not before `begin` (B,)."""
+        return torch.from_numpy(self.values[np.maximum(rows.index - 1, begin[:, None])])
+
+    def _blocks(self, steps: int) -> npt.NDArray[Any]:
+        """Return (N - steps + 1, steps * F): at each row the block that begins there."""
+        if steps not in self._views:
+            count, width = self.values.shape
+            self._views[steps] = np.lib.stride_tricks.as_strided(
+                self.values,
+                (count - steps + 1, steps * width),
+                (self.values.strides[0], self.values.itemsize),
+                writeable=False,
+            )
+        return self._views[steps]

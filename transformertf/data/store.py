@@ -138,7 +138,7 @@ def clear() -> int:
     for key in {key for _, key, _ in _paths()}:
         with lock(root() / key, wait=False) as held:
             if held != "taken":
-                folders = [path for path in root().glob(f"{key}*") if path.is_dir()]
+                folders = [path for path, own, end in _paths() if own == key and end != ".lock"]
                 freed += sum(_discard(path) for path in folders)
     return freed
 

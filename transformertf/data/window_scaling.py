@@ -34,7 +34,7 @@ class WindowScaling:
     def __call__(
         self, past: torch.Tensor, rows: Rows, future: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return normalised contexts and horizons, and what was taken off the target.
+        """Normalise contexts and horizons in place, and return what was taken off the target.
 
         Args:
             past: (B, Tc, features) contexts, the target last.
@@ -44,9 +44,10 @@ class WindowScaling:
         Returns:
             past, future, and mean and spread (B,) of the context's target.
         """
-        data = rows.mask.unsqueeze(-1)
-        mean = torch.where(data, past, 0.0).sum(dim=1) / data.sum(dim=1)  # (B, features)
         target, known = past[..., -1], rows.mask
+        # padding repeats a data row, so what counts for nothing is finite
+        weight = known.to(past.dtype).unsqueeze(1)
+        mean = (weight @ past).squeeze(1) / rows.lengths.unsqueeze(1)  # (B, features)
         if self.indicators:
             known = known & (past[..., -2] > 0.5)
         count = known.sum(dim=1).clamp(min=1)
@@ -56,4 +57,4 @@ class WindowScaling:
         loc = torch.where(self.target, level.unsqueeze(1), torch.where(self.centred, mean, 0.0))
         scale = torch.where(self.target, spread.unsqueeze(1), 1.0)
         loc, scale = loc.unsqueeze(1), scale.unsqueeze(1)
-        return (past - loc) / scale, (future - loc) / scale, level, spread
+        return past.sub_(loc).div_(scale), future.sub_(loc).div_(scale), level, spread
