@@ -459,3 +459,24 @@ def test_a_window_is_the_same_in_any_batch():
     batch, alone = fetch(dataset, [0, 7, 22]), fetch(dataset, [7])
     for key in ("encoder_input", "decoder_input", "target", "series", "origin"):
         torch.testing.assert_close(batch[key][1:2], alone[key])
+
+
+@pytest.mark.parametrize("per_window", [False, True], ids=["global", "window"])
+@pytest.mark.parametrize("time_format", ["absolute", "relative"])
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+def test_a_batch_is_made_on_the_device_alone(per_window, time_format, ragged):
+    """The meta device refuses to compute with tensors of another one."""
+    series = make_series(FULL_ROLES)
+    host = make_dataset(
+        FULL_ROLES, series, time_format=time_format, per_window=per_window, dtype="float32"
+    )
+    there = WindowDataset(
+        host.stored, host.windows, host.scaling, host.layout, 0.1, torch.device("meta")
+    )
+    context = [3, 4, 5] if ragged else [5, 5, 5]
+    request = Request(np.arange(3), np.array(context), np.full(3, 4), noise=1)
+    batch, expected = there[request], host[request]
+    assert batch.keys() == expected.keys()
+    for key, values in batch.items():
+        assert values.shape == expected[key].shape
+        assert values.device.type == ("cpu" if key in ("series", "origin") else "meta"), key

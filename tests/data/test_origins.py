@@ -1,5 +1,7 @@
 """Where forecasts start at predict."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from transformertf.data.frames import Series
 from transformertf.data.origins import Origin
 from transformertf.data.windows import Part, WindowLimits
-from transformertf.errors import InputError
+from transformertf.errors import InputError, TooShortError
 
 LIMITS = WindowLimits(context=10, horizon=4, min_context=3, min_horizon=2)
 DATES = pd.date_range("2024-01-01", periods=40, freq="h")
@@ -151,6 +153,14 @@ def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected)
 def test_a_place_where_no_forecast_can_start_is_refused(time, at, message):
     with pytest.raises(InputError, match=message):
         windows(at, make_series(time=time))
+
+
+@pytest.mark.parametrize(("origin", "observed"), [("auto", 30), ("2024-01-02 05:00", 40)])
+def test_a_gap_between_origin_and_horizon_is_named(origin, observed):
+    series = replace(make_series(observed=observed, time=DATES), breaks=(30,))
+    message = "'run': a gap longer than max_gap follows row 29, the origin; raise max_gap, or leave"
+    with pytest.raises(TooShortError, match=message):
+        windows(origin, series)
 
 
 @pytest.mark.parametrize(("time", "at"), [(None, "30"), (DATES, "2024-01-02 06:00")])

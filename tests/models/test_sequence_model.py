@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from tests.properties.family import collate, make_sample
+from tests.properties.family import PAST, collate, make_sample
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
 from transformertf.models import GRU, LSTM, GRUModel, LSTMModel
 from transformertf.nn import QuantileLoss
 from transformertf.utils.sequence import create_padding_mask
 
-FEATURES, WIDTH, LAYERS = 3, 5, 2
+FEATURES, WIDTH, LAYERS = PAST, 5, 2
 KINDS = {
     "LSTM": (LSTMModel, LSTM, torch.nn.LSTM),
     "GRU": (GRUModel, GRU, torch.nn.GRU),
@@ -37,9 +37,8 @@ def make_module(kind, **options):
 
 def make_batch(alignment="left", lengths=(4, 7, 1), dtype=torch.float32):
     """Return a ragged batch with NaN in its padding; the second row's first target is missing."""
-    sides = (("", FEATURES),)
-    samples = [make_sample(sides, (steps,), seed, dtype) for seed, steps in enumerate(lengths)]
-    batch = collate(sides, samples, (alignment,), (2,), float("nan"))
+    samples = [make_sample("LSTM", (steps,), seed, dtype) for seed, steps in enumerate(lengths)]
+    batch = collate("LSTM", samples, (alignment,), (2,), float("nan"))
     rows = torch.arange(len(lengths))
     batch["series"], batch["origin"] = rows, rows
     return batch

@@ -51,6 +51,7 @@ MAY_DIFFER = (
     "sort",
     "max_gap",
     "storage",
+    "device_resident",
     "noise_std",
     "batch_size",
     "num_workers",

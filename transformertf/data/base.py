@@ -15,6 +15,7 @@ from transformertf.data.columns import Columns
 from transformertf.data.dataset import StoredWindows
 from transformertf.data.features import Impute
 from transformertf.data.frames import DownsampleMethod, Series
+from transformertf.data.gather import HOST
 from transformertf.data.panels import Missing
 from transformertf.data.reading import Reader, Reading
 from transformertf.data.sampler import BatchSampler
@@ -22,7 +23,7 @@ from transformertf.data.scaling import Scaling
 from transformertf.data.short import ShortSeries
 from transformertf.data.splits import SplitBy, Stage
 from transformertf.data.stages import OWN_PATHS, PREDICT_PATHS, Stages
-from transformertf.data.storage import Storage
+from transformertf.data.storage import Storage, resident_device
 from transformertf.data.stored import Stored, store_series
 from transformertf.data.time_feature import TimeFormat
 from transformertf.data.transform import describe_transforms
@@ -43,6 +44,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "missing": ("error", "mask"),
     "impute": get_args(Impute),
     "storage": get_args(Storage),
+    "device_resident": (True, False, "auto"),
     "dtype": ("float32", "float64"),
 }
 
@@ -108,8 +110,8 @@ class WindowDataModule(lightning.LightningDataModule):
         self.seed: int | None = None
         self._fitted_here = False
 
-    def make_dataset(self, stored: Stored, windows: Windows) -> StoredWindows:
-        """Return the batches of windows over stored series."""
+    def make_dataset(self, stored: Stored, windows: Windows, device: torch.device) -> StoredWindows:
+        """Return the batches, made on a device, of windows over stored series."""
         raise NotImplementedError
 
     def predict_windows(self) -> Windows:
@@ -263,7 +265,10 @@ class WindowDataModule(lightning.LightningDataModule):
         keep = self._reader.keeper(argument, parts)
         dtype = self.hparams["dtype"]
         stored = store_series(series, self.scaling, self.vocabularies, dtype, keep)
-        return self.make_dataset(stored, windows)
+        wanted, workers = self.hparams["device_resident"], self.hparams["num_workers"]
+        trains_on = HOST if self.trainer is None else self.trainer.strategy.root_device
+        device = resident_device(wanted, trains_on, workers, stored.size)
+        return self.make_dataset(stored, windows, device)
 
     def _check(self, stage: Stage) -> None:
         """Read what a stage needs, and see that its windows can be made."""
@@ -326,7 +331,7 @@ class WindowDataModule(lightning.LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=torch.cuda.is_available() and dataset.device == HOST,
             # the global generator stays as it is, so that a resumed run draws the same dropout
             generator=torch.Generator().manual_seed(self.seed),
         )

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
+
 from transformertf.data.base import CHOICES, Paths, WindowDataModule
 from transformertf.data.columns import as_list
 from transformertf.data.dataset import Layout, WindowDataset
@@ -91,6 +93,8 @@ class EncoderDecoderDataModule(WindowDataModule):
         noise_std: standard deviation of Gaussian noise on scaled inputs while training.
         storage: where columns are kept: "memory", "mmap" for files that are mapped (see
             `transformertf cache`), or "auto" for files where memory would be filled.
+        device_resident: keep scaled columns on the CUDA device that trains, and make batches there;
+            "auto" does where they take at most a quarter of its free memory, without workers.
         origin: rows after which forecasts start at predict: auto, last, all, every:N, or a
             time stamp (a row number without a time column).
         batch_size: windows of a batch.
@@ -151,6 +155,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         mask_encoder_features: list[str] | str | None = None,
         noise_std: float = 0.0,
         storage: Storage = "auto",
+        device_resident: bool | Literal["auto"] = "auto",
         origin: str = "auto",
         batch_size: int = 128,
         num_workers: int = 0,
@@ -215,10 +220,10 @@ class EncoderDecoderDataModule(WindowDataModule):
         """Numbers that each category of a horizon step has; wants a fit."""
         return self.known_category_sizes
 
-    def make_dataset(self, stored: Stored, windows: Windows) -> WindowDataset:
-        """Return the batches of windows over stored series."""
+    def make_dataset(self, stored: Stored, windows: Windows, device: torch.device) -> WindowDataset:
+        """Return the batches, made on a device, of windows over stored series."""
         noise_std = self.hparams["noise_std"]
-        return WindowDataset(stored, windows, self.scaling, self.layout, noise_std)
+        return WindowDataset(stored, windows, self.scaling, self.layout, noise_std, device)
 
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from transformertf.batch import Batch, check_batch
-from transformertf.data.gather import Gather, Rows
+from transformertf.data.gather import HOST, Gather, Rows
 from transformertf.data.sampler import Request
 from transformertf.data.scaling import Scaling
 from transformertf.data.stored import Stored
@@ -45,20 +45,28 @@ class StoredWindows(Dataset[Batch]):
         windows: the windows over them.
         scaling: what they were scaled with.
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
+        device: where the stored columns are kept, and batches are made.
     """
 
     def __init__(
-        self, stored: Stored, windows: Windows, scaling: Scaling, noise_std: float = 0.0
+        self,
+        stored: Stored,
+        windows: Windows,
+        scaling: Scaling,
+        noise_std: float = 0.0,
+        device: torch.device = HOST,
     ) -> None:
         self.stored = stored
         self.windows = windows
         self.columns = stored.columns
         self.scaling = scaling
         self.noise_std = noise_std
-        self.values = Gather(stored.values)
-        self.codes = Gather(stored.codes)
-        self.elapsed = None if stored.elapsed is None else Gather(stored.elapsed[:, None])
-        self.covariate = None if stored.covariate is None else Gather(stored.covariate[:, None])
+        self.device = device
+        self.values = Gather(stored.values, device)
+        self.codes = Gather(stored.codes, device)
+        elapsed, covariate = stored.elapsed, stored.covariate
+        self.elapsed = None if elapsed is None else Gather(elapsed[:, None], device)
+        self.covariate = None if covariate is None else Gather(covariate[:, None], device)
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -78,8 +86,8 @@ class StoredWindows(Dataset[Batch]):
         start = self.stored.offset[series] + origin + 1
         steps = self._fill(batch, start, context, horizon, request.noise)
         self._add_series(batch, series, start, steps)
-        if not steps.full:
-            # full rows cannot contradict each other
+        if not steps.full and self.device == HOST:
+            # full rows cannot contradict each other, and elsewhere the check would wait
             check_batch(batch)
         return batch
 
@@ -140,7 +148,7 @@ class StoredWindows(Dataset[Batch]):
         assert self.elapsed is not None
         now = self.elapsed(steps)
         if self.scaling.time_format == "absolute":
-            before = torch.from_numpy(self.elapsed.values[begin]).unsqueeze(1)
+            before = self.elapsed.first(begin, self.device)
         else:
             before = self.elapsed.before(steps, begin)
         return self.scaling.transform_time(now - before).to(self.values.dtype)
@@ -158,9 +166,10 @@ class StoredWindows(Dataset[Batch]):
         """
         inputs = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0].contiguous()
         if noise is not None:
+            # drawn on the host: the same wherever the batch is made
             generator = torch.Generator().manual_seed(noise)
-            drawn = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
-            inputs = inputs + self.noise_std * drawn * noisy
+            drawn = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype) * noisy
+            inputs = inputs + self.noise_std * drawn.to(self.device)
         return inputs if steps.full else torch.where(steps.mask.unsqueeze(-1), inputs, 0.0)
 
 
@@ -173,6 +182,7 @@ class WindowDataset(StoredWindows):
         scaling: what they were scaled with.
         layout: how a batch is laid out.
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
+        device: where the stored columns are kept, and batches are made.
     """
 
     def __init__(
@@ -182,8 +192,9 @@ class WindowDataset(StoredWindows):
         scaling: Scaling,
         layout: Layout,
         noise_std: float = 0.0,
+        device: torch.device = HOST,
     ) -> None:
-        super().__init__(stored, windows, scaling, noise_std)
+        super().__init__(stored, windows, scaling, noise_std, device)
         self.layout = layout
         columns = self.columns
         self.window_scaling = WindowScaling(columns) if layout.per_window else None
@@ -199,8 +210,8 @@ class WindowDataset(StoredWindows):
         self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
     ) -> Rows:
         begin = start - context
-        encoder = Rows(begin, context, self.layout.encoder_alignment)
-        decoder = Rows(start, horizon, self.layout.decoder_alignment)
+        encoder = Rows(begin, context, self.layout.encoder_alignment, self.device)
+        decoder = Rows(start, horizon, self.layout.decoder_alignment, self.device)
         past, future = self.values(encoder), self.values(decoder)
         self._add_target(batch, future, decoder)
         if self.window_scaling is not None:
@@ -239,6 +250,7 @@ class SequenceDataset(StoredWindows):
         scaling: what they were scaled with.
         alignment: end of a padded row at which data lies.
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
+        device: where the stored columns are kept, and batches are made.
     """
 
     def __init__(
@@ -248,15 +260,16 @@ class SequenceDataset(StoredWindows):
         scaling: Scaling,
         alignment: Alignment,
         noise_std: float = 0.0,
+        device: torch.device = HOST,
     ) -> None:
-        super().__init__(stored, windows, scaling, noise_std)
+        super().__init__(stored, windows, scaling, noise_std, device)
         self.alignment = alignment
         self.noisy = _noisy(self.columns.encoder_features(add_target=False))
 
     def _fill(
         self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
     ) -> Rows:
-        steps = Rows(start, horizon, self.alignment)
+        steps = Rows(start, horizon, self.alignment, self.device)
         values = self.values(steps)
         parts = [values[..., : -2 if self.columns.indicators else -1]]
         if self.columns.has_time:

@@ -11,6 +11,8 @@ import torch
 from transformertf.data.windows import IntArray
 from transformertf.utils.sequence import Alignment, create_padding_mask
 
+HOST = torch.device("cpu")
+
 
 class Rows:
     """The stored rows of one side of a batch of windows.
@@ -19,26 +21,37 @@ class Rows:
         first: (B,) first row of each window's side in the stored arrays.
         lengths: (B,) data steps, at least 1.
         alignment: end of the padded side at which data lies.
+        device: where the tensors below are.
 
     Attributes:
         first: as given.
         count: steps T of the longest window.
         full: whether all windows are as long, so that nothing is padding.
         lengths: (B,) int64 data steps.
+        device: as given.
     """
 
-    def __init__(self, first: IntArray, lengths: IntArray, alignment: Alignment) -> None:
+    def __init__(
+        self,
+        first: IntArray,
+        lengths: IntArray,
+        alignment: Alignment,
+        device: torch.device = HOST,
+    ) -> None:
         self.first = first
         self.count = int(lengths.max())
         self.full = bool(lengths.min() == self.count)
-        self.lengths = torch.from_numpy(lengths)
+        self.lengths = torch.from_numpy(lengths).to(device)
         self.alignment = alignment
+        self.device = device
+        self._lengths = lengths
 
     @cached_property
     def mask(self) -> torch.Tensor:
         """(B, T) True on data."""
         if self.full:
-            return torch.ones((len(self.first), self.count), dtype=torch.bool)
+            shape = len(self.first), self.count
+            return torch.ones(shape, dtype=torch.bool, device=self.device)
         return create_padding_mask(self.lengths, self.count, self.alignment)
 
     @cached_property
@@ -50,7 +63,7 @@ class Rows:
     @property
     def position(self) -> torch.Tensor:
         """(B, T, 1) 1 on the first data step, rising by 1."""
-        step = torch.from_numpy(self._step + 1)
+        step = torch.from_numpy(self._step + 1).to(self.device)
         return step.expand(len(self.first), -1).unsqueeze(-1)
 
     @cached_property
@@ -59,7 +72,7 @@ class Rows:
         step = np.arange(self.count)[None]
         if self.full:
             return step
-        lengths = self.lengths.numpy()[:, None]
+        lengths = self._lengths[:, None]
         left = self.alignment == "left"
         own: IntArray = np.minimum(step, lengths - 1) if left else step - (self.count - lengths)
         return own.clip(min=0)
@@ -68,19 +81,20 @@ class Rows:
 class Gather:
     """Takes the rows of windows out of a stored array, in one copy.
 
-    Where all windows are full each is one block of the array: blocks are copied whole, which
-    takes a third of the time that rows take one by one.
+    Where all windows are full each is one block of the array: on the host blocks are copied whole,
+    which takes a third of the time that rows take one by one.
 
     Args:
         values: (N, F) array, row after row without gaps.
+        device: where the values are kept, and taken from.
     """
 
-    def __init__(self, values: npt.NDArray[Any]) -> None:
+    def __init__(self, values: npt.NDArray[Any], device: torch.device = HOST) -> None:
         self.values = values
         with warnings.catch_warnings():
             # torch warns of arrays that are read-only, as mapped ones are; nothing writes here
             warnings.simplefilter("ignore", UserWarning)
-            self._tensor = torch.from_numpy(values)
+            self._tensor = torch.from_numpy(values).to(device)
         self.dtype = self._tensor.dtype
         self._views: dict[int, npt.NDArray[Any]] = {}
 
@@ -90,15 +104,23 @@ class Gather:
 
     def __call__(self, rows: Rows) -> torch.Tensor:
         """Return the values (B, T, F) of rows; those of padding are some row's."""
-        if not rows.full:
-            index = torch.from_numpy(rows.index)
-            return self._tensor.index_select(0, index.view(-1)).view(*index.shape, -1)
+        if not rows.full or rows.device != HOST:
+            return self._take(rows.index, rows.device)
         blocks = self._blocks(rows.count)[rows.first]
         return torch.from_numpy(blocks).view(-1, rows.count, self.values.shape[1])
 
     def before(self, rows: Rows, begin: IntArray) -> torch.Tensor:
         """Return the values (B, T, F) one row before, but not before `begin` (B,)."""
-        return torch.from_numpy(self.values[np.maximum(rows.index - 1, begin[:, None])])
+        return self._take(np.maximum(rows.index - 1, begin[:, None]), rows.device)
+
+    def first(self, begin: IntArray, device: torch.device) -> torch.Tensor:
+        """Return the values (B, 1, F) of single rows."""
+        return self._take(begin[:, None], device)
+
+    def _take(self, index: IntArray, device: torch.device) -> torch.Tensor:
+        """Return the values (B, T, F) of rows (B, T)."""
+        rows = torch.from_numpy(index).to(device)
+        return self._tensor.index_select(0, rows.view(-1)).view(*rows.shape, -1)
 
     def _blocks(self, steps: int) -> npt.NDArray[Any]:
         """Return (N - steps + 1, steps * F): at each row the block that begins there."""

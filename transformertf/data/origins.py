@@ -59,18 +59,18 @@ class Origin:
             limits: lengths of the windows.
 
         Raises:
-            TooShortError: the stretch has too few rows before the origin.
+            TooShortError: the stretch has too few rows before the origin, or ends with it.
             InputError: no forecast is possible there.
         """
         row = self._single_row(series, limits)
         if row is not None:
-            return self._single(part, limits, row)
+            return self._single(part, series, limits, row)
         step = {"auto": limits.horizon, "every": self.step, "all": 1}[self.kind]
         run = sliding(part, limits, step)
         # contexts end where the target is known; horizons may go on
         known = (series.observed - 1 - run.origin) // run.step + 1
         if known < 1:
-            return self._single(part, limits, series.observed - 1)
+            return self._single(part, series, limits, series.observed - 1)
         return replace(run, count=min(run.count, known))
 
     def _single_row(self, series: Series, limits: WindowLimits) -> int | None:
@@ -83,9 +83,14 @@ class Origin:
             return min(series.observed - 1, len(series) - limits.horizon - 1)
         return None
 
-    def _single(self, part: Part, limits: WindowLimits, origin: int) -> Run:
+    def _single(self, part: Part, series: Series, limits: WindowLimits, origin: int) -> Run:
         context = min(limits.context, origin + 1 - part.begin)
         horizon = min(limits.horizon, part.end - 1 - origin)
+        if horizon < 1 and part.end < len(series):
+            raise TooShortError(
+                f"series {part.name!r}: a gap longer than max_gap follows row {origin}, the "
+                "origin; raise max_gap, or leave the series out"
+            )
         if horizon < 1:
             raise InputError(
                 f"series {part.name!r}: nothing to predict after row {origin}: append the rows "

@@ -1,4 +1,4 @@
-"""Where columns are kept: in memory, or in mapped files where they would fill it."""
+"""Where columns are kept: in memory, in mapped files where they would fill it, on a device."""
 
 import os
 import sys
@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import torch
+
+from transformertf.errors import InputError
+
 Storage = Literal["auto", "memory", "mmap"]
 
 # share of the available memory that columns may take: scaling, batches and the model want theirs
 SHARE = 0.4
+# share of a device's free memory that they may take: model and activations want theirs
+DEVICE_SHARE = 0.25
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -26,6 +32,35 @@ def chosen(storage: Storage, rows: int, row_bytes: int) -> Literal["memory", "mm
     if storage != "auto":
         return storage
     return "mmap" if rows * row_bytes > SHARE * available_memory() else "memory"
+
+
+def resident_device(
+    wanted: bool | Literal["auto"], device: torch.device, workers: int, size: int
+) -> torch.device:
+    """Return the device to keep scaled columns on and to make batches on.
+
+    Args:
+        wanted: whether to keep them on the training's device, where that is a CUDA device; "auto"
+            does where they take at most `DEVICE_SHARE` of its free memory.
+        device: the training's.
+        workers: processes that prepare batches.
+        size: bytes of the columns.
+
+    Raises:
+        InputError: they are wanted there, and workers too, which have no part in it.
+    """
+    host = torch.device("cpu")
+    if wanted is False or device.type != "cuda":
+        return host
+    if wanted is True:
+        if workers:
+            raise InputError(
+                f"device_resident is true and num_workers {workers}: batches made on the device "
+                "need no workers; set num_workers to 0"
+            )
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if not workers and size <= DEVICE_SHARE * free else host
 
 
 def available_memory() -> int:

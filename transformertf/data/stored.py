@@ -67,6 +67,12 @@ class Stored:
     complete: bool
 
     @property
+    def size(self) -> int:
+        """Bytes of what batches are gathered from."""
+        columns = (self.values, self.codes, self.elapsed, self.covariate)
+        return sum(column.nbytes for column in columns if column is not None)
+
+    @property
     def known_categories(self) -> int:
         """How many of the categories are known in the future; they come first."""
         return len(self.columns.known_categories) + len(self.columns.calendar_categories)

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
+
 from transformertf.data.base import CHOICES, Paths, WindowDataModule
 from transformertf.data.dataset import SequenceDataset
 from transformertf.data.features import Impute
@@ -82,6 +84,8 @@ class TimeSeriesDataModule(WindowDataModule):
         noise_std: standard deviation of Gaussian noise on scaled inputs while training.
         storage: where columns are kept: "memory", "mmap" for files that are mapped (see
             `transformertf cache`), or "auto" for files where memory would be filled.
+        device_resident: keep scaled columns on the CUDA device that trains, and make batches there;
+            "auto" does where they take at most a quarter of its free memory, without workers.
         batch_size: sequences of a batch.
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training sequences in random order.
@@ -134,6 +138,7 @@ class TimeSeriesDataModule(WindowDataModule):
         time_format: TimeFormat = "absolute",
         noise_std: float = 0.0,
         storage: Storage = "auto",
+        device_resident: bool | Literal["auto"] = "auto",
         batch_size: int = 128,
         num_workers: int = 0,
         shuffle: bool = True,
@@ -158,10 +163,12 @@ class TimeSeriesDataModule(WindowDataModule):
         """Numbers that each category of a step has; wants a fit."""
         return [*self.known_category_sizes, *self._sizes(self.columns.past_categories)]
 
-    def make_dataset(self, stored: Stored, windows: Windows) -> SequenceDataset:
-        """Return the batches of sequences over stored series."""
+    def make_dataset(
+        self, stored: Stored, windows: Windows, device: torch.device
+    ) -> SequenceDataset:
+        """Return the batches, made on a device, of sequences over stored series."""
         alignment, noise_std = self.hparams["alignment"], self.hparams["noise_std"]
-        return SequenceDataset(stored, windows, self.scaling, alignment, noise_std)
+        return SequenceDataset(stored, windows, self.scaling, alignment, noise_std, device)
 
     def predict_windows(self) -> Windows:
         """Return consecutive sequences that hold each row of `predict_series` once."""

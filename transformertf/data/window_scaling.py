@@ -54,7 +54,8 @@ class WindowScaling:
         level = torch.where(known, target, 0.0).sum(dim=1) / count  # (B,)
         distance = torch.where(known, target - level.unsqueeze(1), 0.0)
         spread = (distance.square().sum(dim=1) / count).sqrt().clamp(min=_LEAST_SPREAD)
-        loc = torch.where(self.target, level.unsqueeze(1), torch.where(self.centred, mean, 0.0))
-        scale = torch.where(self.target, spread.unsqueeze(1), 1.0)
+        of_target, centred = self.target.to(past.device), self.centred.to(past.device)
+        loc = torch.where(of_target, level.unsqueeze(1), torch.where(centred, mean, 0.0))
+        scale = torch.where(of_target, spread.unsqueeze(1), 1.0)
         loc, scale = loc.unsqueeze(1), scale.unsqueeze(1)
         return past.sub_(loc).div_(scale), future.sub_(loc).div_(scale), level, spread
