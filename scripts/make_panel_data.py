@@ -55,7 +55,7 @@ HORIZON_DAYS = 0.5
 READING_MINUTES, JITTER_MINUTES = 30, 9
 
 WEATHER_SPREAD_K, WEATHER_MEMORY_H = 1.5, 36.0
-FAULT_H, HEALTHY_H = 10.0, 400.0
+FAULT_H, HEALTHY_H = 10.0, 300.0
 OIL_ERROR_K = 0.2
 HOT_OIL_C = 80.0
 
@@ -180,7 +180,7 @@ def plan(
         shape = 1 + 0.3 * np.cos(2 * np.pi * (at.hour - 14) / 24) - 0.2 * (at.day_of_week > 4)
         level[begin:end] = np.clip(unit.busy * shape + rng.normal(0, 0.2), 0.1, 1.25)
         # the more load, the more cooling; at times it is run for other reasons
-        wanted = np.searchsorted([0.75, 1.0], level[begin] + 0.3 * (rng.random() < 0.4))
+        wanted = np.searchsorted([0.55, 0.8], level[begin] + 0.3 * (rng.random() < 0.4))
         known = KINDS[unit.kind][1]
         cooling[begin:end] = known[min(int(wanted), len(known) - 1)]
     return level.round(3), cooling
