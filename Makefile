@@ -32,6 +32,7 @@ bench: $(STAMP)
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py
+	$(BIN)/python scripts/make_panel_data.py
 
 epf: $(STAMP)
 	$(BIN)/python scripts/run_epf.py

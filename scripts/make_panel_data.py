@@ -55,7 +55,7 @@ HORIZON_DAYS = 0.5
 READING_MINUTES, JITTER_MINUTES = 30, 9
 
 WEATHER_SPREAD_K, WEATHER_MEMORY_H = 1.5, 36.0
-FAULT_H, HEALTHY_H = 10.0, 300.0
+FAULT_H, HEALTHY_H = 10.0, 500.0
 OIL_ERROR_K = 0.2
 HOT_OIL_C = 80.0
 
@@ -70,7 +70,7 @@ class Cooling:
 
 
 COOLING = {
-    "ONAN": Cooling(75.0, 0.8, 210.0),
+    "ONAN": Cooling(66.0, 0.8, 210.0),
     "ONAF": Cooling(52.0, 0.8, 150.0),
     "OFAF": Cooling(44.0, 1.0, 90.0),
 }

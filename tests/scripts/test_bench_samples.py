@@ -48,6 +48,17 @@ def test_rows_of_configurations_that_are_not_run_stay(folder: Path) -> None:
     assert bench_samples.update(new, {}, "no machine.") == new
 
 
+def test_the_panel_has_a_table_of_its_own_in_kelvin(folder: Path) -> None:
+    (folder / "panel_two.yml").write_text((folder / "two.yml").read_text())
+    result = bench_samples.Result("panel_two", 1000, 100.4, 90.0, 0.1, (0.3, 0.6, 0.9))
+    rows = {"two": row("two", 0.1), "panel_two": result.row()}
+    first, panel = bench_samples.update(PAGE, rows, "here.").split("| file |")[1:]
+    assert "panel_two" not in first
+    assert "| test RMSE | ridge regression | the day before | repeat the last value |" in panel
+    assert "| 0.100 K | 0.300 K | 0.600 K | 0.900 K | 3.0 |" in panel
+    assert "- panel_two, two: here." in panel
+
+
 def test_rows_of_configurations_that_are_gone_go(folder: Path) -> None:
     page = bench_samples.update(PAGE, {name: row(name, 0.1) for name in ("one", "two")}, "here.")
     (folder / "one.yml").unlink()

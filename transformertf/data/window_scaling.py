@@ -25,11 +25,12 @@ class WindowScaling:
         self.centred = torch.tensor(
             [name in (*columns.known, *columns.past) for name in columns.features]
         )
-        # whether each is a value of the target
+        # the places of the target's values
         lags = {f"{columns.target}_lag_{lag}" for lag in columns.lags}
-        self.target = torch.tensor(
-            [name in lags or name == columns.target for name in columns.features]
-        )
+        self.target = [
+            place for place, name in enumerate(columns.features)
+            if name in lags or name == columns.target
+        ]  # fmt: skip
 
     def __call__(
         self, past: torch.Tensor, rows: Rows, future: torch.Tensor
@@ -54,8 +55,11 @@ class WindowScaling:
         level = torch.where(known, target, 0.0).sum(dim=1) / count  # (B,)
         distance = torch.where(known, target - level.unsqueeze(1), 0.0)
         spread = (distance.square().sum(dim=1) / count).sqrt().clamp(min=_LEAST_SPREAD)
-        of_target, centred = self.target.to(past.device), self.centred.to(past.device)
-        loc = torch.where(of_target, level.unsqueeze(1), torch.where(centred, mean, 0.0))
-        scale = torch.where(of_target, spread.unsqueeze(1), 1.0)
-        loc, scale = loc.unsqueeze(1), scale.unsqueeze(1)
-        return past.sub_(loc).div_(scale), future.sub_(loc).div_(scale), level, spread
+        loc = torch.where(self.centred.to(past.device), mean, 0.0)
+        for place in self.target:
+            loc[:, place] = level
+        for values in (past, future):
+            values -= loc.unsqueeze(1)
+            for place in self.target:
+                values[..., place] /= spread.unsqueeze(1)
+        return past, future, level, spread
