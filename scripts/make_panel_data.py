@@ -2,8 +2,8 @@
 
     python scripts/make_panel_data.py [--output DIR]
 
-The oil at the top of the tank follows the losses and the air outside (IEC 60076-7, the
-differential equation of 8.2.3):
+The oil at the top of the tank follows the losses and the air outside (the differential equation
+of the top-oil temperature in IEC 60076-7, with k11 = 1):
 
     tau dT/dt = A + D ((1 + R K^2) / (1 + R))^x - T
 
@@ -30,6 +30,11 @@ change to summer time; `panel_test.parquet`, the week after them, each unit's wi
 it as context; `panel_predict.parquet`, two days up to the end of that week and the 12 hours to
 come, whose oil, air and alarm are missing. In the last two are an alarm and a site that the first
 has not: `gas`, which does nothing to the temperature, and a new unit on the coast.
+
+Half a day ahead from a day of context, on the week of test: repeating the last value errs by
+11.8 K (root mean square), the value of the day before by 11.6 K, ridge regression by 2.5 K, and who
+knows all of the above but what is drawn at random by 0.86 K (`panel_baselines.py`).
+
 Each unit has a random generator of its own, seeded by its number: the same values come out every
 time.
 """
@@ -262,7 +267,10 @@ def make_tables() -> dict[str, pd.DataFrame]:
 
 
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose units have no unknown end of oil but the planned one."""
+    """Return a table in which the oil of each unit is known at the end, but for the future.
+
+    What is missing there would be taken for the future.
+    """
     known = table["time"].where(table["oil_c"].notna()).groupby(table["unit"]).transform("max")
     planned = table["time"] >= START + pd.Timedelta(days=TRAIN_DAYS + TEST_DAYS)
     return table[(table["time"] <= known) | planned].reset_index(drop=True)

@@ -1,5 +1,6 @@
 """Panels and arrays in files: written once, whole or not at all."""
 
+import logging
 import os
 import shutil
 import time
@@ -63,10 +64,12 @@ def assert_same(one, other):
 
 
 def test_a_mapped_panel_is_the_panel(paths, root, reads, caplog):
+    caplog.set_level(logging.INFO, logger="transformertf")
     tables, names = open_all(paths, "x", COLUMNS, Rules())
     expected = fill_panel(tables, COLUMNS, names)
     assert_same(mapped(paths), expected)
-    (line,) = caplog.messages
+    (line,) = caplog.messages  # 0.0 MB is not worth the screen, it is a level below
+    assert caplog.records[0].levelno == logging.INFO
     assert line.startswith(f"{paths[0]} and 1 more: 0.0 MB are written to {root / 'panel-'}")
     again = mapped(paths)
     assert_same(again, expected)

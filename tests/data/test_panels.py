@@ -65,7 +65,7 @@ BAD_FRAMES = {
     "minus infinite": (place("known", (0, -np.inf)), r"'known' has 1 infinite value"),
     "repeated time": (
         place("time", (4, 3.0)),
-        r"time column 'time' does not rise in row 4 \(counted from 0\): 3\.0 after 3\.0; drop repeats",
+        r"time column 'time' does not rise in row 4 \(counted from 0\): 3\.0 after 3\.0; drop",
     ),
     "falling time": (
         place("time", (4, 1.0), (6, 0.0)),

@@ -276,7 +276,7 @@ def test_a_training_window_is_named_by_its_first_row(folder):
     [
         (
             {"known_covariates": None, "known_past_covariates": None, "time_column": None},
-            "a sequence has no real input: give known_covariates, known_past_covariates or time_column",
+            "a sequence has no real input: give known_covariates, known_past_covariates or time",
         ),
         ({"normalize": "window"}, "normalize must not be 'window'; known: False, True, global"),
         ({"alignment": "lefty"}, "alignment must not be 'lefty'; did you mean 'left'"),

@@ -1,4 +1,4 @@
-"""The command line: `transformertf fit|validate|test|predict`."""
+"""The command line: `transformertf fit|validate|test|predict|cache`."""
 
 from transformertf.cli.main import main
 

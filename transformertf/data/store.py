@@ -33,6 +33,8 @@ Array = npt.NDArray[Any]
 # of what entries hold; another one leaves the old entries to be cleared
 FORMAT = 1
 META = "meta.json"
+# bytes that take a while to write
+_WORTH_TELLING = 10**7
 _NAME = re.compile(r"((?:panel|array)-[0-9a-f]{32})(|\.lock|\.new-\w+)")
 _REMEDY = "name another folder in TRANSFORMERTF_CACHE, or set storage: memory"
 
@@ -173,7 +175,8 @@ def _write(place: Path, what: str, size: int, build: Callable[[Path], dict[str, 
             f"{what}: wants {as_text(size)} of disk, and {place.parent} has {as_text(free)}; "
             f"{_REMEDY}"
         )
-    log.warning("%s: %s are written to %s, once", what, as_text(size), place)
+    level = logging.WARNING if size >= _WORTH_TELLING else logging.INFO
+    log.log(level, "%s: %s are written to %s, once", what, as_text(size), place)
     folder = _new(place)
     try:
         (folder / META).write_text(json.dumps({"what": what, **build(folder)}))
