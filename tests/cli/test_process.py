@@ -36,3 +36,10 @@ def test_freed_memory_is_found_again_and_subnormals_are_zero():
     assert found.returncode == 0, found.stderr
     pages = 10 * 8 * 2**23 / resource.getpagesize()
     assert int(found.stdout) < pages / 10
+
+
+def test_a_reader_that_stops_reading_is_no_failure() -> None:
+    command = f"{sys.executable} -m transformertf fit --help | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] in ("0", "1")

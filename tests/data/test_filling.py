@@ -104,7 +104,7 @@ def test_a_static_value_may_stand_in_some_rows_only():
 def test_static_values_that_change_are_refused_with_both():
     message = (
         r"^0\.csv: static column 'area' must be constant within a series, found 4\.5 in row 3 "
-        r"\(counted from 0\) after 3\.5 in series 's1'; correct it, or name it in known_covariates"
+        r"\(counted from 0\) after 3\.5 in series 's1'; correct it, name it in known_covariates"
     )
     with pytest.raises(InputError, match=message):
         series_of(with_static([1.5, 1.5, 3.5, 4.5]))

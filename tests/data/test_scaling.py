@@ -5,6 +5,7 @@ import json
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from transformertf.data.columns import Columns
 from transformertf.data.frames import Series
 from transformertf.data.scaling import Scaling
 from transformertf.data.transform import TargetTransform, make_transform
-from transformertf.data.windows import Windows
+from transformertf.data.windows import Part, WindowLimits, Windows, sliding
 from transformertf.errors import InputError
 
 COLUMNS = Columns(("k",), ("p",), "y", None)
@@ -373,3 +374,35 @@ def test_a_file_of_points_travels_in_the_state(tmp_path):
     fresh.load_state_dict(state)
     item = make_series()[0]
     np.testing.assert_array_equal(written(fresh, item), written(scaling, item))
+
+
+ZURICH = pd.date_range("2024-06-01", periods=48, freq="h", tz="Europe/Zurich")
+
+
+def calendar_series(time):
+    return Series("a", np.arange(48.0)[:, None], time, 48)
+
+
+def test_calendar_features_are_of_the_zone_of_training():
+    columns = Columns((), (), "y", "t", calendar=("hour",))
+    scaling = Scaling(columns, True, "absolute")
+    training = calendar_series(ZURICH)
+    scaling.fit(
+        [training], [48], Windows([sliding(Part(0, "a", 0, 48), WindowLimits(4, 2, 4, 2), 1)])
+    )
+    again = Scaling(columns, True, "absolute")
+    again.load_state_dict(scaling.state_dict())
+    expected, found = (np.empty((48, 3)) for _ in range(2))
+    scaling.write_features(training, expected)
+    utc = calendar_series(ZURICH.tz_convert("UTC"))
+    again.check_time([utc])
+    again.write_features(utc, found)
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(InputError, match="has no time zone, in training it had Europe/Zurich; cal"):
+        again.check_time([calendar_series(ZURICH.tz_localize(None))])
+    # without calendar features the zone does not matter
+    plain = Scaling(Columns((), (), "y", "t"), True, "absolute")
+    plain.fit(
+        [training], [48], Windows([sliding(Part(0, "a", 0, 48), WindowLimits(4, 2, 4, 2), 1)])
+    )
+    plain.check_time([calendar_series(ZURICH.tz_localize(None))])

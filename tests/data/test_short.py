@@ -53,3 +53,16 @@ def test_nothing_left_and_other_mistakes_are_refused():
         short.keep("train", items(1, 2), rows_of)
     with pytest.raises(InputError, match="another mistake"):
         short.keep("train", items(9, -1), rows_of)
+
+
+def test_a_series_with_other_stretches_is_not_left_out(caplog):
+    short = ShortSeries(leave_out=True)
+    given = [("a", 9), ("a", 1), ("a", 2), ("b", 1), ("c", 8)]
+    stretches = [SimpleNamespace(name=name, rows=rows) for name, rows in given]
+    with caplog.at_level(logging.WARNING):
+        assert short.keep("train", stretches, rows_of) == [9, 8]
+    assert caplog.messages == [
+        "train: 1 series too short, left out: 'b'",
+        "train: 2 stretches of series too short, left out: 'a'",
+    ]
+    assert short.names == {"train": ["b"]}

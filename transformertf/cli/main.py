@@ -1,6 +1,7 @@
 """The entry point: options of each command, exit codes, and what is said on the way."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -66,6 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USER
     except NonFiniteLossError as error:
         _report(error, verbose)
+        return EXIT_FAILURE
+    except BrokenPipeError:
+        # what reads us, as `head`, has seen enough; at exit Python would complain of it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except KeyboardInterrupt:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""

@@ -35,12 +35,15 @@ CALENDAR = {
 _IN_PANDAS = {"dayofweek": "day_of_week", "dayofyear": "day_of_year"}
 
 
-def calendar_pairs(time: pd.Index | None, names: Sequence[str]) -> FloatArray:
+def calendar_pairs(
+    time: pd.Index | None, names: Sequence[str], zone: str | None = None
+) -> FloatArray:
     """Return sine and cosine of the place of each field in its cycle.
 
     Args:
-        time: (rows,) dates; fields are those of their own time zone.
+        time: (rows,) dates.
         names: fields, of `CALENDAR`.
+        zone: time zone of the fields; None for that of the dates.
 
     Returns:
         (rows, 2 * fields) float64 from -1 to 1: of each field sine, then cosine. A field's first
@@ -49,7 +52,7 @@ def calendar_pairs(time: pd.Index | None, names: Sequence[str]) -> FloatArray:
     Raises:
         InputError: a field that is not known, or time that is not dates.
     """
-    codes = calendar_codes(time, names)
+    codes = calendar_codes(time, names, zone)
     pairs = np.empty((len(codes), 2 * len(names)))
     for place, name in enumerate(names):
         period = CALENDAR[name].period
@@ -60,12 +63,15 @@ def calendar_pairs(time: pd.Index | None, names: Sequence[str]) -> FloatArray:
     return pairs
 
 
-def calendar_codes(time: pd.Index | None, names: Sequence[str]) -> IntArray:
+def calendar_codes(
+    time: pd.Index | None, names: Sequence[str], zone: str | None = None
+) -> IntArray:
     """Return each field as a category: 1 for its first value, and so on; 0 is for the unknown.
 
     Args:
-        time: (rows,) dates; fields are those of their own time zone.
+        time: (rows,) dates.
         names: fields, of `CALENDAR`.
+        zone: time zone of the fields; None for that of the dates.
 
     Returns:
         (rows, fields) int64.
@@ -80,6 +86,8 @@ def calendar_codes(time: pd.Index | None, names: Sequence[str]) -> IntArray:
             f"calendar_features: expected a time_column of dates, found {found}; give one, or "
             "leave calendar_features out"
         )
+    if zone is not None:
+        time = time.tz_convert(zone)
     codes = np.empty((len(time), len(names)), dtype=np.int64)
     for place, name in enumerate(names):
         codes[:, place] = _values(time, name).to_numpy()

@@ -141,6 +141,11 @@ class Columns:
         return tuple(dict.fromkeys(names))
 
     @property
+    def calendar_fields(self) -> tuple[str, ...]:
+        """Fields of the time stamps that are features, pairs first."""
+        return (*self.calendar, *self.calendar_categories)
+
+    @property
     def has_time(self) -> bool:
         """Whether a time feature comes first in both inputs."""
         return self.time is not None

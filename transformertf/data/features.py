@@ -68,6 +68,7 @@ class FeatureWriter:
 
     Attributes:
         fill: value of each of them before the first observed one, in original units.
+        zone: time zone of the calendar features; None for that of a series' own time stamps.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class FeatureWriter:
         covariate: int | None,
     ) -> None:
         self.fill = [0.0] * len(chains)
+        self.zone: str | None = None
         self._columns = columns
         self._places = Places.of(columns)
         self._covariate = covariate
@@ -124,7 +126,7 @@ class FeatureWriter:
         places, columns = self._places, self._columns
         if columns.calendar:
             assert isinstance(item.time, pd.DatetimeIndex)
-            pairs = calendar_pairs(item.time[rows], columns.calendar)
+            pairs = calendar_pairs(item.time[rows], columns.calendar, self.zone)
             out[rows, places.pairs : places.pairs + pairs.shape[1]] = pairs
         for place, lag in enumerate(columns.lags, start=places.lags):
             # the rows before the stretch's first lag have no target that long ago

@@ -163,8 +163,8 @@ class _Filler:
             raise InputError(
                 f"{where}: static column {name!r} must be constant within a series, found "
                 f"{shown(column.iloc[row])} in row {begin + row} (counted from 0) after {known} in "
-                f"series {self.grouping.names[series[row]]!r}; correct it, or name it in "
-                "known_covariates"
+                f"series {self.grouping.names[series[row]]!r}; correct it, name it in "
+                "known_covariates, or tell the series of a table apart with series_id"
             )
 
 

@@ -53,7 +53,7 @@ class Reading:
                 raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
         if self.sort and self.columns.time is None:
             raise InputError("sort wants time stamps: give time_column, or leave it out")
-        fields = (*self.columns.calendar, *self.columns.calendar_categories)
+        fields = self.columns.calendar_fields
         if fields and self.columns.time is None:
             calendar_codes(None, fields)
 
@@ -127,7 +127,7 @@ class Reader:
     def _prepare(self, item: Series) -> Series:
         """Break, complete and thin a series."""
         how = self.how
-        fields = (*how.columns.calendar, *how.columns.calendar_categories)
+        fields = how.columns.calendar_fields
         if fields and item.time is not None:
             calendar_codes(item.time[:1], fields)
         if how.max_gap is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
 from transformertf.batch import Batch, forecast_mask
@@ -95,6 +96,11 @@ class Scaling:
         return self._time.scale
 
     @property
+    def zone(self) -> str | None:
+        """Time zone of the calendar features; None where training had none."""
+        return self._writer.zone
+
+    @property
     def time_kind(self) -> str | None:
         """What the time column held in training: "date" or "number"."""
         return self._time.kind
@@ -122,10 +128,25 @@ class Scaling:
             self._fit_series(rows, series, ends)
         if self.columns.has_time:
             self._time.fit(series, windows)
+            self._writer.zone = _zone(series[0]) if self.columns.calendar_fields else None
 
     def check_time(self, series: Sequence[Series]) -> None:
-        """Refuse time stamps of another kind than those the time feature was scaled on."""
+        """Refuse time stamps of another kind than those the time feature was scaled on.
+
+        Nor may they lack a time zone that calendar features were fitted in, or have one that those
+        lacked; another one will do.
+        """
         self._time.check(series)
+        if self._time.kind is None or not self.columns.calendar_fields:
+            return
+        for item in series:
+            found = _zone(item)
+            if (found is None) != (self.zone is None):
+                raise InputError(
+                    f"series {item.name!r}: time column {self.columns.time!r} has "
+                    f"{found or 'no time zone'}, in training it had {self.zone or 'none'}; "
+                    "calendar_features are of local time, so give both or none of them a zone"
+                )
 
     def transform_time(self, elapsed: torch.Tensor) -> torch.Tensor:
         """Return the time feature of elapsed times, of any shape: transformed and scaled."""
@@ -203,6 +224,7 @@ class Scaling:
             "columns": {name: chain.state_dict() for name, chain in chains.items()},
             "fill": self._writer.fill,
             "time": self._time.state_dict(),
+            "zone": self.zone,
         }
         if self.normalize == "series":
             state["series"] = list(self._rows)
@@ -231,6 +253,7 @@ class Scaling:
             chain.load_state_dict(state["columns"][name])
         self._writer.fill = [float(value) for value in state["fill"]]
         self._time.load_state_dict(state["time"])
+        self._writer.zone = state["zone"]
         self._tables = self._global_tables()
         if self.normalize == "series":
             self._rows = {name: row for row, name in enumerate(state["series"], start=1)}
@@ -300,6 +323,11 @@ class Scaling:
                 seen = ~np.isnan(own[trained])
                 table[1:, index][seen] = own[trained][seen]
         self._tables = (tables[0], tables[1])
+
+
+def _zone(item: Series) -> str | None:
+    zone = item.time.tz if isinstance(item.time, pd.DatetimeIndex) else None
+    return None if zone is None else str(zone)
 
 
 def _mean(rows: TrainingRows, column: int) -> float:

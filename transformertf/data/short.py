@@ -28,12 +28,13 @@ class ShortSeries:
         leave_out: leave them out; if not, they are refused.
 
     Attributes:
-        names: names of those left out, by what they were too short for.
+        names: names of the series left out, by what they were too short for.
     """
 
     def __init__(self, leave_out: bool) -> None:
         self.leave_out = leave_out
         self.names: dict[str, list[str]] = {}
+        self._told: dict[str, list[str]] = {}
 
     def keep(self, what: str, items: Iterable[Item], make: Callable[[Item], Made]) -> list[Made]:
         """Return what is made of the items that are long enough.
@@ -51,9 +52,11 @@ class ShortSeries:
         made: list[Made] = []
         short: list[str] = []
         first: TooShortError | None = None
+        kept: set[str] = set()
         for item in items:
             try:
                 made.append(make(item))
+                kept.add(item.name)
             except TooShortError as error:
                 first = first or error
                 short.append(item.name)
@@ -61,13 +64,22 @@ class ShortSeries:
             hint = "" if self.leave_out else " with drop_short_series"
             more = f" (and {len(short) - 1} more)" if len(short) > 1 else ""
             raise TooShortError(f"{first}{hint}{more}") from first
-        if short and self.names.get(what) != short:
-            log.warning(
-                "%s: %d series too short, left out: %s%s",
-                what,
-                len(short),
-                ", ".join(map(repr, short[:3])),
-                ", ..." if len(short) > 3 else "",
-            )
-        self.names[what] = short
+        gone = [name for name in dict.fromkeys(short) if name not in kept]
+        if short and self._told.get(what) != short:
+            self._tell(what, "series", gone)
+            # of a series that has other stretches
+            self._tell(what, "stretches of series", [name for name in short if name in kept])
+        self.names[what], self._told[what] = gone, short
         return made
+
+    def _tell(self, what: str, which: str, names: list[str]) -> None:
+        if names:
+            first = list(dict.fromkeys(names))
+            log.warning(
+                "%s: %d %s too short, left out: %s%s",
+                what,
+                len(names),
+                which,
+                ", ".join(map(repr, first[:3])),
+                ", ..." if len(first) > 3 else "",
+            )

@@ -127,7 +127,12 @@ def store_series(
         offset,
         np.array(stretches, dtype=np.int64),
         keep("values", (rows, len(columns.features)), dtype, each(scaling.write_features)),
-        keep("codes", (rows, categories), np.int32, each(partial(_write_codes, vocabularies))),
+        keep(
+            "codes",
+            (rows, categories),
+            np.int32,
+            each(partial(_write_codes, vocabularies, scaling.zone)),
+        ),
         keep("elapsed", (rows,), np.float64, each(_write_elapsed)) if columns.has_time else None,
         np.array(static, dtype=dtype).reshape(len(series), -1),
         np.array(static_codes, dtype=np.int64).reshape(len(series), -1),
@@ -143,7 +148,7 @@ def _write_original(scaling: Scaling, name: str, item: Series, out: Array) -> No
     out[:] = scaling.original(item, name)
 
 
-def _write_codes(vocabularies: Vocabularies, item: Series, out: Array) -> None:
+def _write_codes(vocabularies: Vocabularies, zone: str | None, item: Series, out: Array) -> None:
     columns = vocabularies.columns
     known = len(columns.known_categories)
     end = known + len(columns.calendar_categories)
@@ -152,7 +157,8 @@ def _write_codes(vocabularies: Vocabularies, item: Series, out: Array) -> None:
     if columns.calendar_categories:
         assert item.time is not None
         for piece in _pieces(len(item)):
-            out[piece, known:end] = calendar_codes(item.time[piece], columns.calendar_categories)
+            fields = columns.calendar_categories
+            out[piece, known:end] = calendar_codes(item.time[piece], fields, zone)
 
 
 def _write_elapsed(item: Series, out: Array) -> None:

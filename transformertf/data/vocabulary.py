@@ -138,7 +138,7 @@ def tell_unknown(vocabularies: Vocabularies, series: Sequence[Series], argument:
         first = ", ".join(repr(text) for text, _ in counts.most_common(3))
         more = ", ..." if len(counts) > 3 else ""
         log.warning(
-            "%s: column %r has %d values that training did not have, taken for unknown: %s%s",
+            "%s: %r has %d value(s) that training did not have, taken for unknown: %s%s",
             argument, name, len(counts), first, more,
         )  # fmt: skip
 
