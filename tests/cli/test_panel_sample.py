@@ -127,7 +127,7 @@ def test_fit_resume_test_and_predict(
     assert "test/RMSE" in capsys.readouterr().out
     unknown = [text for text in caplog.messages if "unknown" in text]
     assert len(unknown) == 2  # once for each column
-    assert "column 'alarm'" in unknown[0]
+    assert "'alarm'" in unknown[0]
     assert unknown[0].endswith("'gas'")
     assert "column 'site'" in unknown[1]
     assert unknown[1].endswith("'coast'")
