@@ -1,14 +1,20 @@
 """From files to batches, one step a module:
 
-1. `columns`     which column is time, id, target, known, past; the order of the features
-2. `files`       paths, globs and lists -> tables; `folders` reads folders of parquet files
-3. `panels`      tables -> checked series, told apart by `groups`; `frames` holds and thins them
-4. `transform`   series -> scaled series, and back
-5. `splits`      series -> training, validation and test parts; `short` leaves out what is too short
-6. `windows`     parts -> index ranges
-7. `sampler`     index ranges -> the order and the lengths of an epoch
-8. `dataset`     series and index ranges -> whole batches
-9. `base`        wires 1 to 8; its data modules: `datamodule`, windows with context and horizon,
+1. `columns`     which column has which role; the order of the features
+2. `files`       paths, globs and lists -> `tables`, read piece by piece; `folders` of parquet files
+3. `filling`     tables -> a panel (`panels`): `groups` tell series apart, `times` reads their time,
+                `checks` refuse what cannot be used; `storage` says whether it lies in memory or
+                in a `cache` of mapped files (`store`, `locks`)
+4. `reading`     panel -> series (`frames`): broken and completed at `gaps`, thinned
+5. `stages`      series -> parts for training, validation and test (`splits`); `short` leaves out
+                what is too short
+6. `windows`     parts -> index ranges; at predict from `origins`
+7. `scaling`     training rows (`pieces`) -> a chain of `transform`s for each column (`chains`), and
+                the `time_feature`; `vocabulary` numbers categories
+8. `stored`      series -> scaled rows: `features`, `calendar`, categories
+9. `sampler`     index ranges -> the order and the lengths of an epoch, by a `permutation`
+10. `dataset`    stored rows and index ranges -> whole batches: `gather`, `window_scaling`
+11. `base`       wires 1 to 10; its data modules: `datamodule`, windows with context and horizon,
                 and `time_series`, sequences
 """  # noqa: D415 -- a list, not a sentence
 

@@ -1,6 +1,6 @@
 """Tables to a panel: piece by piece, each row to its place, without a copy of the whole."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.groups import Grouping, IntArray, Numbering, group_files, group_rows
 from transformertf.data.panels import MakeArray, Panel, Rules, in_memory, open_all
+from transformertf.data.progress import reading
 from transformertf.data.tables import Table, shown
 from transformertf.data.times import Clock
 from transformertf.errors import InputError
@@ -50,8 +51,9 @@ def fill_panel(
     clock = None if columns.time is None else Clock(tables, columns.time)
     grouping = group_rows(tables, columns.ids, clock) if columns.ids else group_files(tables, names)
     filler = _Filler(columns, grouping, clock, make)
-    for number, table in enumerate(tables):
-        filler.add(number, table)
+    with reading(grouping.rows) as advance:
+        for number, table in enumerate(tables):
+            filler.add(number, table, advance)
     panel = filler.panel()
     order = check_time(panel, tables, grouping, columns, sort=rules.sort)
     check_values(panel, tables, grouping, columns, rules, order)
@@ -97,8 +99,8 @@ class _Filler:
         self.static = {name: np.full(series, np.nan) for name in static}
         self.static_gaps = {name: np.zeros(series, dtype=bool) for name in static}
 
-    def add(self, number: int, table: Table) -> None:
-        """Read a table."""
+    def add(self, number: int, table: Table, advance: Callable[[int], None]) -> None:
+        """Read a table, and tell of the rows read."""
         cursor = self.grouping.cursor(number)
         begin = 0
         for frame in table.pieces(self.columns.stored):
@@ -115,6 +117,7 @@ class _Filler:
             for name in self.static:
                 self._add_static(name, frame[name], series, table.where, begin)
             begin += len(frame)
+            advance(len(frame))
 
     def panel(self) -> Panel:
         """Return what was read."""
