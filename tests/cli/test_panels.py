@@ -237,3 +237,15 @@ def test_rows_beyond_the_horizon_are_told_once(
     assert told.count("rows to forecast, the model's horizon covers the first 4") == 1
     assert "(likewise in 5 more series)" in told
     assert len(pd.read_parquet("forecasts.parquet")) == 6 * HORIZON
+    # one series alone lacks its last value, and only that is forecast of it
+    frame = make_panel()
+    one = (frame["store"] == frame["store"].iloc[0]) & (frame["item"] == frame["item"].iloc[0])
+    frame.loc[frame[one].index[-1], "target"] = np.nan
+    frame.to_parquet("new.parquet")
+    assert main([*words, "--data.predict_df_paths", "new.parquet"]) == 0
+    told = capsys.readouterr().err
+    assert "1 of 6 series end with rows without a target, which alone are forecast there" in told
+    forecasts = pd.read_parquet("forecasts.parquet")
+    counts = forecasts.groupby("series").size()
+    assert counts.iloc[0] == 1
+    assert (counts.iloc[1:] > HORIZON).all()

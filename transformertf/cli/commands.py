@@ -106,7 +106,7 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if {output, *output.parents} & {path.resolve() for path in inputs}:
         raise InputError(f"--output {options.output}: would overwrite the data to predict from")
     if isinstance(cli.datamodule, EncoderDecoderDataModule):
-        _say_uncovered(cli.datamodule)
+        _say_futures(cli.datamodule)
     with file:
         _run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
     if file.rows == 0:
@@ -238,9 +238,17 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
 
 
-def _say_uncovered(data: EncoderDecoderDataModule) -> None:
-    """Tell of rows after the last target that lie beyond the horizon."""
+def _say_futures(data: EncoderDecoderDataModule) -> None:
+    """Tell of rows after the last target: beyond the horizon, or at the end of some series only."""
     horizon = data.tgt_seq_len
+    ending = [item for item in data.predict_series if len(item) > item.observed]
+    if data.origin.kind == "auto" and 0 < len(ending) < len(data.predict_series):
+        # a last value that was only not measured looks the same
+        say(
+            f"{len(ending)} of {len(data.predict_series)} series end with rows without a target, "
+            f"which alone are forecast there: {ending[0].name!r}"
+            + (", ..." if len(ending) > 1 else "")
+        )
     beyond = [item for item in data.predict_series if len(item) - item.observed > horizon]
     if beyond:
         first, more = beyond[0], len(beyond) - 1

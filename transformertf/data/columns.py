@@ -164,6 +164,11 @@ class Columns:
         return (*self.future_features, *past, *self._observed((self.target,)), self.target)
 
     @property
+    def observed(self) -> tuple[str, ...]:
+        """Names of the indicators."""
+        return tuple(self._observed(self.values))
+
+    @property
     def needs_position(self) -> bool:
         """Whether the decoder would have no real input at all but the place in the horizon."""
         return not self.future_features and not self.has_time

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from transformertf.batch import Batch, check_batch
+from transformertf.data.columns import Columns
 from transformertf.data.gather import HOST, Gather, Rows
 from transformertf.data.sampler import Request
 from transformertf.data.scaling import Scaling
@@ -142,6 +143,11 @@ class StoredWindows(Dataset[Batch]):
             data = torch.isfinite(target) & steps.mask.unsqueeze(-1)
             batch["target"] = torch.where(data, target, 0.0)
 
+    def _categories(self, steps: Rows) -> torch.Tensor:
+        """Return (B, T, categories) int64, 0 on padding."""
+        codes = self.codes(steps).long()
+        return codes if steps.full else torch.where(steps.mask.unsqueeze(-1), codes, 0)
+
     def _time_feature(self, steps: Rows, begin: IntArray) -> torch.Tensor:
         """Return (B, T, 1): time since the window's first row, or since the row before.
 
@@ -204,8 +210,8 @@ class WindowDataset(StoredWindows):
         self.window_scaling = WindowScaling(columns) if layout.per_window else None
         features = columns.encoder_features(layout.add_target)
         self.masked = [features.index(name) for name in layout.masked]
-        self.encoder_noisy = _noisy(features)
-        self.decoder_noisy = _noisy(columns.decoder_features)
+        self.encoder_noisy = _noisy(columns, features)
+        self.decoder_noisy = _noisy(columns, columns.decoder_features)
         # features of context and horizon among those that are stored
         self.past_width = len(features) - columns.has_time
         self.future_width = len(columns.future_features)
@@ -239,9 +245,9 @@ class WindowDataset(StoredWindows):
         batch["decoder_lengths"], batch["decoder_mask"] = decoder.lengths, decoder.mask
         known = self.stored.known_categories
         if self.stored.codes.shape[1]:
-            batch["encoder_categories"] = self.codes(encoder).long()
+            batch["encoder_categories"] = self._categories(encoder)
         if known:
-            batch["decoder_categories"] = self.codes(decoder)[..., :known].long()
+            batch["decoder_categories"] = self._categories(decoder)[..., :known]
         return decoder
 
 
@@ -268,7 +274,7 @@ class SequenceDataset(StoredWindows):
     ) -> None:
         super().__init__(stored, windows, scaling, noise_std, device)
         self.alignment = alignment
-        self.noisy = _noisy(self.columns.encoder_features(add_target=False))
+        self.noisy = _noisy(self.columns, self.columns.encoder_features(add_target=False))
 
     def _fill(
         self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
@@ -281,12 +287,12 @@ class SequenceDataset(StoredWindows):
         batch["input"] = self._inputs(parts, steps, self.noisy, noise)
         batch["lengths"], batch["mask"] = steps.lengths, steps.mask
         if self.stored.codes.shape[1]:
-            batch["categories"] = self.codes(steps).long()
+            batch["categories"] = self._categories(steps)
         self._add_target(batch, values, steps)
         return steps
 
 
-def _noisy(features: tuple[str, ...]) -> torch.Tensor:
+def _noisy(columns: Columns, features: tuple[str, ...]) -> torch.Tensor:
     """Return 1 for features that are measured, 0 for indicators and the position."""
-    still = [name.endswith("_observed") or name == "position" for name in features]
-    return 1.0 - torch.tensor(still, dtype=torch.float32)
+    still = [*columns.observed, *(["position"] if columns.needs_position else [])]
+    return 1.0 - torch.tensor([name in still for name in features], dtype=torch.float32)
