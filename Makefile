@@ -1,7 +1,7 @@
 # make demo    a trained model, forecasts and a picture, in a few minutes
 # make test    the whole suite
 # make check   format, lint, types, layers
-# make bench   measure the ragged recurrence and the models, train every sample config; an hour
+# make bench   measure data, ragged recurrence and models, train every sample config; an hour and more
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
@@ -26,6 +26,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
+	$(BIN)/python scripts/bench_data.py
 	$(BIN)/python scripts/bench_recurrent.py
 	$(BIN)/python scripts/bench_models.py
 	$(BIN)/python scripts/bench_samples.py
