@@ -47,7 +47,7 @@ CONFIG_MISTAKES = [
      "model.init_args.criterion.class_path: no class 'MSELos'; did you mean 'MSELoss'?"),
     (lambda c: c.pop("model"), "config: no model.class_path"),
     (lambda c: data(c).update(normalize="globally"),
-     "data.init_args.normalize in tiny.yml: expected bool or one of 'global', 'window'; "
+     "data.init_args.normalize in tiny.yml: expected bool or one of 'global', 'series', 'window'; "
      "found 'globally'"),
     (lambda c: data(c).update(batch_size=0), "batch_size must be at least 1, found 0"),
     (lambda c: data(c).update(min_ctxt_seq_len=99), "expected 1 <= min_ctxt_seq_len"),

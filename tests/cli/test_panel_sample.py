@@ -129,7 +129,7 @@ def test_fit_resume_test_and_predict(
     assert len(unknown) == 2  # once for each column
     assert "'alarm'" in unknown[0]
     assert unknown[0].endswith("'gas'")
-    assert "column 'site'" in unknown[1]
+    assert "'site'" in unknown[1]
     assert unknown[1].endswith("'coast'")
 
     found = predict(paths[0])
@@ -180,7 +180,7 @@ def test_sequences_take_it(name: str, panel: Path, caplog: pytest.LogCaptureFixt
     ("options", "expected"),
     [
         ({"missing": "error"}, "missing: mask"),
-        ({"categorical_covariates": ["mode", "alarm", "kind"]}, "column 'site' must be numeric"),
+        ({"categorical_covariates": ["mode", "alarm", "kind"]}, "'site' must be numeric"),
         (
             {
                 "static_covariates": ["rated_mva", "kind", "site", "load"],

@@ -189,7 +189,7 @@ def test_mistakes(checkpoint: str, experiment: Experiment, workdir: Path, fails:
         ({"min_seq_len": 99}, "seq_len is 8 and min_seq_len 99"),
         (
             {"known_covariates": None, "known_past_covariates": None, "time_column": None},
-            "a sequence has no input",
+            "a sequence has no real input",
         ),
     ):
         experiment.write(

@@ -62,7 +62,7 @@ class Table:
 def shown(value: object) -> str:
     """Return a value as messages show it: what a column holds as NumPy's is a plain number."""
     # as text, not as a Python number: that of 0.1 in float32 would have 20 digits
-    return str(value) if isinstance(value, np.number) else repr(value)
+    return str(value) if isinstance(value, np.number | np.bool_) else repr(value)
 
 
 class readable:  # noqa: N801  a context manager
