@@ -3,13 +3,11 @@
 import logging
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from tests.data.units import CONTEXT, HORIZON, OPTIONS, ROLES, Reference, make_units, windows_in
+from tests.data.units import OPTIONS, Reference, make_units, windows_in
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
-from transformertf.errors import InputError
 
 WINDOWS = ("ctxt_seq_len", "tgt_seq_len", "target_lags")
 SEQUENCES = {name: value for name, value in OPTIONS.items() if name not in WINDOWS}
@@ -166,9 +164,9 @@ def test_statics_of_units_that_training_did_not_have(table, tmp_path):
 
 def test_masked_features_are_zero_and_nothing_else_changes(table):
     names = ["y", "time", "hour_cos", "y_lag_6"]
-    plain, data = (fitted(table, shuffle=False, **own) for own in (
-        {}, {"mask_encoder_features": names}
-    ))
+    plain, data = (
+        fitted(table, shuffle=False, **own) for own in ({}, {"mask_encoder_features": names})
+    )
     features = list(data.columns.encoder_features(True))
     places = [features.index(name) for name in names]
     others = [place for place in range(len(features)) if place not in places]
@@ -191,8 +189,14 @@ def epoch_of(data, epoch):
 
 
 def test_noise_is_drawn_anew_in_each_epoch_and_again_after_a_resume(holed):
-    own = {"missing": "mask", "shuffle": False, "val_fraction": 0.3, "randomize_seq_len": True,
-           "min_ctxt_seq_len": 3, "min_tgt_seq_len": 1}
+    own = {
+        "missing": "mask",
+        "shuffle": False,
+        "val_fraction": 0.3,
+        "randomize_seq_len": True,
+        "min_ctxt_seq_len": 3,
+        "min_tgt_seq_len": 1,
+    }
     plain, data, resumed = (
         fitted(holed, **own, noise_std=std, mask_encoder_features="set") for std in (0, 0.3, 0.3)
     )
@@ -211,8 +215,9 @@ def test_noise_is_drawn_anew_in_each_epoch_and_again_after_a_resume(holed):
             noise = batch[key] - clean[key]
             assert (noise[~mask] == 0).all()
             assert (~mask).any()
-            still = [name.endswith("_observed") or (name, side) == ("set", "encoder")
-                     for name in names]
+            still = [
+                name.endswith("_observed") or (name, side) == ("set", "encoder") for name in names
+            ]
             assert (noise[..., still] == 0).all()
             drawn.append(noise[mask][:, [not one for one in still]].ravel())
         both = torch.cat(drawn)

@@ -114,8 +114,9 @@ class Reference:
             made[f"y_lag_{lag}"] = made["y"].groupby(stretch).shift(lag)
         turn = 2 * np.pi * rows["time"].dt.hour / 24
         made["hour_sin"], made["hour_cos"] = np.sin(turn), np.cos(turn)
-        made["mode"], made["alarm"] = self.code("mode", rows["mode"]), self.code(
-            "alarm", rows["alarm"]
+        made["mode"], made["alarm"] = (
+            self.code("mode", rows["mode"]),
+            self.code("alarm", rows["alarm"]),
         )
         made["dayofweek"] = rows["time"].dt.day_of_week + 1
         made["seconds"] = (rows["time"] - rows["time"][0]).dt.total_seconds()

@@ -10,6 +10,7 @@ import lightning.pytorch.loggers
 import torch
 
 import transformertf.data
+import transformertf.data.transform
 import transformertf.models
 import transformertf.nn
 from transformertf.errors import InputError, nearest
@@ -30,6 +31,7 @@ BARE_NAMES = {
     **dict(_classes(torch.optim, torch.optim.lr_scheduler)),
     **dict(_classes(lightning.pytorch.callbacks, lightning.pytorch.loggers)),
     **dict(_classes(transformertf.nn, transformertf.models, transformertf.data)),
+    **dict(_classes(transformertf.data.transform)),
 }
 
 # the data module that makes the batches a model takes

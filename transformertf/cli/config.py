@@ -126,6 +126,9 @@ class Composer:
             tree[section].setdefault("init_args", {})
         self._check_classes(tree, "")
         _move_optimizer(tree)
+        arguments = tree["data"]["init_args"]
+        if "extra_transforms" in arguments:
+            arguments["extra_transforms"] = _shorten(arguments["extra_transforms"])
         return tree
 
     def _check_classes(self, node: Any, path: str) -> None:
@@ -242,6 +245,21 @@ def _find_data(tree: Tree, folder: Path) -> None:
             arguments[key] = [_find_path(str(path), folder) for path in spec]
 
 
+def _shorten(spec: Any) -> Any:
+    """Return transforms as mappings of a name to arguments.
+
+    Where a class is named by `class_path`, jsonargparse reads its arguments by their types, and
+    takes the path of a file for what is in it.
+    """
+    if isinstance(spec, list):
+        return [_shorten(item) for item in spec]
+    if not isinstance(spec, dict):
+        return spec
+    if "class_path" in spec:
+        return {spec["class_path"]: _shorten(spec.get("init_args") or {})}
+    return {key: _shorten(value) for key, value in spec.items()}
+
+
 def _find_functions(specs: Any, folder: Path) -> None:
     """Do the same for the files of functions among transforms."""
     if isinstance(specs, list):
@@ -249,13 +267,13 @@ def _find_functions(specs: Any, folder: Path) -> None:
             _find_functions(spec, folder)
     if not isinstance(specs, dict):
         return
-    if str(specs.get("class_path", "")).endswith("DiscreteFunctionTransform"):
-        points = specs.get("init_args") or {}
-        if isinstance(points.get("x"), str):
-            points["x"] = _find_path(points["x"], folder)
-        return
-    for spec in specs.values():
-        _find_functions(spec, folder)
+    whole = str(specs.get("class_path", "")).endswith("DiscreteFunctionTransform")
+    for key, spec in specs.items():
+        if str(key).endswith("DiscreteFunctionTransform") or (whole and key == "init_args"):
+            if isinstance(spec, dict) and isinstance(spec.get("x"), str):
+                spec["x"] = _find_path(spec["x"], folder)
+        else:
+            _find_functions(spec, folder)
 
 
 def _find_path(path: str, folder: Path) -> str:

@@ -108,6 +108,8 @@ class WindowDataModule(lightning.LightningDataModule):
         self.stages = Stages(given, self._reader, self.missing_at_predict, lag)
         self.hparams.update(describe(self))
         self.seed: int | None = None
+        # arguments whose unknown categories were told
+        self._told: set[str] = set()
         self._fitted_here = False
 
     def make_dataset(self, stored: Stored, windows: Windows, device: torch.device) -> StoredWindows:
@@ -165,6 +167,7 @@ class WindowDataModule(lightning.LightningDataModule):
     def teardown(self, stage: str) -> None:
         """Let go of the files' content; the next stage reads them again."""
         self._reader.clear()
+        self._told.clear()
         self._fitted_here = False
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -253,12 +256,15 @@ class WindowDataModule(lightning.LightningDataModule):
         return self._store(self.stages.argument(stage), self.stages.series(stage), windows)
 
     def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> StoredWindows:
-        tell_unknown(self.vocabularies, series, argument)
+        if argument not in self._told:
+            self._told.add(argument)
+            tell_unknown(self.vocabularies, series, argument)
         parts = {
             "columns": asdict(self.columns),
             "series": [item.name for item in series],
             "scaling": self.scaling.state_dict(),
             "extra": self.hparams["extra_transforms"],
+            "target_depends_on": self.hparams["target_depends_on"],
             "impute": self.hparams["impute"],
             "vocabularies": self.vocabularies.state_dict(),
         }
@@ -268,7 +274,9 @@ class WindowDataModule(lightning.LightningDataModule):
         wanted, workers = self.hparams["device_resident"], self.hparams["num_workers"]
         trains_on = HOST if self.trainer is None else self.trainer.strategy.root_device
         device = resident_device(wanted, trains_on, workers, stored.size)
-        return self.make_dataset(stored, windows, device)
+        dataset = self.make_dataset(stored, windows, device)
+        dataset.needs_target = argument != PREDICT_PATHS
+        return dataset
 
     def _check(self, stage: Stage) -> None:
         """Read what a stage needs, and see that its windows can be made."""

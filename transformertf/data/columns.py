@@ -1,5 +1,6 @@
 """Which column has which role, and with the roles the order of all features."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,22 @@ def as_list(value: str | Sequence[str] | None) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
+
+
+def _lags(given: Any) -> tuple[int, ...]:
+    """Return the lags.
+
+    Raises:
+        InputError: they are no list of whole numbers.
+    """
+    lags = [] if given is None else given
+    try:
+        return tuple(operator.index(lag) for lag in lags)
+    except TypeError:
+        raise InputError(
+            f"target_lags must be a list of whole numbers of steps, found {given!r}; give one, as "
+            "[24, 168]"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ class Columns:
     indicators: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a column with two roles; only an id may be a static covariate, too."""
+        """Refuse what is named twice; only an id may be a static covariate, too."""
         known = (*self.known, *self.known_categories, *self.past, *self.past_categories)
         moving = [*known, self.target, *([] if self.time is None else [self.time])]
         static = [*self.static, *self.static_categories]
@@ -71,6 +88,18 @@ class Columns:
             raise InputError(
                 f"column {min(twice)!r} has two roles among {roles}; give it one (series_id and "
                 "static_covariates may share one)"
+            )
+        fields = self.calendar_fields
+        for argument, given in (("calendar_features", fields), ("target_lags", self.lags)):
+            again = [item for item in given if given.count(item) > 1]
+            if again:
+                raise InputError(f"{argument}: {again[0]!r} is there twice; give it once")
+        features = self.encoder_features(add_target=True)
+        made = [name for name in features if features.count(name) > 1]
+        if made:
+            raise InputError(
+                f"column {made[0]!r} has the name of a feature that calendar_features, target_lags "
+                "or missing: mask makes; rename the column"
             )
 
     @classmethod
@@ -113,7 +142,7 @@ class Columns:
             categorical(roles["static"]),
             real(fields),
             categorical(fields),
-            tuple(given.get("target_lags") or ()),
+            _lags(given.get("target_lags")),
             given.get("missing") == "mask",
         )
 

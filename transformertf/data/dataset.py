@@ -63,6 +63,8 @@ class StoredWindows(Dataset[Batch]):
         self.scaling = scaling
         self.noise_std = noise_std
         self.device = device
+        # give a target, though none of a batch is observed
+        self.needs_target = False
         self._checked = False
         self.values = Gather(stored.values, device)
         self.codes = Gather(stored.codes, device)
@@ -127,7 +129,8 @@ class StoredWindows(Dataset[Batch]):
     def _add_target(self, batch: Batch, values: torch.Tensor, steps: Rows) -> None:
         """Add the target, the last of values (B, T, features), and its mask.
 
-        Without a known target there is none. What is missing is what it was filled in with, or 0.
+        Without a known target there is none, but where one is needed. What is missing is what it
+        was filled in with, or 0.
         """
         target = values[..., -1:].clone(memory_format=torch.contiguous_format)
         if self.stored.complete:
@@ -139,7 +142,7 @@ class StoredWindows(Dataset[Batch]):
         if self.columns.indicators:
             observed = values[..., -2] > 0.5
         batch["target_mask"] = observed & steps.mask
-        if bool(batch["target_mask"].any()):
+        if self.needs_target or bool(batch["target_mask"].any()):
             data = torch.isfinite(target) & steps.mask.unsqueeze(-1)
             batch["target"] = torch.where(data, target, 0.0)
 

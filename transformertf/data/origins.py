@@ -80,7 +80,12 @@ class Origin:
         if self.kind == "auto" and series.observed < len(series):
             return series.observed - 1
         if self.kind == "last":
-            return min(series.observed - 1, len(series) - limits.horizon - 1)
+            latest = [
+                (first, min(series.observed, end - limits.horizon) - 1)
+                for first, end in series.stretches
+            ]
+            # without a whole horizon anywhere the message is of the series' end
+            return max((row for first, row in latest if row >= first), default=latest[-1][1])
         return None
 
     def _single(self, part: Part, series: Series, limits: WindowLimits, origin: int) -> Run:

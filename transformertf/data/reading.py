@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from transformertf.data import cache
 from transformertf.data.calendar import calendar_codes
@@ -56,6 +57,12 @@ class Reading:
         fields = self.columns.calendar_fields
         if fields and self.columns.time is None:
             calendar_codes(None, fields)
+        step, gap = _length(self.freq), _length(self.max_gap)
+        if type(step) is type(gap) and step is not None and gap < step:
+            raise InputError(
+                f"max_gap {self.max_gap} is shorter than freq {self.freq}, so that every two rows "
+                "would have a gap between them; raise max_gap, or leave one of them out"
+            )
 
 
 class Reader:
@@ -176,6 +183,19 @@ class Reader:
                     "%s: %d values of %r are missing and masked, in %s",
                     argument, count, name, _names(holed),
                 )  # fmt: skip
+
+
+def _length(given: str | float | None) -> Any:
+    """Return a number, or the shortest time that a step takes; None for none that is known."""
+    if given is None:
+        return None
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        try:
+            return pd.date_range("2001-01-01", periods=15, freq=str(given)).diff().min()
+        except ValueError:
+            return None
 
 
 def _names(series: Sequence[Series]) -> str:

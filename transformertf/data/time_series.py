@@ -1,13 +1,15 @@
 """The data module of sequence-to-sequence models: inputs and target on the same steps."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
 import torch
 
 from transformertf.data.base import CHOICES, Paths, WindowDataModule
 from transformertf.data.dataset import SequenceDataset
 from transformertf.data.features import Impute
-from transformertf.data.frames import DownsampleMethod
+from transformertf.data.frames import DownsampleMethod, Series
 from transformertf.data.sampler import RandomLengths
 from transformertf.data.splits import SplitBy
 from transformertf.data.storage import Storage
@@ -172,9 +174,27 @@ class TimeSeriesDataModule(WindowDataModule):
 
     def predict_windows(self) -> Windows:
         """Return consecutive sequences that hold each row of `predict_series` once."""
-        return Windows(
+        series = self.predict_series
+        windows = Windows(
             run
-            for index, item in enumerate(self.predict_series)
+            for index, item in enumerate(series)
             for part in self._whole(index, item)
             for run in consecutive(part, self.limits.horizon)
         )
+        if self.scaling.has_delta and not self.columns.indicators:
+            self._refuse_unknown_starts(series, windows)
+        return windows
+
+    def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
+        """Refuse sequences to predict that differences of the target cannot be summed up from."""
+        for run in windows.runs:
+            item = series[run.series]
+            before = run.origin + run.step * np.arange(run.count)
+            before += np.isin(before + 1, (0, *item.breaks))
+            lost = before[np.isnan(item.values[before, -1])]
+            if lost.size:
+                raise InputError(
+                    f"series {item.name!r}: a DeltaTransform of {self.columns.target!r} counts "
+                    f"from its value before each sequence of {self.limits.horizon} rows, and row "
+                    f"{lost[0]} (counted from 0) has none; give it, or train without DeltaTransform"
+                )

@@ -49,9 +49,10 @@ def make_transform(spec: Any) -> Made:
 
     Args:
         spec: a transform, which is returned as it is; a class name (`LogTransform`, with or
-            without its package in front); or a mapping of `class_path` to that name and, where
-            it takes arguments, `init_args` to a mapping of them. The transforms of a
-            `TransformCollection` are such specs themselves.
+            without its package in front); a mapping of `class_path` to that name and, where it
+            takes arguments, `init_args` to a mapping of them; or, shorter, a mapping of that one
+            name to its arguments. The transforms of a `TransformCollection` are such specs
+            themselves.
 
     Raises:
         InputError: an unknown name, key or argument, or one that is missing.
@@ -60,12 +61,16 @@ def make_transform(spec: Any) -> Made:
         return spec
     if isinstance(spec, str):
         spec = {"class_path": spec}
+    if isinstance(spec, Mapping) and len(spec) == 1 and "class_path" not in spec:
+        ((name, arguments),) = spec.items()
+        spec = {"class_path": name, "init_args": arguments}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("class_path"), str):
         raise InputError(
             f"transform: expected a class name or a mapping with class_path, found {spec!r}"
         )
     _known_keys("transform", spec, ("class_path", "init_args"))
-    name = spec["class_path"].removeprefix(_PACKAGE)
+    path = spec["class_path"]
+    name = path.rpartition(".")[2] if path.startswith(_PACKAGE) else path
     if name not in _CLASSES:
         raise InputError(
             f"transform: unknown class {spec['class_path']!r}; {nearest(name, _CLASSES)}"
