@@ -63,6 +63,8 @@ def test_windows_of_a_part_are_those_found_by_trying_every_row(rows, first, begi
     expected = slow_windows(part, limits, stride)
     if expected is None:
         where = f", rows {part.begin} to {rows - 1}," if part.begin else ""
+        if part.begin >= rows:
+            where = f", whose first {part.begin} rows only give target_lags,"
         with pytest.raises(InputError, match=f"series 'run'{where} is too short: "):
             sliding(part, limits, stride)
         return
@@ -279,3 +281,10 @@ def test_sequences_slide_from_the_first_row(rows):
 def test_limits_of_sequences_have_their_own_names():
     with pytest.raises(InputError, match=r"^seq_len is 4 and min_seq_len 5: expected 1 <= min_seq"):
         WindowLimits.of_sequences(4, 5)
+
+
+def test_a_lag_longer_than_a_series_is_named():
+    part = Part(0, "a", 0, 40, begin=100)
+    message = r"series 'a', whose first 100 rows only give target_lags, is too short: 0 rows"
+    with pytest.raises(InputError, match=message):
+        sliding(part, WindowLimits(4, 2, 4, 2), 1)

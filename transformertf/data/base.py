@@ -337,6 +337,7 @@ class WindowDataModule(lightning.LightningDataModule):
             dataset,
             batch_size=None,
             sampler=sampler,
+            collate_fn=_as_it_is,  # torch's own looks into every batch for arrays to convert
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available() and dataset.device == HOST,
@@ -357,3 +358,7 @@ class WindowDataModule(lightning.LightningDataModule):
                 f"training on {self.trainer.world_size} processes is not supported yet; set "
                 "trainer.devices and trainer.num_nodes to 1"
             )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -135,7 +135,9 @@ def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
 
 def _too_short(part: Part, limits: WindowLimits) -> TooShortError:
     where = f", rows {part.begin} to {part.end - 1}," if part.begin else ""
-    rows = part.end - max(part.first_target, part.begin)
+    if part.begin >= part.end:
+        where = f", whose first {part.begin} rows only give target_lags,"
+    rows = max(0, part.end - max(part.first_target, part.begin))
     split = " in this split" if part.first_target > part.begin else ""
     least = f"{limits.min_context} of context and {limits.min_horizon} of horizon"
     *others, last = [*limits.names, *(f"min_{name}" for name in limits.names)]
