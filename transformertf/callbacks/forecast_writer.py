@@ -1,24 +1,32 @@
 """Streams forecasts to a parquet file while the trainer predicts."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import lightning
+import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
 from transformertf.data.base import WindowDataModule
 from transformertf.models import ForecastModule
-from transformertf.predictions import ForecastFile, forecast_frame
+from transformertf.predictions import forecast_frame
+
+
+class Sink(Protocol):
+    """Takes forecasts piece by piece."""
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Take rows."""
 
 
 class ForecastWriter(Callback):
     """Appends each batch of forecasts to a file; memory does not grow with their number.
 
     Args:
-        file: the file to append to, opened and closed by its owner.
+        file: what to append to, opened and closed by its owner.
         data: the data module that is predicted on.
     """
 
-    def __init__(self, file: ForecastFile, data: WindowDataModule) -> None:
+    def __init__(self, file: Sink, data: WindowDataModule) -> None:
         self.file = file
         self.data = data
 

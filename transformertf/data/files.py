@@ -157,7 +157,27 @@ def open_tables(
     return [Table(str(path), rows, names, read, kind)]
 
 
-def _find_column(name: str, header: Sequence[str], path: Path) -> str:
+def frame_table(
+    frame: pd.DataFrame, wanted: Sequence[str], optional: Collection[str] = ()
+) -> Table:
+    """Return a table of a frame, with the wanted columns.
+
+    Args:
+        frame: rows in the order of time; its index is not read.
+        wanted: columns to read.
+        optional: those of them that need not be there.
+
+    Raises:
+        InputError: a column is missing.
+    """
+    header = [str(name) for name in frame.columns]
+    names = [name for name in wanted if name not in optional or name in header]
+    for name in names:
+        _find_column(name, header, "the frame")
+    return Table.of_frame("the frame", frame)
+
+
+def _find_column(name: str, header: Sequence[str], path: Path | str) -> str:
     if name in header:
         return name
     stripped = [column for column in header if column.strip() == name.strip()]

@@ -94,6 +94,11 @@ def in_memory(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.ND
     return np.empty(shape, dtype)
 
 
+def optional_columns(columns: Columns, rules: Rules) -> list[str]:
+    """Return the columns that need not be there."""
+    return [columns.target] if rules.missing == "target" else []
+
+
 def open_all(
     spec: str | Sequence[str], argument: str, columns: Columns, rules: Rules
 ) -> tuple[list[Table], list[str]]:
@@ -108,7 +113,7 @@ def open_all(
     Raises:
         InputError: a file or a column is not there, or not readable.
     """
-    optional = [columns.target] if rules.missing == "target" else []
+    optional = optional_columns(columns, rules)
     tables = [
         table
         for path in expand_paths(spec, argument)

@@ -11,16 +11,19 @@ import pandas as pd
 from transformertf.data import cache
 from transformertf.data.calendar import calendar_codes
 from transformertf.data.columns import Columns
+from transformertf.data.files import frame_table
 from transformertf.data.filling import fill_panel
 from transformertf.data.frames import DownsampleMethod, Series, downsample
 from transformertf.data.gaps import break_at_gaps, on_grid
-from transformertf.data.panels import Missing, Panel, Rules, open_all
+from transformertf.data.panels import Missing, Panel, Rules, open_all, optional_columns
 from transformertf.data.short import ShortSeries
 from transformertf.data.storage import Storage, chosen
 from transformertf.data.stored import KeepArray, keep_in_memory
 from transformertf.errors import InputError
 
 log = logging.getLogger(__name__)
+
+Spec = str | Sequence[str] | pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ class Reader:
         self._series: dict[str, list[Series]] = {}
         self._keys: dict[str, str] = {}
 
-    def read(self, argument: str, spec: str | Sequence[str], missing: Missing) -> list[Series]:
-        """Return the series in files.
+    def read(self, argument: str, spec: Spec, missing: Missing) -> list[Series]:
+        """Return the series in files, or in a frame.
 
         Args:
             argument: what they were given to.
-            spec: a path, a glob or a list of them.
+            spec: a path, a glob or a list of them, or a frame.
             missing: what may be missing.
         """
         if argument not in self._series:
@@ -121,8 +124,11 @@ class Reader:
 
         return keep
 
-    def _panel(self, argument: str, spec: str | Sequence[str], rules: Rules) -> Panel:
+    def _panel(self, argument: str, spec: Spec, rules: Rules) -> Panel:
         columns = self.how.columns
+        if isinstance(spec, pd.DataFrame):
+            table = frame_table(spec, columns.stored, optional_columns(columns, rules))
+            return fill_panel([table], columns, ["frame"], rules)
         tables, names = open_all(spec, argument, columns, rules)
         scaled = 4 * len(columns.features) + 8 * columns.has_time
         row = cache.row_bytes(columns) + scaled

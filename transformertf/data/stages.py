@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from transformertf.data.frames import Series
 from transformertf.data.panels import Missing
 from transformertf.data.reading import Reader
@@ -45,6 +47,11 @@ class Stages:
         self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
         self.held_out: dict[str, list[str]] | None = None
         self.is_fitted = False
+        self._frames: dict[str, pd.DataFrame] = {}
+
+    def give(self, argument: str, frame: pd.DataFrame) -> None:
+        """Take a frame for the files of an argument."""
+        self._frames[argument] = frame
 
     @property
     def has_validation(self) -> bool:
@@ -128,7 +135,7 @@ class Stages:
         Raises:
             InputError: none are given, or what is in them cannot be used.
         """
-        spec = self.given[argument]
+        spec = self._frames.get(argument, self.given[argument])
         if spec is None:
             raise InputError(f"no data: give {argument}")
         if argument != PREDICT_PATHS:

@@ -1,0 +1,134 @@
+"""The Python door, against the command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from transformertf import Forecaster
+from transformertf.cli import main
+from transformertf.errors import InputError
+
+CONTEXT, HORIZON = 8, 3
+
+
+def make_frame(rows=40):
+    pieces = []
+    for number, unit in enumerate(["a", "b", "c", "d"]):
+        generator = np.random.default_rng(number)
+        time = pd.date_range("2024-03-30", periods=rows, freq="h", tz="Europe/Zurich")
+        x = generator.normal(size=rows)
+        pieces.append(
+            pd.DataFrame(
+                {"unit": unit, "t": time, "x": x, "kind": "kl"[number % 2], "y": 5 + 2 * x}
+            )
+        )
+    return pd.concat(pieces, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("forecaster")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder):
+    """Fit a small model in `folder`, and stay there."""
+    make_frame().to_parquet(folder / "train.parquet")
+    data = {
+        "target_covariate": "y",
+        "known_covariates": "x",
+        "static_covariates": "kind",
+        "categorical_covariates": "kind",
+        "series_id": "unit",
+        "time_column": "t",
+        "train_df_paths": "train.parquet",
+        "ctxt_seq_len": CONTEXT,
+        "tgt_seq_len": HORIZON,
+    }
+    config = {
+        "model": {
+            "class_path": "EncoderDecoderLSTM",
+            "init_args": {
+                "d_encoder": 4,
+                "d_decoder": 4,
+                "criterion": {
+                    "class_path": "QuantileLoss",
+                    "init_args": {"quantiles": [0.1, 0.5, 0.9]},
+                },
+            },
+        },
+        "data": {"class_path": "EncoderDecoderDataModule", "init_args": data},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False},
+    }
+    (folder / "tiny.yml").write_text(yaml.safe_dump(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["fit", "--config", "tiny.yml"]) == 0
+        yield folder / "runs" / "tiny" / "version_0" / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture(scope="module")
+def forecaster(checkpoint):
+    return Forecaster.load(checkpoint, "cpu")
+
+
+def future():
+    frame = make_frame()
+    frame.loc[frame.groupby("unit").cumcount(ascending=False) < HORIZON, "y"] = np.nan
+    return frame
+
+
+@pytest.mark.parametrize("origin", ["auto", "every:5"])
+def test_a_frame_and_its_file_give_what_the_command_writes(folder, checkpoint, forecaster, origin):
+    frame = future()
+    frame.to_parquet(folder / "new.parquet")
+    words = ["--ckpt_path", str(checkpoint), "--data.predict_df_paths", "new.parquet"]
+    assert main(["predict", *words, "--origin", origin]) == 0
+    expected = pd.read_parquet("forecasts.parquet")
+    assert {"q0.1", "q0.5", "q0.9"} < set(expected.columns)
+    for data in (frame, "new.parquet", Path("new.parquet"), [folder / "new.parquet"]):
+        found = forecaster.predict(data, origin=origin)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    small = forecaster.predict(frame, origin=origin, batch_size=1)
+    pd.testing.assert_frame_equal(small, expected, rtol=1e-5)
+    assert frame.equals(future())
+
+
+def test_one_forecaster_serves_many_times(forecaster):
+    one = forecaster.predict(future())
+    forecaster.predict(make_frame(20), origin="all")
+    pd.testing.assert_frame_equal(forecaster.predict(future()), one)
+    assert one["time"].dt.tz is not None
+    assert one["actual"].isna().all()
+
+
+def test_a_frame_whose_columns_do_not_fit_is_refused(forecaster):
+    with pytest.raises(InputError, match=r"the frame: no column 'kind'; did you mean 'kinds'\?"):
+        forecaster.predict(future().rename(columns={"kind": "kinds"}))
+    with pytest.raises(
+        InputError, match=r"the frame: series 'b': time column 't' does not rise in"
+    ):
+        forecaster.predict(future().iloc[[*range(43), 41, *range(44, 160)]])
+    with pytest.raises(InputError, match=r"no file missing\.parquet"):
+        forecaster.predict("missing.parquet")
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"x\.ckpt: not a whole checkpoint"):
+        Forecaster.load(path)
+
+
+def test_series_are_drawn_by_name(forecaster):
+    pytest.importorskip("matplotlib")
+    forecasts = forecaster.predict(future())
+    figure = forecaster.plot(forecasts, series=["d", "b"])
+    assert sorted(axes.get_title() for axes in figure.axes) == ["b", "d"]
+    assert {axes.get_ylabel() for axes in figure.axes} == {"y"}
+    assert len(forecaster.plot(forecasts).axes) == 3
+    with pytest.raises(InputError, match="series 'z' is not among the forecasts"):
+        forecaster.plot(forecasts, series="z")
