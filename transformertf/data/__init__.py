@@ -13,7 +13,7 @@
                 the `time_feature`; `vocabulary` numbers categories
 8. `stored`      series -> scaled rows: `features`, `calendar`, categories
 9. `sampler`     index ranges -> the order and the lengths of an epoch, by a `permutation`
-10. `dataset`    stored rows and index ranges -> whole batches: `gather`, `window_scaling`
+10. `dataset`    stored rows and index ranges -> whole batches: `gather`, `window_scaling`; `loader`
 11. `base`       wires 1 to 10; its data modules: `datamodule`, windows with context and horizon,
                 and `time_series`, sequences
 """  # noqa: D415 -- a list, not a sentence

@@ -16,6 +16,7 @@ from transformertf.data.dataset import StoredWindows
 from transformertf.data.features import Impute
 from transformertf.data.frames import DownsampleMethod, Series
 from transformertf.data.gather import HOST
+from transformertf.data.loader import BatchLoader
 from transformertf.data.panels import Missing
 from transformertf.data.reading import Reader, Reading
 from transformertf.data.sampler import BatchSampler
@@ -333,7 +334,7 @@ class WindowDataModule(lightning.LightningDataModule):
             epoch=self._epoch() if training else 0,
         )
         workers = self.hparams["num_workers"]
-        return DataLoader(
+        return BatchLoader(
             dataset,
             batch_size=None,
             sampler=sampler,
