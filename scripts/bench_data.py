@@ -34,7 +34,7 @@ from transformertf.cli.process import keep_freed_memory
 from transformertf.data import EncoderDecoderDataModule
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "benchmarks" / "data.md"
-CONTEXT, HORIZON, BATCH, BATCHES = 168, 24, 64, 20
+CONTEXT, HORIZON, BATCH, BATCHES = 168, 24, 64, 100
 KNOWN, PAST = ["k0", "k1", "k2"], ["p0", "p1", "p2"]
 COLUMNS = [*KNOWN, *PAST, "y"]
 DELIVERY_ROWS = 200_000

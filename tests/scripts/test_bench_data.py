@@ -23,7 +23,7 @@ def test_a_candidate_delivers_windows_without_end(table, name):
     if name in bench_data.PEERS and not importlib.util.find_spec(name.replace("-", "_")):
         pytest.skip(f"{name} is not installed")
     run = bench_data.prepare(name, table)
-    run()  # 20 batches; there are 21 in an epoch
+    run()  # 100 batches; there are 21 in an epoch
     run()
 
 
