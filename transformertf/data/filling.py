@@ -11,7 +11,7 @@ from transformertf.data.frames import FloatArray, Series
 from transformertf.data.groups import Grouping, IntArray, Numbering, group_files, group_rows
 from transformertf.data.panels import MakeArray, Panel, Rules, in_memory, open_all
 from transformertf.data.progress import reading
-from transformertf.data.tables import Table, shown
+from transformertf.data.tables import Table, ahead, shown
 from transformertf.data.times import Clock
 from transformertf.errors import InputError
 
@@ -103,7 +103,7 @@ class _Filler:
         """Read a table, and tell of the rows read."""
         cursor = self.grouping.cursor(number)
         begin = 0
-        for frame in table.pieces(self.columns.stored):
+        for frame in ahead(table.pieces(self.columns.stored)):
             series = self.grouping.series_of(frame, number, table.where)
             places = _advance(cursor, series)
             for index, name in enumerate(self.columns.values):

@@ -146,7 +146,7 @@ class Grouping:
     def series_of(self, frame: pd.DataFrame, table: int, where: str) -> IntArray:
         """Return the series of each row of a piece of a table."""
         if self.ids is None or self.rank is None:
-            return np.full(len(frame), table, dtype=np.int64)
+            return np.broadcast_to(np.int64(table), len(frame))
         return self.rank[self.ids.number(frame, where)[0]]
 
 

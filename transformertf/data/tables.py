@@ -1,6 +1,7 @@
 """A file as a table that is read piece by piece, only the columns that are asked for."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,16 @@ class Table:
             for piece in self.read(list(dict.fromkeys(headers.values()))):
                 columns = {name: piece[header] for name, header in headers.items()}
                 if len(piece):  # files may have empty row groups
-                    yield pd.DataFrame(columns, piece.index)
+                    yield pd.DataFrame(columns, piece.index, copy=False)
+
+
+def ahead(pieces: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield pieces, each read while the one before is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
 
 
 def shown(value: object) -> str:
