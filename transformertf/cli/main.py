@@ -69,8 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(error, verbose)
         return EXIT_FAILURE
     except BrokenPipeError:
-        # what reads us, as `head`, has seen enough; at exit Python would complain of it again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except KeyboardInterrupt:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
@@ -81,7 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         say("error: this is a failure of transformertf, please report it")
         return EXIT_FAILURE
+    finally:
+        _flush()
     return 0
+
+
+def _flush() -> None:
+    """Write what is left to standard output; who reads it, as `head`, may have seen enough."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # else Python would complain of it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: Exception, verbose: bool) -> None:

@@ -61,9 +61,10 @@ def make_transform(spec: Any) -> Made:
         return spec
     if isinstance(spec, str):
         spec = {"class_path": spec}
-    if isinstance(spec, Mapping) and len(spec) == 1 and "class_path" not in spec:
+    if isinstance(spec, Mapping) and len(spec) == 1:
         ((name, arguments),) = spec.items()
-        spec = {"class_path": name, "init_args": arguments}
+        if arguments is None or isinstance(arguments, Mapping):
+            spec = {"class_path": name, "init_args": arguments}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("class_path"), str):
         raise InputError(
             f"transform: expected a class name or a mapping with class_path, found {spec!r}"
