@@ -13,13 +13,10 @@ import importlib.util
 import itertools
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import numpy as np
@@ -27,7 +24,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import torch
-from benchmarking import Runner, describe_machine, markdown_table, time_interleaved
+from benchmarking import (
+    Runner,
+    describe_machine,
+    markdown_table,
+    peak_of_command,
+    time_interleaved,
+)
 from torch.utils.data import DataLoader
 
 from transformertf.cli.process import keep_freed_memory
@@ -236,26 +239,7 @@ def measure_memory(path: Path, storage: str, steps: int) -> float:
         path=path, context=CONTEXT, horizon=HORIZON, batch=BATCH, storage=storage, steps=steps
     )
     (folder / "fit.yml").write_text(text)
-    peak = 0.0
-    with subprocess.Popen(
-        [sys.executable, "-m", "transformertf", "fit", "--config", "fit.yml"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        while process.poll() is None:
-            with contextlib.suppress(OSError, StopIteration):
-                peak = max(peak, _anonymous(process.pid))
-            sleep(0.05)
-        assert process.stderr is not None
-        if process.returncode:
-            raise RuntimeError(process.stderr.read().decode())
-    return peak
-
-
-def _anonymous(process: int) -> float:
-    with open(f"/proc/{process}/status") as lines:
-        return next(int(line.split()[1]) for line in lines if "RssAnon" in line) / 1024
+    return peak_of_command("transformertf", ["fit", "--config", "fit.yml"], folder, "RssAnon")
 
 
 def write_page(

@@ -9,10 +9,13 @@ import platform
 import random
 import resource
 import statistics
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -172,6 +175,37 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -
         return runner.peak()
 
 
+def peak_of_command(module: str, words: Sequence[str], folder: Path, field: str) -> float:
+    """Return the highest memory of a command while it runs, in MB.
+
+    Args:
+        module: run as `python -m`.
+        words: its arguments.
+        folder: where it runs.
+        field: which memory, as /proc/PID/status names it: VmRSS, or RssAnon without mapped files.
+    """
+    peak = 0.0
+    with subprocess.Popen(
+        [sys.executable, "-m", module, *words],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError, StopIteration):
+                peak = max(peak, _status(process.pid, field))
+            time.sleep(0.05)
+        assert process.stderr is not None
+        if process.returncode:
+            raise RuntimeError(process.stderr.read().decode())
+    return peak
+
+
+def _status(process: int | str, field: str) -> float:
+    with open(f"/proc/{process}/status") as lines:
+        return next(int(line.split()[1]) for line in lines if field in line) / 1024
+
+
 def _serve(
     pipe: multiprocessing.connection.Connection,
     threads: int,
@@ -199,8 +233,7 @@ def _serve(
 
 def _peak() -> float:
     try:
-        with open("/proc/self/status") as lines:
-            return next(int(line.split()[1]) for line in lines if "VmHWM" in line) / 1024
+        return _status("self", "VmHWM")
     except OSError:
         # elsewhere than on Linux; there a child begins with its parent's peak
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE

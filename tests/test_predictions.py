@@ -1,16 +1,13 @@
 """Forecasts to tables and files."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from transformertf.data.frames import Series
-from transformertf.errors import InputError
-from transformertf.predictions import ForecastFile, forecast_frame
+from transformertf.forecast_file import ForecastFile
+from transformertf.predictions import ForecastRows, forecast_frame
 from transformertf.utils.sequence import create_padding_mask
 
 LEVELS = (0.02, 0.5, 0.9)
@@ -186,95 +183,36 @@ def test_low_precision_outputs_become_float64():
     assert frame["prediction"].tolist() == [1.5, 2.5]
 
 
-# files
+# rows
 
 
-def make_table(series=0, rows=3, time=DATES):
-    batch = make_batch([series], [4], [rows])
-    point = torch.full((1, rows, 1), float(series))
-    names = [make_series(name, time=time) for name in "abc"]
-    return forecast_frame(batch, point, point, names, None)
+@pytest.mark.parametrize("time", [None, FLOATS, DATES.tz_localize("Europe/Zurich")])
+def test_rows_of_many_batches_make_the_table_of_each_after_the_other(time):
+    series = [make_series("b", time=time), make_series("a", time=time, start=50.0)]
+    batches = [make_batch([1, 1], [4, 9], [3, 2]), make_batch([1, 0], [12, 3], [2, 3], "right")]
+    rows, frames = [], []
+    for number, batch in enumerate(batches):
+        outputs = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(number))
+        rows.append(ForecastRows.of(batch, outputs[..., 1:2], outputs))
+        frames.append(forecast_frame(batch, outputs[..., 1:2], outputs, series, LEVELS))
+    joined = ForecastRows.join(rows)
+    assert len(joined) == 10
+    assert [(index, len(range(*part.indices(10)))) for index, part in joined.runs] == [
+        (1, 7),
+        (0, 3),
+    ]
+    expected = pd.concat(frames, ignore_index=True)
+    pd.testing.assert_frame_equal(joined.frame(series, LEVELS), expected)
+    late = joined.take(joined.step > 1)
+    pd.testing.assert_frame_equal(
+        late.frame(series, LEVELS), expected[expected["step"] > 1].reset_index(drop=True)
+    )
 
 
-def test_pieces_are_appended(tmp_path):
-    path = tmp_path / "forecasts.parquet"
-    pieces = [make_table(0), make_table(1, rows=2), make_table(2)]
-    with ForecastFile(path) as file:
-        for piece in pieces:
-            file.write(piece)
-    assert file.rows == 8
-    whole = pd.concat(pieces, ignore_index=True)
-    pd.testing.assert_frame_equal(pd.read_parquet(path), whole)
-
-
-def test_the_file_is_there_only_once_it_is_whole(tmp_path):
-    path = tmp_path / "forecasts.parquet"
-    with ForecastFile(path) as file:
-        file.write(make_table())
-        assert not path.exists()
-        file.write(make_table())
-    assert os.listdir(tmp_path) == ["forecasts.parquet"]
-    assert len(pd.read_parquet(path)) == 6
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_exception_leaves_nothing_behind(tmp_path, error):
-    def write_and_fail():
-        with ForecastFile(tmp_path / "forecasts.parquet") as file:
-            file.write(make_table())
-            raise error
-
-    with pytest.raises(error):
-        write_and_fail()
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("fails", [True, False])
-def test_an_older_file_is_replaced_by_a_whole_one_only(tmp_path, fails):
-    path = tmp_path / "forecasts.parquet"
-    old, new = make_table(1), make_table(2)
-    old.to_parquet(path)
-    try:
-        with ForecastFile(path) as file:
-            file.write(new)
-            if fails:
-                raise RuntimeError
-    except RuntimeError:
-        pass
-    pd.testing.assert_frame_equal(pd.read_parquet(path), old if fails else new)
-    assert os.listdir(tmp_path) == ["forecasts.parquet"]
-
-
-@pytest.mark.parametrize("missing", ["first", "last"])
-def test_missing_actuals_in_one_piece_only(tmp_path, missing):
-    pieces = [make_table(0), make_table(1)]
-    pieces[0 if missing == "first" else 1]["actual"] = np.nan
-    with ForecastFile(tmp_path / "forecasts.parquet") as file:
-        for piece in pieces:
-            file.write(piece)
-    read = pd.read_parquet(tmp_path / "forecasts.parquet")
-    pd.testing.assert_frame_equal(read, pd.concat(pieces, ignore_index=True))
-
-
-@pytest.mark.parametrize("name", ["forecasts.csv", "forecasts", "forecasts.parquet.gz"])
-def test_another_ending_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match=r"expected a name that ends in \.parquet"):
-        ForecastFile(tmp_path / name)
-
-
-def test_a_missing_folder_is_refused_before_anything_is_forecast(tmp_path):
-    with pytest.raises(InputError, match=r"the folder .*missing must exist"):
-        ForecastFile(tmp_path / "missing" / "forecasts.parquet")
-
-
-def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
-    (tmp_path / "forecasts.parquet").mkdir()
-    with pytest.raises(InputError, match=r"--output .*forecasts\.parquet"):
-        ForecastFile(tmp_path / "forecasts.parquet")
-
-
-def test_a_name_in_the_working_directory_is_taken(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with ForecastFile(Path("forecasts.parquet")) as file:
-        file.write(make_table())
-    assert (tmp_path / "forecasts.parquet").exists()
+def test_a_mask_says_which_steps_are_forecast():
+    batch = make_batch([0], [4], [2])
+    point = place([[1.0, 2.0, 3.0, 4.0]])
+    rows = ForecastRows.of(batch, point, None, torch.tensor([[True, True, True, False]]))
+    frame = rows.frame([make_series("run")], None)
+    assert frame["step"].tolist() == [1, 2, 3]
+    assert frame["actual"].tolist() == [5.0, 6.0, 7.0]

@@ -1,43 +1,18 @@
 """The README does what it says: every command and snippet runs, in its order."""
 
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.pages import ROOT, blocks, measure, run, run_python
+
+PAGE = ROOT / "README.md"
+README = PAGE.read_text(encoding="utf-8")
 # tried from a fresh clone, they cannot run inside the suite they start
 MAKE = ("make demo", "make test")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
-
-
-def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    words = shlex.split(line, comments=True)
-    assert words[0] == "transformertf"
-    command = [sys.executable, "-m", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def measure(rows: int, seed: int) -> pd.DataFrame:
-    heater = np.random.default_rng(seed).normal(size=rows).cumsum() / 5
-    temperature = 290 + np.convolve(heater, np.full(10, 0.1))[:rows]
-    return pd.DataFrame(
-        {
-            "time": np.arange(rows) * 2.0,
-            "heater": heater,
-            "pressure": 1 + temperature / 300,
-            "temperature": temperature,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +25,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = measure(120, 7)
     new.loc[100:, ["temperature", "pressure"]] = np.nan
     new.to_csv(made / "new.csv", index=False)
-    (config,) = blocks("yaml")
+    (config,) = blocks(PAGE, "yaml")
     (made / config.splitlines()[0].removeprefix("# ")).write_text(config)
     return made
 
 
 def test_commands_and_snippets(folder: Path) -> None:
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    lines = [line for block in blocks(PAGE, "bash") for line in block.splitlines()]
     own = [line for line in lines if not line.startswith(MAKE)]
     assert len(own) == 5
     assert len(lines) - len(own) == len(MAKE)
     for line in own:
         result = run(line, folder)
         assert result.returncode == 0, f"{line}\n{result.stderr}"
-    (snippet,) = blocks("python")
-    result = subprocess.run(
-        [sys.executable, "-c", snippet], cwd=folder, capture_output=True, text=True, check=False
-    )
+    (snippet,) = blocks(PAGE, "python")
+    result = run_python(snippet, folder)
     assert result.returncode == 0, result.stderr
     forecasts = pd.read_parquet(folder / "forecasts.parquet")
     assert forecasts["time"].tolist() == [2.0 * row for row in range(100, 120)]
@@ -74,7 +47,7 @@ def test_commands_and_snippets(folder: Path) -> None:
 
 
 def test_told_mistake_is_told(folder: Path) -> None:
-    (console,) = blocks("console")
+    (console,) = blocks(PAGE, "console")
     command, expected = console.strip().split("\n")
     result = run(command.removeprefix("$ "), folder)
     assert result.returncode == 2

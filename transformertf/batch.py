@@ -128,6 +128,19 @@ class BatchSource(Protocol):
         ...
 
 
+@runtime_checkable
+class AffineTarget(Protocol):
+    """A maker of batches that can tell the units of their target."""
+
+    def target_affine(self) -> tuple[float, float]:
+        """Return loc and scale: scaled targets * scale + loc are those in original units.
+
+        Raises:
+            InputError: no one line leads from all scaled targets to the original ones.
+        """
+        ...
+
+
 def validate_lengths(lengths: torch.Tensor, batch_size: int, max_length: int) -> None:
     """Check lengths (B,) against the padded batch they describe; looks at values, on the host.
 

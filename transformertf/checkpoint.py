@@ -1,5 +1,6 @@
 """Checkpoints as files: read without running code, and told apart from what is not one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,33 @@ class Checkpoint:
         name = self.data["class_path"].rpartition(".")[2]
         state: dict[str, Any] = self.content[name]
         return state
+
+    @property
+    def calibration(self) -> dict[str, Any] | None:
+        """The state of the calibration, where there is one."""
+        return self.content.get("calibration")
+
+    def write(self, path: Path, calibration: dict[str, Any] | None) -> None:
+        """Write the checkpoint with a calibration; a file there is replaced by a whole one only.
+
+        Args:
+            path: the file.
+            calibration: its state, tensors and primitives; None for none.
+
+        Raises:
+            InputError: the folder of the file is not there.
+        """
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: expected a file in a folder that exists")
+        content = {key: value for key, value in self.content.items() if key != "calibration"}
+        if calibration is not None:
+            content["calibration"] = calibration
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            torch.save(content, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def refuse_other(self, model: torch.nn.Module) -> None:
         """Refuse to load into a model of another class or another shape.

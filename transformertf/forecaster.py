@@ -1,10 +1,9 @@
-"""The Python door: a checkpoint that forecasts files and frames."""
+"""The Python door: a checkpoint that forecasts files and frames, and is judged on them."""
 
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import lightning
 import pandas as pd
@@ -13,10 +12,24 @@ from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.base import WindowDataModule
-from transformertf.data.stages import PREDICT_PATHS
+from transformertf.data.stages import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
 from transformertf.errors import InputError
+from transformertf.evaluation.calibration import Calibration
+from transformertf.evaluation.results import Evaluation
+from transformertf.forecast_file import ForecastFile, ForecastFrames
+from transformertf.forecasting import ForecastTables, Horizon, calibration_of, calibration_origin
+from transformertf.hyperparameters import find_object
 from transformertf.models import ForecastModule
 from transformertf.plots import forecast_figure
+from transformertf.reporting import (
+    FORECASTS,
+    evaluate_pieces,
+    look_inside,
+    make_sections,
+    open_folder,
+    write_evaluation,
+)
+from transformertf.streaming import Stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +44,11 @@ class Forecaster:
     Args:
         checkpoint: read by `Checkpoint.read`.
         accelerator: where to compute, as `lightning.Trainer` names it.
+
+    Attributes:
+        model: the trained model.
+        calibration: what moves the quantiles of its forecasts; None before `calibrate`, where the
+            checkpoint holds none.
     """
 
     def __init__(self, checkpoint: Checkpoint, accelerator: str = "auto") -> None:
@@ -40,6 +58,7 @@ class Forecaster:
         self.model: ForecastModule = model.load_from_checkpoint(
             checkpoint.path, map_location="cpu", weights_only=True
         )
+        self.calibration = calibration_of(checkpoint)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], accelerator: str = "auto") -> Self:
@@ -54,16 +73,37 @@ class Forecaster:
         """
         return cls(Checkpoint.read(Path(path), "checkpoint"), accelerator)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the checkpoint with the calibration of this forecaster, where it has one.
+
+        Args:
+            path: the file; one that is there is replaced.
+        """
+        state = None if self.calibration is None else self.calibration.state_dict()
+        self.checkpoint.write(Path(path), state)
+
     def predict(
-        self, data: Given, *, origin: str = "auto", batch_size: int | None = None
+        self,
+        data: Given,
+        *,
+        future: Given | None = None,
+        origin: str = "auto",
+        horizon: int | None = None,
+        samples: int | None = None,
+        batch_size: int | None = None,
     ) -> pd.DataFrame:
         """Return the forecasts as one table, in original units and real time.
 
         Args:
             data: a path, a glob or a list of them, or a frame with the columns of the training
                 data; without id columns a frame is one series, named "frame".
+            future: likewise the rows that follow, with known covariates and without a target.
             origin: rows after which forecasts start: auto, last, all, every:N, or a time; see
                 the guide on data.
+            horizon: steps of each forecast; those of training if not given. Beyond them the model
+                goes on from its own forecasts.
+            samples: paths by which quantiles go on beyond the trained horizon; 0 goes on with the
+                point forecast. 200 where there are quantiles, if not given.
             batch_size: windows of a batch; that of the training if not given.
 
         Returns:
@@ -72,24 +112,128 @@ class Forecaster:
         Raises:
             InputError: what is in the data cannot be used.
         """
-        module = self._data(batch_size, origin)
-        if isinstance(data, pd.DataFrame):
-            module.stages.give(PREDICT_PATHS, data)
-        else:
-            paths = [data] if isinstance(data, (str, os.PathLike)) else data
-            module.hparams[PREDICT_PATHS] = [os.fspath(path) for path in paths]
-        frames = _Frames()
-        trainer = lightning.Trainer(
-            accelerator=self.accelerator,
-            devices=1,
-            logger=False,
-            callbacks=[ForecastWriter(frames, module)],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.predict(self.model, datamodule=module, return_predictions=False)
-        return pd.concat(frames.pieces, ignore_index=True)
+        module = self._data(batch_size, origin=origin)
+        _give(module, PREDICT_PATHS, data)
+        if future is not None:
+            _give(module, FUTURE_PATHS, future)
+        return pd.concat(self._run(module, Horizon(horizon, samples)), ignore_index=True)
+
+    def evaluate(
+        self,
+        data: Given | None = None,
+        *,
+        stage: Literal["test", "validation"] = "test",
+        origin: str = "auto",
+        season: int = 1,
+        horizon: int | None = None,
+        samples: int | None = None,
+        batch_size: int | None = None,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> Evaluation:
+        """Score rolling-origin forecasts, as `transformertf evaluate` does.
+
+        Args:
+            data: as for `predict`, with a known target; the checkpoint's own data of the stage if
+                not given.
+            stage: whose data that is.
+            origin: rows after which forecasts start: auto (one every horizon), all, every:N,
+                last, or a time.
+            season: rows of a season, of the seasonal naive baseline and of MASE.
+            horizon: as for `predict`.
+            samples: as for `predict`.
+            batch_size: windows of a batch; that of the training if not given.
+            folder: where to write metrics.json, forecasts.parquet, plots and report.html, as the
+                command does; nothing is written if not given.
+
+        Returns:
+            A mapping of metrics, with tables by step and by series.
+
+        Raises:
+            InputError: what is in the data cannot be used.
+        """
+        module = self._data(batch_size)
+        if data is not None:
+            _give(module, OWN_PATHS[stage], data)
+        module.forecast_on(stage, origin)
+        pieces = self._run(module, Horizon(horizon, samples), season)
+        settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
+        evaluation = evaluate_pieces(pieces, module, season, settings)
+        if folder is not None:
+            place = open_folder(Path(folder), "folder")
+            with ForecastFile(place / FORECASTS, "folder") as file:
+                for piece in pieces:
+                    file.write(piece)
+            write_evaluation(place, evaluation, make_sections(evaluation, self.model, module))
+        return evaluation
+
+    def calibrate(
+        self,
+        data: Given | None = None,
+        *,
+        stage: Literal["test", "validation"] = "validation",
+        origin: str | None = None,
+        levels: Sequence[float] | None = None,
+        by_series: bool = False,
+        batch_size: int | None = None,
+    ) -> Calibration:
+        """Fit intervals to forecasts of data that was not trained on; `predict` then uses them.
+
+        Quantiles are moved, or put around the point forecast where the model gives none, so that
+        each level holds as often as it says; see the guide on evaluation. `save` keeps them.
+
+        Args:
+            data: as for `predict`, with a known target; the checkpoint's own data of the stage if
+                not given.
+            stage: whose data that is.
+            origin: rows after which forecasts start, as for `evaluate`; if not given, as many as
+                there are, up to 10,000.
+            levels: of the intervals around point forecasts.
+            by_series: fit each series by itself.
+            batch_size: windows of a batch; that of the training if not given.
+
+        Raises:
+            InputError: what is in the data cannot be used.
+        """
+        module = self._data(batch_size)
+        if data is not None:
+            _give(module, OWN_PATHS[stage], data)
+        module.forecast_on(stage, origin or calibration_origin(module, stage))
+        self.calibration = None  # fitted to what the model itself says
+        pieces = self._run(module, Horizon())
+        self.calibration = Calibration.fit(pieces, levels, by_series)
+        return self.calibration
+
+    def stream(self, name: str = "stream", *, carry: bool = True) -> Stream:
+        """Start a session that takes rows of one series as they come, and forecasts after each.
+
+        Args:
+            name: of the series, in the forecasts; of a series in training where each is normalised
+                by itself.
+            carry: carry the state of a recurrent model on, rather than read a context each time.
+        """
+        module = self._data(None)
+        return Stream(self.model, module, name, carry=carry)
+
+    def importance(
+        self, data: Given | None = None, *, stage: Literal["test", "validation"] = "test"
+    ) -> pd.DataFrame:
+        """Return how much each variable counts in forecasts of some data.
+
+        Of a model that selects variables the mean weight of each, of another the growth of its
+        error when the variable is shuffled; see the guide on evaluation.
+
+        Args:
+            data: as for `evaluate`.
+            stage: whose data that is.
+
+        Returns:
+            Columns `side`, `variable`, `importance`.
+        """
+        module = self._data(None)
+        if data is not None:
+            _give(module, OWN_PATHS[stage], data)
+        module.forecast_on(stage, "auto")
+        return look_inside(self.model, module).importance
 
     def plot(self, forecasts: pd.DataFrame, series: str | Sequence[str] | None = None) -> "Figure":
         """Draw forecasts over what happened, one panel for each series.
@@ -111,20 +255,50 @@ class Forecaster:
         own = forecasts[forecasts["series"].isin(names)]
         return forecast_figure(own, target, panels=len(names))
 
-    def _data(self, batch_size: int | None, origin: str) -> WindowDataModule:
+    def _data(self, batch_size: int | None, origin: str = "auto") -> WindowDataModule:
         """Return the data module of the checkpoint."""
         given: dict[str, Any] = {PREDICT_PATHS: None}
         if batch_size is not None:
             given["batch_size"] = batch_size
         data = _class(self.checkpoint.data, WindowDataModule)
         if issubclass(data, EncoderDecoderDataModule):
-            given["origin"] = origin
+            given |= {"origin": origin, FUTURE_PATHS: None}
         elif origin != "auto":
             raise InputError(
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
         return data.load_from_checkpoint(self.checkpoint.path, weights_only=True, **given)
+
+    def _run(
+        self, module: WindowDataModule, horizon: Horizon, season: int | None = None
+    ) -> list[pd.DataFrame]:
+        """Return the forecasts of a data module, in pieces."""
+        horizon.check(self.model, module)
+        frames = ForecastFrames()
+        trainer = lightning.Trainer(
+            accelerator=self.accelerator,
+            devices=1,
+            logger=False,
+            callbacks=[
+                ForecastWriter(frames, ForecastTables(module, horizon, self.calibration, season))
+            ],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.predict(self.model, datamodule=module, return_predictions=False)
+        return frames.pieces
+
+
+def _give(module: WindowDataModule, argument: str, data: Given) -> None:
+    """Have a data module use files or a frame."""
+    if isinstance(data, pd.DataFrame):
+        module.stages.give(argument, data)
+        module.hparams[argument] = "frame"
+        return
+    paths = [data] if isinstance(data, (str, os.PathLike)) else data
+    module.hparams[argument] = [os.fspath(path) for path in paths]
 
 
 def _class(described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
@@ -133,22 +307,10 @@ def _class(described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
     Raises:
         InputError: there is none, or of another kind.
     """
-    module, _, name = described["class_path"].rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"checkpoint: no class {described['class_path']!r}") from error
+    path = described["class_path"]
+    found = find_object(path)
+    if found is None:
+        raise InputError(f"checkpoint: no class {path!r}")
     if not (isinstance(found, type) and issubclass(found, kind)):
-        raise InputError(f"checkpoint: {described['class_path']!r} is no {kind.__name__}")
+        raise InputError(f"checkpoint: {path!r} is no {kind.__name__}")
     return found
-
-
-class _Frames:
-    """Keeps forecasts in memory."""
-
-    def __init__(self) -> None:
-        self.pieces: list[pd.DataFrame] = []
-
-    def write(self, frame: pd.DataFrame) -> None:
-        """Append rows."""
-        self.pieces.append(frame)

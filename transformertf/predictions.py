@@ -1,22 +1,179 @@
 """Forecasts of batches to one long table in original units and real time."""
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 import torch
 
 from transformertf.batch import Batch, forecast_mask
-from transformertf.data.frames import Series
-from transformertf.errors import InputError
+from transformertf.data.frames import FloatArray, Series
+from transformertf.data.windows import IntArray
 from transformertf.utils.sequence import first_data_step
+
+
+def quantile_column(level: float) -> str:
+    """Return the name of a level's column in a forecast table."""
+    return f"q{level:g}"
+
+
+def table_levels(columns: Iterable[str]) -> tuple[float, ...]:
+    """Return the levels of the quantile columns among those of a forecast table, rising."""
+    number = re.compile(r"q(0\.\d+|\d(?:\.\d+)?e-\d+)")
+    names = (number.fullmatch(str(column)) for column in columns)
+    return tuple(sorted(float(name[1]) for name in names if name))
+
+
+@dataclass(frozen=True)
+class ForecastRows:
+    """Forecasts of windows or sequences, step after step: N rows.
+
+    Attributes:
+        series: (N,) index of the series.
+        origin: (N,) row of the last context step; -1 of a sequence that starts its series.
+        step: (N,) from 1.
+        point: (N,) point forecasts in original units.
+        quantiles: (N, Q) rising quantile forecasts in original units; None for a point forecast.
+    """
+
+    series: IntArray
+    origin: IntArray
+    step: IntArray
+    point: FloatArray
+    quantiles: FloatArray | None
+
+    @classmethod
+    def of(
+        cls,
+        batch: Batch,
+        point: torch.Tensor,
+        outputs: torch.Tensor | None,
+        mask: torch.Tensor | None = None,
+    ) -> Self:
+        """Return the rows of a batch of B windows.
+
+        Args:
+            batch: gives `series`, `origin` and, where no mask is given, the steps.
+            point: (B, Td, 1) point forecasts in original units.
+            outputs: (B, Td, Q) quantile forecasts in original units, crossing or not; None for a
+                point forecast.
+            mask: (B, Td) bool, the steps that are forecast.
+        """
+        mask = (forecast_mask(batch) if mask is None else mask).cpu()
+        window, place = mask.nonzero(as_tuple=True)
+        quantiles = None
+        if outputs is not None:
+            # in order, as for the point forecast
+            quantiles = outputs.sort(dim=-1).values.double().cpu()[mask].numpy()
+        return cls(
+            batch["series"].cpu()[window].numpy(),
+            batch["origin"].cpu()[window].numpy(),
+            (place - first_data_step(mask)[window] + 1).numpy(),
+            point[..., 0].double().cpu()[mask].numpy(),
+            quantiles,
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence["ForecastRows"]) -> Self:
+        """Return the rows of several batches, in their order."""
+        quantiles = [part.quantiles for part in parts if part.quantiles is not None]
+        return cls(
+            np.concatenate([part.series for part in parts]),
+            np.concatenate([part.origin for part in parts]),
+            np.concatenate([part.step for part in parts]),
+            np.concatenate([part.point for part in parts]),
+            np.concatenate(quantiles) if quantiles else None,
+        )
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Self:
+        """Return some of the rows, those where an array (N,) is True."""
+        quantiles = None if self.quantiles is None else self.quantiles[rows]
+        places = self.series[rows], self.origin[rows], self.step[rows]
+        return type(self)(*places, self.point[rows], quantiles)
+
+    def with_quantiles(self, quantiles: FloatArray) -> Self:
+        """Return the rows with other quantiles (N, Q)."""
+        return replace(self, quantiles=quantiles)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.series)
+
+    @property
+    def runs(self) -> list[tuple[int, slice]]:
+        """Index of the series, and rows, of each run of rows of one series."""
+        ends = [*(np.flatnonzero(np.diff(self.series)) + 1).tolist(), len(self)]
+        starts = [0, *ends[:-1]]
+        return [
+            (int(self.series[start]), slice(start, end))
+            for start, end in zip(starts, ends, strict=True) if end > start
+        ]  # fmt: skip
+
+    def names(self, series: Sequence[Series]) -> pd.Series:
+        """Return the name of each row's series."""
+        used, code = np.unique(self.series, return_inverse=True)
+        return pd.Series([series[index].name for index in used], dtype="str").take(code)
+
+    def frame(self, series: Sequence[Series], levels: Sequence[float] | None) -> pd.DataFrame:
+        """Return the rows as the table that users see.
+
+        Args:
+            series: the series that `self.series` counts.
+            levels: levels of the quantiles; None for a point forecast.
+
+        Returns:
+            Columns `series`, `origin`, `step` (from 1), `time`, `prediction`, `q<level>` for each
+            quantile, `actual` (missing where unknown). `origin` and `time` are time stamps, or row
+            numbers without a time column. Of a sequence that starts its series the origin is
+            missing, or -1 without a time column.
+        """
+        rows = self.origin + self.step
+        actual = np.empty(len(self))
+        for index, run in self.runs:
+            actual[run] = series[index].values[rows[run], -1]
+        columns: dict[str, Any] = {
+            "series": self.names(series).array,
+            "origin": self._stamps(series, self.origin),
+            "step": self.step,
+            "time": self._stamps(series, rows),
+            "prediction": self.point,
+        }
+        if levels is not None:
+            assert self.quantiles is not None
+            columns |= {
+                quantile_column(level): self.quantiles[:, i] for i, level in enumerate(levels)
+            }
+        return pd.DataFrame({**columns, "actual": actual})
+
+    def _stamps(self, series: Sequence[Series], rows: IntArray) -> Any:
+        """Return the time stamps of rows (N,), missing where a row lies before the first one."""
+        runs = self.runs
+        if not runs or series[runs[0][0]].time is None:
+            return rows
+        kept = np.maximum(rows, 0)
+        found = _take([(series[index].time, kept[run]) for index, run in runs])
+        early = rows < 0
+        if not early.any():
+            return found
+        if pd.api.types.is_integer_dtype(found.dtype):
+            # as floats they would lose digits, and make a column of another type
+            found = found.convert_dtypes()
+        return found.mask(early)
+
+
+def _take(parts: Sequence[tuple[Any, IntArray]]) -> pd.Series:
+    """Return the time stamps at rows of each series, all of one type as those of one table are."""
+    first = parts[0][0]
+    if not isinstance(first, pd.DatetimeIndex):
+        return pd.Series(np.concatenate([np.asarray(time)[rows] for time, rows in parts]))
+    # as numbers: dates with a time zone are slow to join
+    stamps = np.concatenate([time.asi8[rows] for time, rows in parts])
+    dates = pd.DatetimeIndex(stamps.view(f"M8[{first.unit}]"))
+    return pd.Series(dates if first.tz is None else dates.tz_localize("UTC").tz_convert(first.tz))
 
 
 def forecast_frame(
@@ -36,101 +193,7 @@ def forecast_frame(
         quantiles: levels of the outputs, or None for a point forecast.
 
     Returns:
-        Columns `series`, `origin`, `step` (from 1), `time`, `prediction`, `q<level>` for each
-        quantile, `actual` (missing where unknown). `origin` and `time` are time stamps, or row
-        numbers without a time column. Of a sequence that starts its series the origin is missing,
-        or -1 without a time column.
+        See `ForecastRows.frame`.
     """
-    mask = forecast_mask(batch).cpu()
-    window, place = mask.nonzero(as_tuple=True)
-    step = (place - first_data_step(mask)[window] + 1).numpy()
-    origin = batch["origin"].cpu()[window].numpy()
-    index = batch["series"].cpu()[window].numpy()
-    columns = {"prediction": point[..., 0].double().cpu()[mask].numpy()}
-    if quantiles is not None:
-        # in order, as for the point forecast
-        ordered = outputs.sort(dim=-1).values.double().cpu()[mask].numpy()
-        columns |= {f"q{level:g}": ordered[:, i] for i, level in enumerate(quantiles)}
-    pieces = []
-    for number in dict.fromkeys(index.tolist()):
-        rows = index == number
-        own = {name: values[rows] for name, values in columns.items()}
-        pieces.append(_series_rows(series[number], origin[rows], step[rows], own))
-    return pd.concat(pieces, ignore_index=True)
-
-
-def _series_rows(
-    series: Series,
-    origin: npt.NDArray[np.int64],
-    step: npt.NDArray[np.int64],
-    columns: dict[str, npt.NDArray[np.float64]],
-) -> pd.DataFrame:
-    rows = origin + step
-    time = pd.RangeIndex(len(series)) if series.time is None else series.time
-    return pd.DataFrame(
-        {
-            "series": series.name,
-            "origin": origin if series.time is None else _stamps(series.time, origin),
-            "step": step,
-            "time": time[rows],
-            **columns,
-            "actual": series.values[rows, -1],
-        }
-    )
-
-
-def _stamps(time: pd.Index, rows: npt.NDArray[np.int64]) -> pd.Series:
-    """Return the time stamps of rows, missing where a row lies before the first one."""
-    stamps = pd.Series(time[rows])
-    if (rows >= 0).all():
-        return stamps
-    if pd.api.types.is_integer_dtype(stamps.dtype):
-        # as floats they would lose digits, and make a column of another type
-        stamps = stamps.convert_dtypes()
-    return stamps.mask(rows < 0)
-
-
-class ForecastFile:
-    """A parquet file written piece by piece, there only once it is whole.
-
-    Args:
-        path: the file; its folder must exist.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if path.suffix != ".parquet":
-            raise InputError(f"--output {path}: expected a name that ends in .parquet")
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError(f"--output {path}: the folder {path.absolute().parent} must exist")
-        self.path = path
-        self.rows = 0
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._writer: pyarrow.parquet.ParquetWriter | None = None
-
-    def __enter__(self) -> Self:
-        """Start; nothing is written before the first piece."""
-        return self
-
-    def write(self, frame: pd.DataFrame) -> None:
-        """Append rows."""
-        schema = None if self._writer is None else self._writer.schema
-        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._part, table.schema)
-        self._writer.write_table(table)
-        self.rows += len(frame)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Put the whole file in place, or take the half-written one away."""
-        if self._writer is None:
-            return
-        self._writer.close()
-        if error is None:
-            self._part.replace(self.path)
-        else:
-            self._part.unlink(missing_ok=True)
+    rows = ForecastRows.of(batch, point, None if quantiles is None else outputs)
+    return rows.frame(series, quantiles)

@@ -217,9 +217,9 @@ def test_nothing_to_predict(experiment: Experiment, workdir: Path, fails: Fails)
     )
     assert "nothing to predict after row 7" in message
 
-    make_frame(CONTEXT - 3, 5).to_parquet("short.parquet")
+    make_frame(HORIZON, 5).to_parquet("short.parquet")
     message = fails(*predict, "--data.predict_df_paths", "short.parquet")
-    assert "series 'short' is too short: 5 rows" in message
+    assert "series 'short' is too short: 4 rows" in message
 
 
 def test_predict_options(experiment: Experiment, workdir: Path, fails: Fails) -> None:

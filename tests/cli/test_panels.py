@@ -161,11 +161,9 @@ def test_short_series(
     pd.concat([make_panel(), *frames]).to_parquet("new.parquet")
     predict = ["predict", "--ckpt_path", path, "--data.predict_df_paths", "new.parquet"]
     assert main(predict) == 0
-    assert pd.read_parquet("forecasts.parquet")["series"].nunique() == 6
-    assert caplog.messages[-1].startswith("predict: 4 series too short, left out: 'short/5'")
-    Path("forecasts.parquet").unlink()
-    message = fails(*predict, "--data.drop_short_series", "false")
-    assert "with drop_short_series (and 3 more)" in message
+    # at predict a row of context is enough, and told
+    assert pd.read_parquet("forecasts.parquet")["series"].nunique() == 10
+    assert caplog.messages[-1].startswith("predict: 1 to 4 rows of context, fewer than the 8 of")
 
 
 def spoil(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:

@@ -126,7 +126,10 @@ def test_a_time_stamp_means_the_last_row_at_or_before_it(time, at, row):
     assert windows(at, make_series(time=time)) == whole(row)
 
 
-@pytest.mark.parametrize(("row", "expected"), [(4, (4, 5, 4)), (37, (37, 10, 2)), (2, (2, 3, 4))])
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [(4, (4, 5, 4)), (37, (37, 10, 2)), (2, (2, 3, 4)), (1, (1, 2, 4)), (0, (0, 1, 4))],
+)
 def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected):
     assert windows(str(row), make_series()) == [expected]
 
@@ -137,11 +140,6 @@ def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected)
         (None, "40", "origin 40 lies outside 0 to 39"),
         (None, "-1", "origin -1 lies outside 0 to 39"),
         (None, "39", "nothing to predict after row 39: append the rows"),
-        (
-            None,
-            "1",
-            r"2 rows of context up to the origin, expected at least 3; lower min_ctxt_seq_len",
-        ),
         (None, "2.5", "origin '2.5' is neither auto, last, all, every:N nor a row number"),
         (None, "2024-01-01", "nor a row number"),
         (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N nor a time stamp"),
@@ -169,16 +167,39 @@ def test_an_origin_in_the_missing_tail_is_refused(time, at):
         windows(at, make_series(observed=30, time=time))
 
 
+@pytest.mark.parametrize("origin", ["auto", "last", "all", "every:3"])
+@pytest.mark.parametrize("observed", [1, 2])
+def test_a_context_may_be_shorter_than_in_training(origin, observed):
+    assert windows(origin, make_series(observed=observed)) == [(observed - 1, observed, 4)]
+
+
+@pytest.mark.parametrize("origin", ["auto", "all", "every:3"])
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(5, (2, 3, 2)), (4, (1, 2, 2)), (3, (0, 1, 2)), (14, (9, 10, 4))]
+)
+def test_contexts_of_training_stay_the_rule_where_there_is_room(origin, rows, expected):
+    assert windows(origin, make_series(rows)) == [expected]
+
+
 @pytest.mark.parametrize("origin", ["auto", "last"])
-def test_too_little_context_is_refused_by_name(origin):
-    with pytest.raises(InputError, match=r"series 'run': 2 rows of context .* at least 3"):
-        windows(origin, make_series(observed=2))
+def test_no_context_at_all_is_refused_by_name(origin):
+    message = r"'run': 0 rows of context up to the origin from row 6 on, .* at least 1; give rows"
+    with pytest.raises(TooShortError, match=message):
+        windows(origin, make_series(observed=6), lag=6)
 
 
 @pytest.mark.parametrize("origin", ["auto", "all", "every:3"])
 def test_too_short_a_series_is_refused_by_name(origin):
-    with pytest.raises(InputError, match="series 'run' is too short: 4 rows"):
-        windows(origin, make_series(4))
+    with pytest.raises(InputError, match="series 'run' is too short: 2 rows"):
+        windows(origin, make_series(2))
+
+
+@pytest.mark.parametrize("origin", ["auto", "all"])
+@pytest.mark.parametrize(("rows", "breaks"), [(12, ()), (40, (30,))])
+def test_a_stretch_that_lags_take_whole_is_not_left_out_in_silence(origin, rows, breaks):
+    series = replace(make_series(rows), breaks=breaks)
+    with pytest.raises(TooShortError, match=r"'run', whose first \d+ rows only give target_lags"):
+        windows(origin, series, lag=15)
 
 
 @pytest.mark.parametrize("step", ["", "0", "-2", "1.5", "x", " 3", "²"])

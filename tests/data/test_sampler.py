@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformertf.data.sampler import BatchSampler
+from transformertf.data.sampler import BatchSampler, RankShare
 from transformertf.data.windows import Run, WindowLimits, Windows
 
 LIMITS = WindowLimits(context=9, horizon=6, min_context=4, min_horizon=2)
@@ -327,3 +327,22 @@ def test_the_count_of_batches_is_that_of_a_list_of_edges(size, batch_size, world
     assert shares == [
         len(range(first, end, world_size)) for first, end in itertools.pairwise(edges)
     ]
+
+
+@given(
+    size=st.integers(1, 400),
+    batch_size=st.integers(1, 60),
+    world_size=st.integers(1, 12),
+)
+def test_shares_of_ranks_are_the_whole_one_after_the_other(size, batch_size, world_size):
+    whole = make(size, batch_size, shuffle=False)
+    shares = [RankShare(whole, rank, world_size) for rank in range(world_size)]
+    batches = [[request.index.tolist() for request in share] for share in shares]
+    assert [batch for own in batches for batch in own] == [
+        request.index.tolist() for request in whole
+    ]
+    assert [len(own) for own in batches] == [len(share) for share in shares]
+    # no rank has more to do than it must, and where some have nothing these are the last
+    counts = [len(own) for own in batches]
+    assert max(counts) - min(counts) <= 1
+    assert counts[0] == max(counts)

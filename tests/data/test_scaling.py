@@ -102,17 +102,17 @@ def test_pieces_of_any_size_give_the_fit_of_the_whole(size, breaks, missing, nor
             item.values[3:6] = np.nan
     extra = {**CHAINS, "y": ["DeltaTransform", "DivideByXTransform", "MaxScaler"]}
     whole = fitted(normalize, series, extra, "k").state_dict()
-    kept = pieces._PIECE
+    kept = pieces.PIECE
     try:
-        pieces._PIECE = size
+        pieces.PIECE = size
         cut = fitted(normalize, series, extra, "k").state_dict()
     finally:
-        pieces._PIECE = kept
+        pieces.PIECE = kept
     assert same_state(cut, whole)
 
 
 def test_long_series_are_cut_and_short_ones_share_a_piece(monkeypatch):
-    monkeypatch.setattr(pieces, "_PIECE", 16)
+    monkeypatch.setattr(pieces, "PIECE", 16)
     found = list(pieces.TrainingRows(make_series(), (40, 5, 6)).pieces(0, 2)())
     assert [len(piece.column) for piece in found] == [16, 16, 13, 6]
     assert [list(piece.starts) for piece in found] == [[0], [], [8], [0]]

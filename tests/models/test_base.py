@@ -233,6 +233,25 @@ def test_loss_of_no_data_is_zero_with_zero_gradient(nothing, criterion, ragged_b
         assert parameter.grad.count_nonzero() == 0, name
 
 
+@pytest.mark.parametrize("value", [1e30, float("inf"), float("nan")])
+@pytest.mark.parametrize(("criterion", "formula"), CRITERIA.values(), ids=CRITERIA)
+def test_windows_without_weight_reach_neither_loss_nor_gradient(
+    criterion, formula, value, ragged_batch
+):
+    module, batch = tiny(criterion=criterion), ragged_batch()
+    batch["weight"] = torch.tensor([1.0, 0.0, 2.0])
+    assert batch["target_mask"][1].any()
+    batch["target"][1] = value
+    output = random_output(batch, module.output_dim)
+    kept = rows_of(batch, [0, 2])
+    expected = module.calc_loss(output[[0, 2]], kept)
+    loss = module.calc_loss(output, batch)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    gradients = [torch.autograd.grad(each, output)[0] for each in (loss, expected)]
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].isfinite().all()
+
+
 @pytest.mark.parametrize("split", [[[0], [1], [2]], [[2, 0], [1]], [[1, 2, 0]]], ids=str)
 def test_loss_does_not_depend_on_the_batch_split(split, ragged_batch):
     module, batch = tiny(criterion=QuantileLoss(LEVELS)), ragged_batch()

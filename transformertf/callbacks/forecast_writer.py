@@ -1,14 +1,18 @@
 """Streams forecasts to a parquet file while the trainer predicts."""
 
+import os
 from typing import Any, Protocol
 
 import lightning
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
-from transformertf.data.base import WindowDataModule
+from transformertf.forecasting import ForecastTables
 from transformertf.models import ForecastModule
-from transformertf.predictions import forecast_frame
+from transformertf.predictions import ForecastRows
+
+# rows that are written at once: small tables are slow to make and to read
+ROWS = 2**17
 
 
 class Sink(Protocol):
@@ -17,18 +21,33 @@ class Sink(Protocol):
     def write(self, frame: pd.DataFrame) -> None:
         """Take rows."""
 
+    def share(self, rank: int, ranks: int, token: str) -> None:
+        """Take the rows of one process of several, which have a token in common."""
+
+    def close(self) -> None:
+        """Take no more."""
+
 
 class ForecastWriter(Callback):
-    """Appends each batch of forecasts to a file; memory does not grow with their number.
+    """Appends forecasts to a file, many at once; memory does not grow with their number.
 
     Args:
-        file: what to append to, opened and closed by its owner.
-        data: the data module that is predicted on.
+        file: what to append to, opened and ended by its owner.
+        tables: makes tables of the forecasts.
     """
 
-    def __init__(self, file: Sink, data: WindowDataModule) -> None:
+    def __init__(self, file: Sink, tables: ForecastTables) -> None:
         self.file = file
-        self.data = data
+        self.tables = tables
+        self._waiting: list[ForecastRows] = []
+
+    def setup(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        """Agree with other processes on the names of their parts."""
+        if trainer.world_size > 1:
+            token = trainer.strategy.broadcast(str(os.getpid()))
+            self.file.share(trainer.global_rank, trainer.world_size, token)
 
     def on_predict_batch_end(
         self,
@@ -39,8 +58,22 @@ class ForecastWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write the forecasts of one batch."""
+        """Take the forecasts of one batch."""
         assert isinstance(pl_module, ForecastModule)
-        point = pl_module.point_forecast(outputs)
-        series, levels = self.data.predict_series, pl_module.quantiles
-        self.file.write(forecast_frame(batch, point, outputs, series, levels))
+        self._waiting.append(self.tables.rows(pl_module, batch, outputs))
+        if sum(map(len, self._waiting)) >= ROWS:
+            self._write(pl_module)
+
+    def on_predict_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Write what is left."""
+        assert isinstance(pl_module, ForecastModule)
+        if self._waiting:
+            self._write(pl_module)
+        self.file.close()
+
+    def _write(self, model: ForecastModule) -> None:
+        rows = ForecastRows.join(self._waiting)
+        self._waiting.clear()
+        self.file.write(self.tables.table(rows, model.quantiles))

@@ -1,6 +1,5 @@
 """Classes by the names that users write in YAML."""
 
-import importlib
 import inspect
 from collections.abc import Iterator
 from types import ModuleType
@@ -14,6 +13,7 @@ import transformertf.data.transform
 import transformertf.models
 import transformertf.nn
 from transformertf.errors import InputError, nearest
+from transformertf.hyperparameters import find_object
 from transformertf.models import ForecastModule
 
 
@@ -96,14 +96,12 @@ def import_class(path: str, where: str) -> type:
     Raises:
         InputError: there is none.
     """
-    module, _, name = path.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    cls = find_object(path)
+    if cls is None:
         known = next(
             (names for key, names in SECTIONS.items() if where.startswith(key)), BARE_NAMES
         )
-        raise InputError(f"{where}: no class {path!r}; {nearest(path, known)}") from error
+        raise InputError(f"{where}: no class {path!r}; {nearest(path, known)}")
     if not isinstance(cls, type):
         raise InputError(f"{where}: {path!r} is not a class")
     return cls

@@ -45,6 +45,7 @@ class ForecastCLI(LightningCLI):
             for the trainer that the configuration leaves open.
         without: keys of the trainer that this command has no use for.
         is_trained: the model's arguments are those of a checkpoint.
+        shares: this command can share its work among processes.
     """
 
     model: ForecastModule
@@ -56,8 +57,10 @@ class ForecastCLI(LightningCLI):
         trainer_options: Callable[["ForecastCLI"], dict[str, Any]],
         without: Sequence[str] = (),
         is_trained: bool = False,
+        shares: bool = False,
     ) -> None:
         self._trainer_options = trainer_options
+        self._shares = shares
         self._composer = composer
         self.given = composer.compose()
         for key in without:
@@ -120,8 +123,10 @@ class ForecastCLI(LightningCLI):
         """Make the trainer, with the command's own loggers and callbacks."""
         self._check_links()
         chosen = self.config_init["trainer"]
-        _refuse_processes(chosen["devices"], chosen["num_nodes"])
-        options = self._trainer_options(self)
+        if not self._shares:
+            _refuse_processes(chosen["devices"], chosen["num_nodes"])
+        # the data module shares windows out itself, so that none is forecast twice
+        options = {"use_distributed_sampler": False, **self._trainer_options(self)}
         own = chosen["callbacks"] or []
         callbacks = [*(own if isinstance(own, list) else [own]), *options.pop("callbacks")]
         if chosen["logger"] not in (None, True):
@@ -190,6 +195,6 @@ def _refuse_processes(devices: object, nodes: int) -> None:
     # "auto" and -1 mean what is there: only the running trainer knows, and the data module asks it
     if devices not in ("auto", "-1", -1, "1", 1, [0]) or nodes != 1:
         raise InputError(
-            f"trainer.devices is {devices} and trainer.num_nodes {nodes}: more than one process "
-            "is not supported yet; set both to 1"
+            f"trainer.devices is {devices} and trainer.num_nodes {nodes}: more than one "
+            "process is not supported yet, but by predict and evaluate; set both to 1"
         )

@@ -11,7 +11,7 @@ from typing import NoReturn
 import jsonargparse
 
 from transformertf import __version__
-from transformertf.cli import cache_command, commands
+from transformertf.cli import cache_command, commands, evaluate_command, fit_command
 from transformertf.cli.process import fast_process
 from transformertf.cli.screen import quiet, say
 from transformertf.data import EncoderDecoderDataModule
@@ -19,10 +19,18 @@ from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.models import EncoderDecoderLSTM
 
 COMMANDS = {
-    "fit": (commands.fit, "train a model; writes runs/NAME/version_K/"),
+    "fit": (fit_command.fit, "train a model; writes runs/NAME/version_K/"),
     "validate": (commands.validate, "measure a checkpoint on the validation data"),
     "test": (commands.test, "measure a checkpoint on the test data"),
     "predict": (commands.predict, "write the forecasts of a checkpoint to a parquet file"),
+    "evaluate": (
+        evaluate_command.evaluate,
+        "score rolling-origin forecasts; writes metrics, plots and a report to a folder",
+    ),
+    "calibrate": (
+        evaluate_command.calibrate,
+        "fit intervals on validation data, and keep them in the checkpoint",
+    ),
     "cache": (cache_command.cache, "show or clear what is kept of large tables, see data.storage"),
 }
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
@@ -136,3 +144,36 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             help="parquet file to write (default: %(default)s)")  # fmt: skip
         add("--origin",
             help="where forecasts start: auto, last, all, every:N, or a time")  # fmt: skip
+    if command in ("predict", "evaluate"):
+        add("--horizon", type=int, metavar="STEPS",
+            help="steps of each forecast, more or fewer than in training")  # fmt: skip
+        add("--samples", type=int, metavar="PATHS",
+            help="paths by which quantiles go on beyond the trained horizon; 0 goes on with the "
+            "point forecast (default: 200 where there are quantiles)")  # fmt: skip
+    if command == "evaluate":
+        add("--output", type=Path, default=Path("evaluation"), metavar="DIR",
+            help="folder to write (default: %(default)s)")  # fmt: skip
+        add("--season", type=int, default=1, metavar="ROWS",
+            help="rows of a season: of the seasonal naive forecast and MASE "
+            "(default: %(default)s)")  # fmt: skip
+        add("--refit", type=int, default=1, metavar="FOLDS",
+            help="folds of the test rows; before each one after the first the model is trained "
+            "anew, on all rows before it (default: %(default)s)")  # fmt: skip
+        add("--plots", action=argparse.BooleanOptionalAction,
+            help="write plots and a report (default: where matplotlib is installed)")  # fmt: skip
+    if command == "calibrate":
+        add("--output", type=Path, metavar="FILE",
+            help="checkpoint to write (default: the one that was read)")  # fmt: skip
+        add("--levels", type=float, nargs="+", metavar="LEVEL",
+            help="levels around a point forecast, each between 0 and 1")  # fmt: skip
+        add("--by-series", action="store_true", help="calibrate each series by itself")
+    if command in ("evaluate", "calibrate"):
+        default = "test" if command == "evaluate" else "validation"
+        add("--stage", choices=("validation", "test"), default=default,
+            help="whose data (default: %(default)s)")  # fmt: skip
+        add(
+            "--origin",
+            default="auto" if command == "evaluate" else None,
+            help="where forecasts start: auto (one every horizon), all, every:N, last, or a time"
+            + ("" if command == "evaluate" else " (default: up to 10,000, evenly spread)"),
+        )

@@ -6,10 +6,21 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
 
 def say(text: str) -> None:
-    """Print a line for the user; results go to standard output, everything else here."""
-    print(text, file=sys.stderr)
+    """Print a line for the user; results go to standard output, everything else here.
+
+    Of several processes the first one speaks for all.
+    """
+    if is_first_process():
+        print(text, file=sys.stderr)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one, or the first of several."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 @contextlib.contextmanager
@@ -18,6 +29,8 @@ def quiet(verbose: bool) -> Iterator[None]:
     lightning_log = logging.getLogger("lightning.pytorch")
     fabric_log = logging.getLogger("lightning.fabric")
     levels = lightning_log.level, fabric_log.level
+    if not is_first_process():
+        logging.disable(logging.WARNING)
     if not verbose:
         lightning_log.setLevel(logging.WARNING)
         fabric_log.setLevel(logging.WARNING)
@@ -28,5 +41,6 @@ def quiet(verbose: bool) -> Iterator[None]:
                 warnings.filterwarnings("ignore", module=r"lightning\.")
             yield
     finally:
+        logging.disable(logging.NOTSET)
         lightning_log.setLevel(levels[0])
         fabric_log.setLevel(levels[1])

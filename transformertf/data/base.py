@@ -3,51 +3,36 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import lightning
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from transformertf.batch import Batch, BatchKind
+from transformertf.data.arguments import Choices, check_arguments
 from transformertf.data.calendar import calendar_sizes
 from transformertf.data.columns import Columns
 from transformertf.data.dataset import StoredWindows
-from transformertf.data.features import Impute
-from transformertf.data.frames import DownsampleMethod, Series
-from transformertf.data.gather import HOST
-from transformertf.data.loader import BatchLoader
+from transformertf.data.frames import Series
+from transformertf.data.loader import make_loader
 from transformertf.data.panels import Missing
+from transformertf.data.processes import device_of, first_epoch, rank_of, refuse_ranks
 from transformertf.data.reading import Reader, Reading
-from transformertf.data.sampler import BatchSampler
+from transformertf.data.sampler import BatchSampler, RankShare, Request
 from transformertf.data.scaling import Scaling
 from transformertf.data.short import ShortSeries
-from transformertf.data.splits import SplitBy, Stage
+from transformertf.data.splits import Stage
 from transformertf.data.stages import OWN_PATHS, PREDICT_PATHS, Stages
-from transformertf.data.storage import Storage, resident_device
+from transformertf.data.storage import resident_device
 from transformertf.data.stored import Stored, store_series
-from transformertf.data.time_feature import TimeFormat
 from transformertf.data.transform import describe_transforms
 from transformertf.data.vocabulary import Vocabularies, tell_unknown
 from transformertf.data.windows import Part, WindowLimits, Windows, sliding
-from transformertf.errors import InputError, at_least_one, nearest
+from transformertf.errors import InputError
 from transformertf.hyperparameters import describe
 
 log = logging.getLogger(__name__)
-
-Paths = list[str] | str | None
-# arguments of every data module that are one of a few
-CHOICES: dict[str, tuple[object, ...]] = {
-    "randomize_seq_len": (True, False, "batch"),
-    "downsample_method": get_args(DownsampleMethod),
-    "time_format": get_args(TimeFormat),
-    "split_by": get_args(SplitBy),
-    "missing": ("error", "mask"),
-    "impute": get_args(Impute),
-    "storage": get_args(Storage),
-    "device_resident": (True, False, "auto"),
-    "dtype": ("float32", "float64"),
-}
 
 
 class WindowDataModule(lightning.LightningDataModule):
@@ -72,14 +57,14 @@ class WindowDataModule(lightning.LightningDataModule):
     # what files may lack at predict
     missing_at_predict: ClassVar[Missing]
     # arguments of the subclass, and the values they can have
-    choices: ClassVar[dict[str, tuple[object, ...]]]
+    choices: ClassVar[Choices]
     limits: WindowLimits
 
     def __init__(self) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        self._check_arguments()
         given = self.hparams
+        check_arguments(given, self.choices)
         self.columns = Columns.of(dict(given))
         extra = given["extra_transforms"]
         self.hparams["extra_transforms"] = describe_transforms(extra)
@@ -94,31 +79,40 @@ class WindowDataModule(lightning.LightningDataModule):
         self.vocabularies = Vocabularies(self.columns)
         self.short = ShortSeries(given["drop_short_series"])
         self.short_in_training: list[str] = []
-        how = Reading(
-            self.columns,
-            given["missing"] == "mask",
-            given["sort"],
-            given["freq"],
-            given["max_gap"],
-            given["downsample"],
-            given["downsample_method"],
-            given["storage"],
-        )
-        self._reader = Reader(how, self.short)
+        self._reader = Reader(Reading.of(self.columns, given), self.short)
         lag = max(self.columns.lags, default=0)
         self.stages = Stages(given, self._reader, self.missing_at_predict, lag)
         self.hparams.update(describe(self))
         self.seed: int | None = None
-        # arguments whose unknown categories were told
+        # arguments whose time stamps were checked, since there is something to check them with
+        self._timed: set[str] = set()
+        # what is told once: unknown categories, by argument, and short contexts
         self._told: set[str] = set()
         self._fitted_here = False
+        # stage and origins that are forecast in place of the files to predict
+        self._evaluated: tuple[Stage, str] | None = None
+        # with few batches, not every process has one to forecast
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
-    def make_dataset(self, stored: Stored, windows: Windows, device: torch.device) -> StoredWindows:
-        """Return the batches, made on a device, of windows over stored series."""
+    def make_dataset(
+        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
+    ) -> StoredWindows:
+        """Return the batches of windows over stored series.
+
+        Args:
+            stored: the series.
+            windows: the windows over them.
+            device: where the batches are made.
+            needs_target: give a target, though none of a batch is observed.
+        """
         raise NotImplementedError
 
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""
+        raise NotImplementedError
+
+    def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
+        """Return windows of `stage_series` to forecast and compare, all in the stage's rows."""
         raise NotImplementedError
 
     @property
@@ -155,7 +149,8 @@ class WindowDataModule(lightning.LightningDataModule):
         Raises:
             InputError: files are missing, or what is in them cannot be used.
         """
-        self._refuse_ranks()
+        if stage != "predict":
+            refuse_ranks(self.trainer)
         if stage == "fit" and not self._fitted_here:
             self._fit()
         if stage == "validate" or (stage == "fit" and self.has_validation):
@@ -163,11 +158,12 @@ class WindowDataModule(lightning.LightningDataModule):
         elif stage == "test":
             self._check("test")
         elif stage == "predict":
-            self.predict_windows()
+            self.forecast_windows()
 
     def teardown(self, stage: str) -> None:
         """Let go of the files' content; the next stage reads them again."""
         self._reader.clear()
+        self._timed.clear()
         self._told.clear()
         self._fitted_here = False
 
@@ -185,22 +181,76 @@ class WindowDataModule(lightning.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the windows to forecast, by series and origin."""
+        if self._evaluated is not None:
+            return self.evaluation_dataloader(*self._evaluated)
         self._require_fit()
         windows = self.predict_windows()
-        return self._loader(self._store(PREDICT_PATHS, self.predict_series, windows))
+        dataset = self._store(PREDICT_PATHS, self.predict_series, windows)
+        return self._loader(dataset, shared=True)
+
+    def forecast_on(self, stage: Stage, origin: str = "auto", rest: float = 0.0) -> None:
+        """Forecast the rows of a stage from now on, where the files to predict were forecast.
+
+        Args:
+            stage: "validation" or "test".
+            origin: rows after which forecasts start, as at predict.
+            rest: share of each series' rows, at its end, that a share of them for test leaves out.
+        """
+        self._evaluated, self.stages.rest = (stage, origin), rest
+
+    @property
+    def forecast_series(self) -> list[Series]:
+        """The series that the batches of `predict_dataloader` count."""
+        if self._evaluated is None:
+            return self.predict_series
+        return self.stage_series(self._evaluated[0])
+
+    def forecast_windows(self) -> Windows:
+        """Return the windows of `forecast_series` to forecast, by series and origin."""
+        if self._evaluated is None:
+            return self.predict_windows()
+        return self.evaluation_windows(*self._evaluated)
+
+    def evaluation_dataloader(self, stage: Stage, origin: str = "auto") -> DataLoader[Batch]:
+        """Return windows of a stage to forecast and compare with what happened, in order.
+
+        Args:
+            stage: "validation" or "test".
+            origin: rows after which forecasts start, as at predict.
+
+        Raises:
+            InputError: there is no data of that stage, or no forecast is possible there.
+        """
+        self._require_fit()
+        windows = self.evaluation_windows(stage, origin)
+        series = self.stage_series(stage)
+        return self._loader(self._store(self.stages.argument(stage), series, windows), shared=True)
 
     @property
     def predict_series(self) -> list[Series]:
         """The series to forecast, sorted by name, so that forecasts come out sorted."""
         return self._read(PREDICT_PATHS)
 
+    def stage_series(self, stage: Stage) -> list[Series]:
+        """Return the series of a stage, which its batches count."""
+        self._read(self.stages.argument(stage))
+        return self.stages.series(stage)
+
     def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return target values (B, Td, ...) in original units."""
         return self.scaling.inverse_target(values, batch)
 
+    def target_affine(self) -> tuple[float, float]:
+        """Return loc and scale: scaled targets * scale + loc are those in original units.
+
+        Raises:
+            InputError: no one line leads from all scaled targets to the original ones.
+        """
+        return self.scaling.target_affine()
+
     def describe_training_window(self, series: int, origin: int) -> str:
         """Return name, row and time of a training window's origin, or of its start."""
-        item = self.stages.series("train")[series]
+        item = self.stage_series("train")[series]
         # without a context there may be no row before the first one
         what, row = ("origin", origin) if self.limits.context else ("first", origin + 1)
         time = "" if item.time is None else f" ({self.columns.time} {item.time[row]})"
@@ -221,21 +271,23 @@ class WindowDataModule(lightning.LightningDataModule):
         self.seed = state_dict["seed"]
         self.scaling.load_state_dict(state_dict["scaling"])
         self.vocabularies.load_state_dict(state_dict["vocabularies"])
-        self.stages.held_out, self.stages.is_fitted = state_dict["held_out"], True
+        self.stages.hold_out(state_dict["held_out"])
+        self._timed.clear()
         self.short_in_training = list(state_dict["short_series"])
 
     def _fit(self) -> None:
         seed = torch.initial_seed() % 2**63
         self.stages.draw(seed)
-        windows = self._windows("train")
+        series, parts = self.stage_series("train"), self.stages.parts("train")
+        windows = self._sliding("train", parts)
         # what is left out as too short is left out of what is fitted, too
-        ends = [0] * len(self.stages.series("train"))
+        ends = [0] * len(series)
         used = {run.series for run in windows.runs}
-        for part in self.stages.parts("train"):
+        for part in parts:
             if part.series in used:
                 ends[part.series] = max(ends[part.series], part.end)
-        series = self.stages.series("train")
         self.scaling.fit(series, ends, windows)
+        self._timed.clear()
         self.vocabularies.fit(series, ends)
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
         self.seed, self._fitted_here = seed, True
@@ -254,13 +306,22 @@ class WindowDataModule(lightning.LightningDataModule):
     def _dataset(self, stage: Stage) -> StoredWindows:
         self._require_fit()
         windows = self._windows(stage)
-        return self._store(self.stages.argument(stage), self.stages.series(stage), windows)
+        return self._store(self.stages.argument(stage), self.stage_series(stage), windows)
 
     def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> StoredWindows:
         if argument not in self._told:
             self._told.add(argument)
             tell_unknown(self.vocabularies, series, argument)
-        parts = {
+        keep = self._reader.keeper(argument, lambda: self._stored_parts(series))
+        dtype = self.hparams["dtype"]
+        stored = store_series(series, self.scaling, self.vocabularies, dtype, keep)
+        wanted, workers = self.hparams["device_resident"], self.hparams["num_workers"]
+        device = resident_device(wanted, device_of(self.trainer), workers, stored.size)
+        return self.make_dataset(stored, windows, device, argument != PREDICT_PATHS)
+
+    def _stored_parts(self, series: Sequence[Series]) -> dict[str, Any]:
+        """Return what the stored columns of series depend on, beside files and their reading."""
+        return {
             "columns": asdict(self.columns),
             "series": [item.name for item in series],
             "scaling": self.scaling.state_dict(),
@@ -269,15 +330,6 @@ class WindowDataModule(lightning.LightningDataModule):
             "impute": self.hparams["impute"],
             "vocabularies": self.vocabularies.state_dict(),
         }
-        keep = self._reader.keeper(argument, parts)
-        dtype = self.hparams["dtype"]
-        stored = store_series(series, self.scaling, self.vocabularies, dtype, keep)
-        wanted, workers = self.hparams["device_resident"], self.hparams["num_workers"]
-        trains_on = HOST if self.trainer is None else self.trainer.strategy.root_device
-        device = resident_device(wanted, trains_on, workers, stored.size)
-        dataset = self.make_dataset(stored, windows, device)
-        dataset.needs_target = argument != PREDICT_PATHS
-        return dataset
 
     def _check(self, stage: Stage) -> None:
         """Read what a stage needs, and see that its windows can be made."""
@@ -287,13 +339,13 @@ class WindowDataModule(lightning.LightningDataModule):
             self._windows(stage)
 
     def _windows(self, stage: Stage) -> Windows:
-        stride = self.hparams["stride"]
         self._read(self.stages.argument(stage))
-        return Windows(
-            self.short.keep(
-                stage, self.stages.parts(stage), lambda part: sliding(part, self.limits, stride)
-            )
-        )
+        return self._sliding(stage, self.stages.parts(stage))
+
+    def _sliding(self, stage: Stage, parts: Sequence[Part]) -> Windows:
+        stride = self.hparams["stride"]
+        keep = self.short.keep
+        return Windows(keep(stage, parts, lambda part: sliding(part, self.limits, stride)))
 
     def _whole(self, index: int, item: Series) -> list[Part]:
         """Return the stretches of a whole series."""
@@ -302,27 +354,17 @@ class WindowDataModule(lightning.LightningDataModule):
     def _read(self, argument: str) -> list[Series]:
         """Return the series of an argument, with time stamps as in training."""
         series = self.stages.read(argument)
-        self.scaling.check_time(series)
+        if argument not in self._timed:
+            self.scaling.check_time(series)
+            self._timed.add(argument)
         return series
 
-    def _check_arguments(self) -> None:
-        given = self.hparams
-        for name, known in self.choices.items():
-            if given[name] not in known:
-                choices = [str(choice) for choice in known]
-                hint = nearest(str(given[name]), choices)
-                raise InputError(f"{name} must not be {given[name]!r}; {hint}")
-        for name in ("num_workers", "noise_std"):
-            if given[name] < 0:
-                raise InputError(f"{name} must be at least 0, found {given[name]}")
-        at_least_one(**{name: given[name] for name in ("stride", "downsample", "batch_size")})
-        for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
-            if given[own] is not None and given[share] is not None:
-                raise InputError(f"{own} and {share} are both given; give one of them")
-
-    def _loader(self, dataset: StoredWindows, *, training: bool = False) -> DataLoader[Batch]:
+    def _loader(
+        self, dataset: StoredWindows, *, training: bool = False, shared: bool = False
+    ) -> DataLoader[Batch]:
+        """Return what gives batches, in a share for each process where they are `shared`."""
         assert self.seed is not None
-        sampler = BatchSampler(
+        batches = BatchSampler(
             dataset.windows,
             self.hparams["batch_size"],
             self.limits,
@@ -331,35 +373,10 @@ class WindowDataModule(lightning.LightningDataModule):
             random_lengths=training and self.hparams["randomize_seq_len"],
             bucketing=self.hparams["bucket_by_length"],
             noise=training and self.hparams["noise_std"] > 0,
-            epoch=self._epoch() if training else 0,
+            epoch=first_epoch(self.trainer) if training else 0,
         )
-        workers = self.hparams["num_workers"]
-        return BatchLoader(
-            dataset,
-            batch_size=None,
-            sampler=sampler,
-            collate_fn=_as_it_is,  # torch's own looks into every batch for arrays to convert
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available() and dataset.device == HOST,
-            # the global generator stays as it is, so that a resumed run draws the same dropout
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-
-    def _epoch(self) -> int:
-        """Return the epoch a fit starts with; workers of a resumed one fetch before it is set."""
-        if self.trainer is None:
-            return 0
-        # `trainer.current_epoch` still counts from 0 when a resumed fit asks for its loader
-        return int(getattr(self.trainer.fit_loop.epoch_progress.current, "processed", 0))
-
-    def _refuse_ranks(self) -> None:
-        if self.trainer is not None and self.trainer.world_size > 1:
-            raise InputError(
-                f"training on {self.trainer.world_size} processes is not supported yet; set "
-                "trainer.devices and trainer.num_nodes to 1"
-            )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+        sampler: Sampler[Request] = batches
+        if shared:
+            shares = self.hparams["distributed"] is not False
+            sampler = RankShare(batches, *rank_of(self.trainer if shares else None))
+        return make_loader(dataset, sampler, self.hparams["num_workers"], self.seed)

@@ -31,13 +31,14 @@ def panel_key(tables: Sequence[Table], columns: Columns, names: Sequence[str], r
     """Return the name of a panel's entry.
 
     It stands for the content of the files as far as their paths, sizes and times of last change
-    (in ns) tell, for the columns that are read and for the rules. So a file that is replaced by
-    one of the same size and the same time is taken for the old one.
+    (in ns) tell, for which of them hold future rows, for the columns that are read and for the
+    rules. So a file that is replaced by one of the same size and the same time is taken for the
+    old one.
     """
     files = []
-    for path in dict.fromkeys(table.path for table in tables):
+    for path, future in dict.fromkeys((table.path, table.future) for table in tables):
         state = path.stat()
-        files.append((str(path.resolve()), state.st_size, state.st_mtime_ns))
+        files.append((str(path.resolve()), state.st_size, state.st_mtime_ns, future))
     # what is computed of columns does not change them
     read = replace(columns, calendar=(), calendar_categories=(), lags=(), indicators=False)
     return make_key("panel", (files, asdict(read), list(names), asdict(rules)))
@@ -82,6 +83,7 @@ def panel(
             "texts": made.texts,
             "static_texts": made.static_texts,
             "time_type": None if made.stamps is None else str(made.time_type),
+            "ending": made.ending,
         }
 
     size = row_bytes(columns) * sum(table.rows for table in tables)
@@ -136,4 +138,5 @@ def _load_panel(folder: Path, kept: dict[str, Any]) -> Panel:
         None if time_type is None else map_array(folder, "stamps"),
         None if time_type is None else pd.api.types.pandas_dtype(time_type),
         observed,
+        kept["ending"],
     )

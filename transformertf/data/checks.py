@@ -11,8 +11,10 @@ from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray
 from transformertf.data.groups import Grouping, IntArray
 from transformertf.data.panels import Panel, Rules
-from transformertf.data.tables import PIECE, Table
+from transformertf.data.slices import PIECE, slices
+from transformertf.data.tables import Table
 from transformertf.data.times import Stamps
+from transformertf.data.transform.statistics import sum_is_finite
 from transformertf.errors import InputError
 
 
@@ -164,10 +166,8 @@ def check_values(
     nowhere, everywhere = panel.starts[:-1], panel.starts[1:]
     future = nowhere + panel.observed
     for name, values in zip(columns.values, panel.values, strict=True):
-        with np.errstate(all="ignore"):
-            # a sum is finite where all of its parts are, and costs the least
-            if np.isfinite(values.sum()):
-                continue
+        if sum_is_finite(values):
+            continue
         needed = everywhere
         if rules.mask or (rules.missing == "target" and name == columns.target):
             needed = nowhere
@@ -193,11 +193,11 @@ def _bad_rows(column: Stamps, starts: IntArray, needed: IntArray) -> IntArray:
         needed: (series,) row of the panel up to which each series must have values.
     """
     found = [np.zeros(0, dtype=np.int64)]
-    for begin in range(0, len(column), PIECE):
-        part = column[begin : begin + PIECE]
-        lost = np.flatnonzero(_is_missing(part)) + begin
+    for rows in slices(0, len(column), PIECE):
+        part = column[rows]
+        lost = np.flatnonzero(_is_missing(part)) + rows.start
         lost = lost[lost < needed[np.searchsorted(starts, lost, side="right") - 1]]
-        found.append(np.union1d(lost, np.flatnonzero(np.isinf(part)) + begin))
+        found.append(np.union1d(lost, np.flatnonzero(np.isinf(part)) + rows.start))
     return np.concatenate(found)
 
 

@@ -1,23 +1,29 @@
 """The data module of forecasts: windows with a context and a horizon."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
-from transformertf.data.base import CHOICES, Paths, WindowDataModule
+from transformertf.data.arguments import CHOICES, Distributed, Paths
+from transformertf.data.base import WindowDataModule
 from transformertf.data.columns import as_list
 from transformertf.data.dataset import Layout, WindowDataset
 from transformertf.data.features import Impute
 from transformertf.data.frames import DownsampleMethod
+from transformertf.data.messages import count_names
 from transformertf.data.origins import Origin
 from transformertf.data.sampler import RandomLengths
-from transformertf.data.splits import SplitBy
+from transformertf.data.splits import SplitBy, Stage
 from transformertf.data.storage import Storage
 from transformertf.data.stored import Stored
 from transformertf.data.time_feature import TimeFormat
-from transformertf.data.windows import WindowLimits, Windows
+from transformertf.data.windows import Part, Run, WindowLimits, Windows
 from transformertf.errors import InputError, nearest
 from transformertf.utils.sequence import Alignment
+
+log = logging.getLogger(__name__)
 
 Normalize = bool | Literal["global", "series", "window"]
 
@@ -46,6 +52,8 @@ class EncoderDecoderDataModule(WindowDataModule):
         val_df_paths: validation files, likewise.
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end.
+        future_df_paths: files of the rows that follow those to forecast, likewise: time and known
+            covariates. They join by `series_id`, else by the files' stems.
         val_fraction: share of each training series kept for validation, before the test part;
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
@@ -101,6 +109,8 @@ class EncoderDecoderDataModule(WindowDataModule):
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training windows in random order.
         dtype: floating type of the batches.
+        distributed: where several processes forecast: "auto" gives each a share of the batches,
+            False all of them to each.
     """
 
     gives = "windows"
@@ -126,6 +136,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         val_df_paths: Paths = None,
         test_df_paths: Paths = None,
         predict_df_paths: Paths = None,
+        future_df_paths: Paths = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
         split_by: SplitBy = "time",
@@ -161,6 +172,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         num_workers: int = 0,
         shuffle: bool = True,
         dtype: Literal["float32", "float64"] = "float32",
+        distributed: Distributed = "auto",
     ) -> None:
         super().__init__()
         if not self.columns.encoder_features(add_target_to_past):
@@ -220,10 +232,14 @@ class EncoderDecoderDataModule(WindowDataModule):
         """Numbers that each category of a horizon step has; wants a fit."""
         return self.known_category_sizes
 
-    def make_dataset(self, stored: Stored, windows: Windows, device: torch.device) -> WindowDataset:
-        """Return the batches, made on a device, of windows over stored series."""
+    def make_dataset(
+        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
+    ) -> WindowDataset:
+        """Return the batches of windows over stored series; see the base class."""
         noise_std = self.hparams["noise_std"]
-        return WindowDataset(stored, windows, self.scaling, self.layout, noise_std, device)
+        return WindowDataset(
+            stored, windows, self.scaling, self.layout, noise_std, device, needs_target
+        )
 
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""
@@ -237,7 +253,56 @@ class EncoderDecoderDataModule(WindowDataModule):
             parts,
             lambda part: self.origin.windows(part, series[part.series], self.limits),
         )
+        self._tell_short_contexts(runs)
         return Windows(runs)
+
+    def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
+        """Return windows of `stage_series` to forecast and compare; see `origin_windows`."""
+        return self.origin_windows(stage, Origin.parse(origin))
+
+    def origin_windows(self, stage: Stage, origin: Origin) -> Windows:
+        """Return the windows of a stage that start where asked, by name of series and origin.
+
+        Their targets are rows of the stage and known; contexts may reach back beyond them. What
+        is too short for a whole window is treated as in `Windows` of validation and test.
+
+        Args:
+            stage: "validation" or "test".
+            origin: `auto` for one forecast every `tgt_seq_len` rows, `last` for the last one of
+                each series.
+
+        Raises:
+            InputError: there is no data of that stage, or no forecast is possible there.
+        """
+        series = self.stage_series(stage)
+        own: dict[int, list[Part]] = {}
+        for part in self.stages.parts(stage):
+            own.setdefault(part.series, []).append(part)
+        parts = [
+            part for index in sorted(own, key=lambda index: series[index].name)
+            for part in origin.choose_known(own[index], series[index], self.limits)
+        ]  # fmt: skip
+        runs = self.short.keep(
+            stage,
+            parts,
+            lambda part: origin.known_windows(part, series[part.series], self.limits),
+        )
+        return Windows(runs)
+
+    def _tell_short_contexts(self, runs: Sequence[Run]) -> None:
+        """Say once which forecasts have shorter contexts than training had."""
+        short = [run for run in runs if run.context < self.limits.min_context]
+        if not short or "context" in self._told:
+            return
+        self._told.add("context")
+        rows = sorted({run.context for run in short})
+        names = [self.predict_series[run.series].name for run in short]
+        log.warning(
+            "predict: %s rows of context, fewer than the %d of training, in %s",
+            rows[0] if len(rows) == 1 else f"{rows[0]} to {rows[-1]}",
+            self.limits.min_context,
+            count_names(list(dict.fromkeys(names))),
+        )
 
     def _masked(self, names: list[str]) -> tuple[str, ...]:
         features = self.columns.encoder_features(bool(self.hparams["add_target_to_past"]))

@@ -47,6 +47,7 @@ class StoredWindows(Dataset[Batch]):
         scaling: what they were scaled with.
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
         device: where the stored columns are kept, and batches are made.
+        needs_target: give a target, though none of a batch is observed.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class StoredWindows(Dataset[Batch]):
         scaling: Scaling,
         noise_std: float = 0.0,
         device: torch.device = HOST,
+        needs_target: bool = False,
     ) -> None:
         self.stored = stored
         self.windows = windows
@@ -63,8 +65,7 @@ class StoredWindows(Dataset[Batch]):
         self.scaling = scaling
         self.noise_std = noise_std
         self.device = device
-        # give a target, though none of a batch is observed
-        self.needs_target = False
+        self.needs_target = needs_target
         self._checked = False
         self.values = Gather(stored.values, device)
         self.codes = Gather(stored.codes, device)
@@ -196,6 +197,7 @@ class WindowDataset(StoredWindows):
         layout: how a batch is laid out.
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
         device: where the stored columns are kept, and batches are made.
+        needs_target: give a target, though none of a batch is observed.
     """
 
     def __init__(
@@ -206,8 +208,9 @@ class WindowDataset(StoredWindows):
         layout: Layout,
         noise_std: float = 0.0,
         device: torch.device = HOST,
+        needs_target: bool = False,
     ) -> None:
-        super().__init__(stored, windows, scaling, noise_std, device)
+        super().__init__(stored, windows, scaling, noise_std, device, needs_target)
         self.layout = layout
         columns = self.columns
         self.window_scaling = WindowScaling(columns) if layout.per_window else None
@@ -264,6 +267,7 @@ class SequenceDataset(StoredWindows):
         alignment: end of a padded row at which data lies.
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
         device: where the stored columns are kept, and batches are made.
+        needs_target: give a target, though none of a batch is observed.
     """
 
     def __init__(
@@ -274,8 +278,9 @@ class SequenceDataset(StoredWindows):
         alignment: Alignment,
         noise_std: float = 0.0,
         device: torch.device = HOST,
+        needs_target: bool = False,
     ) -> None:
-        super().__init__(stored, windows, scaling, noise_std, device)
+        super().__init__(stored, windows, scaling, noise_std, device, needs_target)
         self.alignment = alignment
         self.noisy = _noisy(self.columns, self.columns.encoder_features(add_target=False))
 

@@ -1,6 +1,6 @@
 """Series in original units to rows of scaled features, in chunks of rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from transformertf.data.calendar import calendar_pairs
 from transformertf.data.chains import Chain
 from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
+from transformertf.data.slices import slices
 
 Impute = Literal["last", "interpolate"]
 Read = Callable[[slice], FloatArray]
@@ -100,7 +101,7 @@ class FeatureWriter:
         for first, end in item.stretches:
             reads = [self._reader(item, column, first, end) for column in range(len(loc))]
             last: list[float | None] = [None] * len(reads)
-            for rows in _chunks(first, end):
+            for rows in slices(first, end, _CHUNK):
                 originals = [read(rows) for read in reads]
                 x = None if self._covariate is None else originals[self._covariate]
                 for column, values in enumerate(originals):
@@ -117,7 +118,7 @@ class FeatureWriter:
         values = np.empty(len(item))
         for first, end in item.stretches:
             read = self._reader(item, column, first, end)
-            for rows in _chunks(first, end):
+            for rows in slices(first, end, _CHUNK):
                 values[rows] = read(rows)
         return values
 
@@ -205,14 +206,8 @@ class _StraightLine:
 
     def _next(self, row: int) -> int | None:
         """Return the next row with an observed value, from `row` on."""
-        for rows in _chunks(row, self._end):
+        for rows in slices(row, self._end, _CHUNK):
             observed = np.flatnonzero(~np.isnan(self._values[rows])).tolist()
             if observed:
                 return int(rows.start + observed[0])
         return None
-
-
-def _chunks(first: int, end: int) -> Iterator[slice]:
-    """Yield the rows from `first` to before `end`, in slices."""
-    for begin in range(first, end, _CHUNK):
-        yield slice(begin, min(begin + _CHUNK, end))

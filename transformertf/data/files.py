@@ -13,7 +13,8 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from transformertf.data.folders import open_parts, parquet_parts
-from transformertf.data.tables import PIECE, Reader, Table, readable
+from transformertf.data.slices import PIECE
+from transformertf.data.tables import Reader, Table, readable
 from transformertf.errors import InputError, nearest
 
 # of a file, the columns asked for and those of them that are text: its rows and its pieces
@@ -165,7 +166,10 @@ def open_tables(
 
 
 def frame_table(
-    frame: pd.DataFrame, wanted: Sequence[str], optional: Collection[str] = ()
+    frame: pd.DataFrame,
+    wanted: Sequence[str],
+    optional: Collection[str] = (),
+    where: str = "the frame",
 ) -> Table:
     """Return a table of a frame, with the wanted columns.
 
@@ -173,6 +177,7 @@ def frame_table(
         frame: rows in the order of time; its index is not read.
         wanted: columns to read.
         optional: those of them that need not be there.
+        where: its name, for messages.
 
     Raises:
         InputError: a column is missing.
@@ -180,8 +185,8 @@ def frame_table(
     header = [str(name) for name in frame.columns]
     names = [name for name in wanted if name not in optional or name in header]
     for name in names:
-        _find_column(name, header, "the frame")
-    return Table.of_frame("the frame", frame)
+        _find_column(name, header, where)
+    return Table.of_frame(where, frame)
 
 
 def _find_column(name: str, header: Sequence[str], path: Path | str) -> str:

@@ -1,6 +1,7 @@
 """Tables to a panel: piece by piece, each row to its place, without a copy of the whole."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from transformertf.data.checks import check_time, check_values
 from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
+from transformertf.data.futures import require_later, require_past
 from transformertf.data.groups import Grouping, IntArray, Numbering, group_files, group_rows
 from transformertf.data.panels import MakeArray, Panel, Rules, in_memory, open_all
 from transformertf.data.progress import reading
@@ -33,28 +35,33 @@ def fill_panel(
     Args:
         tables: the tables.
         columns: roles of the columns.
-        names: name of each table's one series, where there are no id columns.
+        names: name of each table's one series, where there are no id columns; tables of future
+            rows have that of the series they go on with.
         rules: what is let through.
         make: makes the panel's arrays.
 
     Returns:
         One series a table, or the series of all of them sorted by name. A series in several
-        tables is joined, in the order of time or, without a time column, of the tables.
+        tables is joined, in the order of time or, without a time column, of the tables; future
+        rows come last.
 
     Raises:
         InputError: no rows; a column that is not numeric; a missing or infinite value where
-            one is needed; a missing id; a static column that changes; time that does not rise.
+            one is needed; a missing id; a static column that changes; time that does not rise;
+            future rows without a past, or before its end.
     """
     for table in tables:
         if table.rows == 0:
             raise InputError(f"{table.where}: no rows")
     clock = None if columns.time is None else Clock(tables, columns.time)
     grouping = group_rows(tables, columns.ids, clock) if columns.ids else group_files(tables, names)
+    ending = require_past(tables, grouping)
     filler = _Filler(columns, grouping, clock, make)
     with reading(grouping.rows) as advance:
         for number, table in enumerate(tables):
             filler.add(number, table, advance)
-    panel = filler.panel()
+    panel = replace(filler.panel(), ending=ending)
+    require_later(panel, tables, grouping, columns.time)
     order = check_time(panel, tables, grouping, columns, sort=rules.sort)
     check_values(panel, tables, grouping, columns, rules, order)
     return panel
@@ -111,11 +118,14 @@ class _Filler:
                     _as_numbers(frame[name], table.where, begin) if name in frame else np.nan
                 )
             for index, book in enumerate(self.books):
-                self.codes[index, places] = book.number(frame[book.column], table.where)
+                self.codes[index, places] = (
+                    book.number(frame[book.column], table.where) if book.column in frame else -1
+                )
             if self.clock is not None and self.stamps is not None:
                 self.stamps[places] = self.clock.stamps(number, frame, begin)
             for name in self.static:
-                self._add_static(name, frame[name], series, table.where, begin)
+                if name in frame:
+                    self._add_static(name, frame[name], series, table.where, begin)
             begin += len(frame)
             advance(len(frame))
 

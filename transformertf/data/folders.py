@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 
-from transformertf.data.tables import PIECE, Table
+from transformertf.data.slices import PIECE
+from transformertf.data.tables import Table
 
 
 def parquet_parts(folder: Path) -> list[Path]:

@@ -119,7 +119,8 @@ class Grouping:
         series: (P,) series of each piece.
         table: (P,) table of each piece.
         start: (P,) where the piece begins when all rows are put in order.
-        ids: numbers rows as they were numbered, and `rank` gives their series; None without ids.
+        rank: series of each number that `ids` give, or, without ids, of each table.
+        ids: numbers rows as they were numbered; None without ids.
     """
 
     names: Sequence[str]
@@ -127,8 +128,8 @@ class Grouping:
     table: IntArray
     start: IntArray
     rows: int
+    rank: IntArray
     ids: SeriesNumbering | None = None
-    rank: IntArray | None = None
 
     @property
     def starts(self) -> IntArray:
@@ -145,23 +146,26 @@ class Grouping:
 
     def series_of(self, frame: pd.DataFrame, table: int, where: str) -> IntArray:
         """Return the series of each row of a piece of a table."""
-        if self.ids is None or self.rank is None:
-            return np.broadcast_to(np.int64(table), len(frame))
+        if self.ids is None:
+            return np.broadcast_to(self.rank[table], len(frame))
         return self.rank[self.ids.number(frame, where)[0]]
 
 
 def group_files(tables: Sequence[Table], names: Sequence[str]) -> Grouping:
-    """Take each table for one series."""
-    sizes = np.array([table.rows for table in tables], dtype=np.int64)
-    number = np.arange(len(tables))
-    return Grouping(names, number, number, np.cumsum(sizes) - sizes, int(sizes.sum()))
+    """Take each table for one series; those of one name for one, in their order."""
+    own = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    rank = np.array([own[name] for name in names], dtype=np.int64)
+    order = np.argsort(rank, kind="stable")
+    sizes = np.array([table.rows for table in tables], dtype=np.int64)[order]
+    rows = int(sizes.sum())
+    return Grouping(list(own), rank[order], order, np.cumsum(sizes) - sizes, rows, rank)
 
 
 def group_rows(tables: Sequence[Table], ids: Sequence[str], clock: Clock | None) -> Grouping:
     """Tell series apart by id columns, in one pass over them.
 
     Rows of one table keep their order. A series in several tables takes its pieces in the order
-    of their first time stamps, or of the tables without time.
+    of their first time stamps, or of the tables without time; those of future rows come last.
 
     Args:
         tables: the tables.
@@ -186,10 +190,14 @@ def group_rows(tables: Sequence[Table], ids: Sequence[str], clock: Clock | None)
     rank = np.empty(len(names), dtype=np.int64)
     rank[order] = np.arange(len(names))
     pieces = pd.concat(
-        [piece.assign(table=number) for number, piece in enumerate(found)], ignore_index=True
+        [
+            piece.assign(table=number, future=tables[number].future)
+            for number, piece in enumerate(found)
+        ],
+        ignore_index=True,
     )
     pieces["series"] = rank[pieces["series"]]
-    pieces = pieces.sort_values(["series", "first", "table"], kind="stable")
+    pieces = pieces.sort_values(["series", "future", "first", "table"], kind="stable")
     count = pieces["count"].to_numpy()
     return Grouping(
         [names[place] for place in order],
@@ -197,8 +205,8 @@ def group_rows(tables: Sequence[Table], ids: Sequence[str], clock: Clock | None)
         pieces["table"].to_numpy(),
         np.cumsum(count) - count,
         int(count.sum()),
-        numbering,
         rank,
+        numbering,
     )
 
 

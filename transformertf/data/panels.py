@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,6 +55,8 @@ class Panel:
         stamps: (rows,) numbers that stand for time stamps, or None.
         time_type: type of the time stamps.
         observed: (series,) rows of each up to its last known target.
+        ending: names of the series that tables of future rows do not go on with, where there are
+            such tables.
     """
 
     names: Sequence[str]
@@ -67,6 +69,7 @@ class Panel:
     stamps: Stamps | None
     time_type: Any
     observed: IntArray
+    ending: Sequence[str] = ()
 
     def series(self) -> list[Series]:
         """Return the series, whose arrays are parts of the panel's."""
@@ -99,6 +102,27 @@ def optional_columns(columns: Columns, rules: Rules) -> list[str]:
     return [columns.target] if rules.missing == "target" else []
 
 
+def open_files(
+    spec: str | Sequence[str], argument: str, columns: Columns, optional: Collection[str]
+) -> list[Table]:
+    """Open the tables of files, for the columns that have a role.
+
+    Args:
+        spec: a path, a glob or a list of them.
+        argument: name of the argument they were given to, for messages.
+        columns: roles of the columns.
+        optional: those of them that need not be there.
+
+    Raises:
+        InputError: a file or a column is not there, or not readable.
+    """
+    return [
+        table
+        for path in expand_paths(spec, argument)
+        for table in open_tables(path, columns.stored, optional, columns.text)
+    ]
+
+
 def open_all(
     spec: str | Sequence[str], argument: str, columns: Columns, rules: Rules
 ) -> tuple[list[Table], list[str]]:
@@ -113,12 +137,7 @@ def open_all(
     Raises:
         InputError: a file or a column is not there, or not readable.
     """
-    optional = optional_columns(columns, rules)
-    tables = [
-        table
-        for path in expand_paths(spec, argument)
-        for table in open_tables(path, columns.stored, optional, columns.text)
-    ]
+    tables = open_files(spec, argument, columns, optional_columns(columns, rules))
     lacking = [table for table in tables if columns.target not in table.headers]
     if lacking:
         more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""

@@ -7,11 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from transformertf.data.frames import FloatArray, Series
+from transformertf.data.slices import PIECE, slices
 from transformertf.data.transform import StandardScaler
 from transformertf.data.transform.collection import Array, Piece
-
-# rows of a piece, at most
-_PIECE = 2**18
 
 # mean and standard deviation of a series without values
 _NOTHING = (np.nan, np.nan)
@@ -44,7 +42,7 @@ class TrainingRows:
             rows = segment.end - segment.first
             if rows > room:
                 self._groups.append([])
-                room = _PIECE
+                room = PIECE
             self._groups[-1].append(segment)
             room -= rows
 
@@ -90,8 +88,8 @@ def _segments(series: Sequence[Series], ends: Sequence[int]) -> Iterator[_Segmen
     """Yield the training rows of each stretch, cut into pieces."""
     for index, (item, end) in enumerate(zip(series, ends, strict=True)):
         for first, last in item.stretches:
-            for begin in range(first, min(last, end), _PIECE):
-                yield _Segment(index, begin, min(begin + _PIECE, last, end), begin == first)
+            for rows in slices(first, min(last, end), PIECE):
+                yield _Segment(index, rows.start, rows.stop, rows.start == first)
 
 
 def _rows_before(group: list[_Segment]) -> list[int]:

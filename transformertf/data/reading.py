@@ -14,7 +14,9 @@ from transformertf.data.columns import Columns
 from transformertf.data.files import frame_table
 from transformertf.data.filling import fill_panel
 from transformertf.data.frames import DownsampleMethod, Series, downsample
+from transformertf.data.futures import open_future
 from transformertf.data.gaps import break_at_gaps, on_grid
+from transformertf.data.messages import count_names
 from transformertf.data.panels import Missing, Panel, Rules, open_all, optional_columns
 from transformertf.data.short import ShortSeries
 from transformertf.data.storage import Storage, chosen
@@ -50,6 +52,20 @@ class Reading:
     method: DownsampleMethod
     storage: Storage
 
+    @classmethod
+    def of(cls, columns: Columns, given: Mapping[str, Any]) -> "Reading":
+        """Return what the arguments of a data module say."""
+        return cls(
+            columns,
+            given["missing"] == "mask",
+            given["sort"],
+            given["freq"],
+            given["max_gap"],
+            given["downsample"],
+            given["downsample_method"],
+            given["storage"],
+        )
+
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
         for name in ("freq", "max_gap"):
@@ -82,19 +98,27 @@ class Reader:
         self._series: dict[str, list[Series]] = {}
         self._keys: dict[str, str] = {}
 
-    def read(self, argument: str, spec: Spec, missing: Missing) -> list[Series]:
-        """Return the series in files, or in a frame.
+    def read(
+        self, argument: str, spec: Spec, missing: Missing, future: Spec | None = None
+    ) -> list[Series]:
+        """Return the series in files, or in a frame; sorted by name where they are to forecast.
 
         Args:
             argument: what they were given to.
             spec: a path, a glob or a list of them, or a frame.
-            missing: what may be missing.
+            missing: what may be missing; something may where they are to forecast.
+            future: the same of the rows that follow.
         """
         if argument not in self._series:
-            panel = self._panel(argument, spec, Rules(missing, self.how.mask, self.how.sort))
+            rules = Rules(missing, self.how.mask, self.how.sort)
+            panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
             self._tell(argument, given, made)
+            if panel.ending:
+                log.warning("future_df_paths: no rows of %s", count_names(panel.ending))
+            if missing != "nothing":
+                made.sort(key=lambda item: item.name)
             self._series[argument] = made
         return self._series[argument]
 
@@ -103,17 +127,17 @@ class Reader:
         self._series.clear()
         self._keys.clear()
 
-    def keeper(self, argument: str, parts: Mapping[str, Any]) -> KeepArray:
+    def keeper(self, argument: str, parts: Callable[[], Mapping[str, Any]]) -> KeepArray:
         """Return what keeps arrays made of an argument's series, where those are kept.
 
         Args:
             argument: what the files were given to.
-            parts: what the arrays depend on, beside files and how they are read.
+            parts: gives what the arrays depend on, beside files and how they are read.
         """
         if argument not in self._keys:
             return keep_in_memory
         how = {name: value for name, value in asdict(self.how).items() if name != "storage"}
-        key = [self._keys[argument], how, dict(parts)]
+        key = [self._keys[argument], how, dict(parts())]
 
         def keep(
             name: str, shape: tuple[int, ...], dtype: Any, write: Callable[[Any], None]
@@ -124,15 +148,20 @@ class Reader:
 
         return keep
 
-    def _panel(self, argument: str, spec: Spec, rules: Rules) -> Panel:
+    def _panel(self, argument: str, spec: Spec, rules: Rules, future: Spec | None) -> Panel:
         columns = self.how.columns
         if isinstance(spec, pd.DataFrame):
-            table = frame_table(spec, columns.stored, optional_columns(columns, rules))
-            return fill_panel([table], columns, ["frame"], rules)
-        tables, names = open_all(spec, argument, columns, rules)
+            tables = [frame_table(spec, columns.stored, optional_columns(columns, rules))]
+            names = ["frame"]
+        else:
+            tables, names = open_all(spec, argument, columns, rules)
+        if future is not None:
+            later, theirs = open_future(future, columns, names)
+            tables, names = [*tables, *later], [*names, *theirs]
+        in_memory = any(isinstance(given, pd.DataFrame) for given in (spec, future))
         scaled = 4 * len(columns.features) + 8 * columns.has_time
-        row = cache.row_bytes(columns) + scaled
-        if chosen(self.how.storage, sum(table.rows for table in tables), row) == "memory":
+        row, rows = cache.row_bytes(columns) + scaled, sum(table.rows for table in tables)
+        if in_memory or chosen(self.how.storage, rows, row) == "memory":
             return fill_panel(tables, columns, names, rules)
         self._keys[argument] = cache.panel_key(tables, columns, names, rules)
         return cache.panel(tables, columns, names, rules)
@@ -164,30 +193,30 @@ class Reader:
 
     def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
         """Say how many gaps and missing values there are, and where."""
-        broken = [item for item in made if item.breaks]
+        broken = [item.name for item in made if item.breaks]
         if broken:
-            count = sum(len(item.breaks) for item in broken)
-            log.warning("%s: %d gaps break %s", argument, count, _names(broken))
+            count = sum(len(item.breaks) for item in made)
+            log.warning("%s: %d gaps break %s", argument, count, count_names(broken))
         if not self.how.mask:
             return
         if self.how.freq is not None and self.how.downsample == 1:
             rows = {item.name: len(item) for item in given}
-            filled = [item for item in made if len(item) > rows[item.name]]
-            count = sum(len(item) - rows[item.name] for item in filled)
-            if count:
+            more = {item.name: len(item) - rows[item.name] for item in made}
+            filled = [name for name, count in more.items() if count]
+            if filled:
                 log.warning(
-                    "%s: %d rows put in that were missing, in %s", argument, count, _names(filled)
-                )
+                    "%s: %d rows put in that were missing, in %s",
+                    argument, sum(more.values()), count_names(filled),
+                )  # fmt: skip
         for index, name in enumerate(self.how.columns.values):
             lost = {
                 item.name: int(np.isnan(item.values[: item.observed, index]).sum()) for item in made
             }
-            holed = [item for item in made if lost[item.name]]
+            holed = [series for series, count in lost.items() if count]
             if holed:
-                count = sum(lost.values())
                 log.warning(
                     "%s: %d values of %r are missing and masked, in %s",
-                    argument, count, name, _names(holed),
+                    argument, sum(lost.values()), name, count_names(holed),
                 )  # fmt: skip
 
 
@@ -202,9 +231,3 @@ def _length(given: str | float | None) -> Any:
             return pd.date_range("2001-01-01", periods=15, freq=str(given)).diff().min()
         except ValueError:
             return None
-
-
-def _names(series: Sequence[Series]) -> str:
-    """Return names for a message: how many, and the first."""
-    first = ", ".join(repr(item.name) for item in series[:3])
-    return f"{len(series)} series: {first}{', ...' if len(series) > 3 else ''}"

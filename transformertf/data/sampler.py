@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import DistributedSampler, Sampler
 
 from transformertf.data.permutation import Permutation
 from transformertf.data.windows import IntArray, WindowLimits, Windows
@@ -145,6 +145,34 @@ class BatchSampler(Sampler[Request]):
             generator.integers(limits.min_context, limits.context, size, endpoint=True),
             generator.integers(limits.min_horizon, limits.horizon, size, endpoint=True),
         )
+
+
+class RankShare(DistributedSampler[Request]):
+    """The batches of one rank: a stretch of all batches, so that rows stay in order over ranks.
+
+    With fewer batches than ranks, some ranks have none, the last ones first. Lightning would deal
+    the batches out anew, were this none of torch's distributed samplers.
+
+    Args:
+        batches: all batches, as a single process has them.
+        rank: which share to take.
+        world_size: number of ranks.
+    """
+
+    def __init__(self, batches: BatchSampler, rank: int = 0, world_size: int = 1) -> None:
+        # torch's asks for no more than the length
+        super().__init__(batches, world_size, rank, shuffle=False)  # type: ignore[arg-type]
+        self.batches = batches
+        count = len(batches)
+        self.first, self.end = (-(-count * place // world_size) for place in (rank, rank + 1))
+
+    def __len__(self) -> int:
+        """Return the number of this rank's batches."""
+        return self.end - self.first
+
+    def __iter__(self) -> Iterator[Request]:
+        """Yield this rank's batches."""
+        return itertools.islice(iter(self.batches), self.first, self.end)
 
 
 def _by_length(context: IntArray, horizon: IntArray, batches: int) -> IntArray:

@@ -216,6 +216,23 @@ class Scaling:
             return values
         return self._undo_extra(values.movedim(1, -1), batch).movedim(-1, 1)
 
+    def target_affine(self) -> tuple[float, float]:
+        """Return loc and scale: scaled targets * scale + loc are those in original units.
+
+        Raises:
+            InputError: no one line leads from all scaled targets to the original ones.
+        """
+        if self.normalize in ("series", "window"):
+            raise InputError(
+                f"normalize is {self.normalize!r}, which scales no two series or windows alike; "
+                "set data.normalize to true or false"
+            )
+        if self._target.extra.transforms:
+            raise InputError(
+                f"extra_transforms change the target {self.columns.target!r}; take them out"
+            )
+        return self._target.loc, self._target.scale
+
     def state_dict(self) -> dict[str, Any]:
         """Return the fitted state as primitives and, of extra transforms and series, tensors."""
         chains = {**self._chains, **self._static}

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
+from transformertf.data.messages import first_names
 from transformertf.errors import TooShortError
 
 log = logging.getLogger(__name__)
@@ -74,12 +75,5 @@ class ShortSeries:
 
     def _tell(self, what: str, which: str, names: list[str]) -> None:
         if names:
-            first = list(dict.fromkeys(names))
-            log.warning(
-                "%s: %d %s too short, left out: %s%s",
-                what,
-                len(names),
-                which,
-                ", ".join(map(repr, first[:3])),
-                ", ..." if len(first) > 3 else "",
-            )
+            first = first_names(list(dict.fromkeys(names)))
+            log.warning("%s: %d %s too short, left out: %s", what, len(names), which, first)

@@ -1,6 +1,7 @@
 """The series and parts of them that training, validation, test and predict use."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ OWN_PATHS: dict[Stage, str] = {
 }
 FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
 PREDICT_PATHS = "predict_df_paths"
+# rows that follow those to forecast; not every data module has it
+FUTURE_PATHS = "future_df_paths"
 
 
 class Stages:
@@ -34,6 +37,7 @@ class Stages:
         fractions: shares of the rows, or of the series, kept for validation and test.
         held_out: names of the series kept for validation and test, by stage; None before a fit,
             and where each series' rows are split.
+        rest: share of each series' rows, at its end, that test leaves out.
         is_fitted: whether it is known which series are kept.
     """
 
@@ -47,10 +51,13 @@ class Stages:
         self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
         self.held_out: dict[str, list[str]] | None = None
         self.is_fitted = False
+        self.rest = 0.0
         self._frames: dict[str, pd.DataFrame] = {}
+        # of a stage, those that were read and those of them that it has
+        self._own: dict[Stage, tuple[list[Series], list[Series]]] = {}
 
     def give(self, argument: str, frame: pd.DataFrame) -> None:
-        """Take a frame for the files of an argument."""
+        """Take a frame for the files of an argument, before they are read."""
         self._frames[argument] = frame
 
     @property
@@ -65,11 +72,16 @@ class Stages:
 
     def draw(self, seed: int) -> None:
         """Choose the series to keep for validation and test."""
-        self.held_out = None
+        held_out = None
         if self.by_series:
             names = [item.name for item in self.read(OWN_PATHS["train"])]
-            self.held_out = self.fractions.hold_out(names, seed)
-        self.is_fitted = True
+            held_out = self.fractions.hold_out(names, seed)
+        self.hold_out(held_out)
+
+    def hold_out(self, held_out: dict[str, list[str]] | None) -> None:
+        """Take over which series are kept for validation and test, see `held_out`."""
+        self.held_out, self.is_fitted = held_out, True
+        self._own.clear()
 
     def argument(self, stage: Stage) -> str:
         """Return the argument that names the files of a stage, or those it has a share of.
@@ -96,13 +108,23 @@ class Stages:
                 f"split_by is {self.given['split_by']}, but the checkpoint was trained with "
                 f"{'time' if self.by_series else 'series'}; leave it as it was"
             )
-        return self._held(series, stage) if self.by_series else series
+        if not self.by_series:
+            return series
+        if stage not in self._own or self._own[stage][0] is not series:
+            self._own[stage] = series, self._held(series, stage)
+        return self._own[stage][1]
 
     def parts(self, stage: Stage) -> list[Part]:
         """Return the rows that a stage's targets come from, by stretches of the series."""
         series = self.series(stage)
         if self.is_split(stage) and not self.by_series:
             own = [self.fractions.part(index, item, stage) for index, item in enumerate(series)]
+            if stage == "test" and self.rest:
+                after = Fractions(test=self.rest)
+                own = [
+                    replace(part, end=after.part(part.series, item, "test").first_target)
+                    for part, item in zip(own, series, strict=True)
+                ]
         else:
             own = [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
         return [
@@ -135,13 +157,17 @@ class Stages:
         Raises:
             InputError: none are given, or what is in them cannot be used.
         """
-        spec = self._frames.get(argument, self.given[argument])
+        spec = self._spec(argument)
         if spec is None:
             raise InputError(f"no data: give {argument}")
         if argument != PREDICT_PATHS:
             return self.reader.read(argument, spec, "nothing")
-        series = self.reader.read(argument, spec, self.missing_at_predict)
-        return sorted(series, key=lambda item: item.name)
+        missing, future = self.missing_at_predict, self._spec(FUTURE_PATHS)
+        return self.reader.read(argument, spec, missing, future)
+
+    def _spec(self, argument: str) -> Any:
+        """Return the files, or the frame, given to an argument; None without."""
+        return self._frames.get(argument, self.given.get(argument))
 
     def _held(self, series: list[Series], stage: Stage) -> list[Series]:
         """Return the series that the split gave to a stage.

@@ -31,7 +31,7 @@ T = TypeVar("T")
 Array = npt.NDArray[Any]
 
 # of what entries hold; another one leaves the old entries to be cleared
-FORMAT = 1
+FORMAT = 2
 META = "meta.json"
 # bytes that take a while to write
 _WORTH_TELLING = 10**7

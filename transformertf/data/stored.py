@@ -1,6 +1,6 @@
 """Series to the arrays that batches are gathered from: scaled, row after row."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,15 +13,14 @@ from transformertf.data.calendar import calendar_codes
 from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.scaling import Scaling
+from transformertf.data.slices import PIECE, slices
+from transformertf.data.transform.statistics import sum_is_finite
 from transformertf.data.vocabulary import Vocabularies
 from transformertf.data.windows import IntArray
 
 Array = npt.NDArray[Any]
 # makes an array of a name, a shape and a type, and has it filled, in memory or in a file
 KeepArray = Callable[[str, tuple[int, ...], npt.DTypeLike, Callable[[Array], None]], Array]
-
-# rows that are worked on at once
-_PIECE = 2**18
 
 
 def keep_in_memory(
@@ -139,8 +138,7 @@ def store_series(
         statistics if scaling.normalize == "series" else None,
         original(columns.target) if scaling.has_delta else None,
         None if scaling.target_x is None else original(scaling.target_x),
-        # a sum is finite where all of its parts are
-        all(np.isfinite(item.values[:, -1].sum()) for item in series),
+        all(sum_is_finite(item.values[:, -1]) for item in series),
     )
 
 
@@ -156,7 +154,7 @@ def _write_codes(vocabularies: Vocabularies, zone: str | None, item: Series, out
     out[:, :known], out[:, end:] = codes[:, :known], codes[:, known:]
     if columns.calendar_categories:
         assert item.time is not None
-        for piece in _pieces(len(item)):
+        for piece in slices(0, len(item), PIECE):
             fields = columns.calendar_categories
             out[piece, known:end] = calendar_codes(item.time[piece], fields, zone)
 
@@ -164,12 +162,7 @@ def _write_codes(vocabularies: Vocabularies, zone: str | None, item: Series, out
 def _write_elapsed(item: Series, out: Array) -> None:
     assert item.time is not None
     first = item.time[0]
-    for piece in _pieces(len(item)):
+    for piece in slices(0, len(item), PIECE):
         since = item.time[piece] - first
         dates = isinstance(item.time, pd.DatetimeIndex)
         out[piece] = since.total_seconds() if dates else since.to_numpy()
-
-
-def _pieces(rows: int) -> Iterator[slice]:
-    for begin in range(0, rows, _PIECE):
-        yield slice(begin, begin + _PIECE)

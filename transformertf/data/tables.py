@@ -11,9 +11,6 @@ import pyarrow as pa
 
 from transformertf.errors import InputError
 
-# rows of a piece: enough for reading at full speed, few enough to stay in a CPU's cache
-PIECE = 2**18
-
 Reader = Callable[[list[str]], Iterator[pd.DataFrame]]
 
 
@@ -27,6 +24,7 @@ class Table:
         headers: the columns it has of those that are wanted, by the names they are wanted under.
         read: takes headers, gives their columns piece by piece; each time from the start.
         kind: what kind of file it is, for messages.
+        future: whether its rows follow those of the tables that are forecast.
     """
 
     where: str
@@ -34,6 +32,7 @@ class Table:
     headers: Mapping[str, str]
     read: Reader
     kind: str = "table"
+    future: bool = False
 
     @classmethod
     def of_frame(cls, where: str, frame: pd.DataFrame) -> "Table":

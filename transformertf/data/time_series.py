@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import torch
 
-from transformertf.data.base import CHOICES, Paths, WindowDataModule
+from transformertf.data.arguments import CHOICES, Distributed, Paths
+from transformertf.data.base import WindowDataModule
 from transformertf.data.dataset import SequenceDataset
 from transformertf.data.features import Impute
 from transformertf.data.frames import DownsampleMethod, Series
 from transformertf.data.sampler import RandomLengths
-from transformertf.data.splits import SplitBy
+from transformertf.data.splits import SplitBy, Stage
 from transformertf.data.storage import Storage
 from transformertf.data.stored import Stored
 from transformertf.data.time_feature import TimeFormat
@@ -92,6 +93,8 @@ class TimeSeriesDataModule(WindowDataModule):
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training sequences in random order.
         dtype: floating type of the batches.
+        distributed: where several processes forecast: "auto" gives each a share of the batches,
+            False all of them to each.
     """
 
     gives = "sequences"
@@ -145,6 +148,7 @@ class TimeSeriesDataModule(WindowDataModule):
         num_workers: int = 0,
         shuffle: bool = True,
         dtype: Literal["float32", "float64"] = "float32",
+        distributed: Distributed = "auto",
     ) -> None:
         super().__init__()
         if self.num_features == 0:
@@ -166,11 +170,13 @@ class TimeSeriesDataModule(WindowDataModule):
         return [*self.known_category_sizes, *self._sizes(self.columns.past_categories)]
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device
+        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> SequenceDataset:
-        """Return the batches, made on a device, of sequences over stored series."""
+        """Return the batches of sequences over stored series; see the base class."""
         alignment, noise_std = self.hparams["alignment"], self.hparams["noise_std"]
-        return SequenceDataset(stored, windows, self.scaling, alignment, noise_std, device)
+        return SequenceDataset(
+            stored, windows, self.scaling, alignment, noise_std, device, needs_target
+        )
 
     def predict_windows(self) -> Windows:
         """Return consecutive sequences that hold each row of `predict_series` once."""
@@ -184,6 +190,15 @@ class TimeSeriesDataModule(WindowDataModule):
         if self.scaling.has_delta and not self.columns.indicators:
             self._refuse_unknown_starts(series, windows)
         return windows
+
+    def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
+        """Return the sequences of a stage, as validation and test have them."""
+        if origin != "auto":
+            raise InputError(
+                f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
+                "it out"
+            )
+        return self._windows(stage)
 
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
         """Refuse sequences to predict that differences of the target cannot be summed up from."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from transformertf.data.columns import Columns
 from transformertf.data.frames import Codes, Series
+from transformertf.data.messages import first_names
+from transformertf.data.slices import PIECE, slices
 
 log = logging.getLogger(__name__)
 
 CodeTable = npt.NDArray[np.signedinteger[Any]]
-
-# rows that are worked on at once
-_PIECE = 2**18
 
 
 class Vocabularies:
@@ -57,7 +56,7 @@ class Vocabularies:
         for place, name in enumerate(self.columns.categories):
             column = item.categories[place]
             table = self._table(name, column.texts)
-            for rows in _pieces(len(item)):
+            for rows in slices(0, len(item), PIECE):
                 # -1, which is missing, picks the table's last entry
                 result[rows, place] = table[column.codes[rows]]
         return result
@@ -86,7 +85,7 @@ class Vocabularies:
             if table[:-1].all():
                 continue
             counts = np.zeros(len(table), dtype=np.int64)
-            for rows in _pieces(len(item)):
+            for rows in slices(0, len(item), PIECE):
                 counts += np.bincount(column.codes[rows] + 1, minlength=len(table))
             places = np.flatnonzero((table[:-1] == 0) & (counts[1:] > 0)).tolist()
             if places:
@@ -135,12 +134,13 @@ def tell_unknown(vocabularies: Vocabularies, series: Sequence[Series], argument:
         for name, counts in vocabularies.unknown(item).items():
             found.setdefault(name, Counter()).update(counts)
     for name, counts in found.items():
-        first = ", ".join(repr(text) for text, _ in counts.most_common(3))
-        more = ", ..." if len(counts) > 3 else ""
         log.warning(
-            "%s: %r has %d value(s) that training did not have, taken for unknown: %s%s",
-            argument, name, len(counts), first, more,
-        )  # fmt: skip
+            "%s: %r has %d value(s) that training did not have, taken for unknown: %s",
+            argument,
+            name,
+            len(counts),
+            first_names([text for text, _ in counts.most_common()]),
+        )
 
 
 def _texts_in(columns: Sequence[tuple[Codes, int]]) -> set[str]:
@@ -152,7 +152,7 @@ def _texts_in(columns: Sequence[tuple[Codes, int]]) -> set[str]:
         if column.texts is not texts:
             found |= _picked(texts, seen)
             texts, seen = column.texts, np.zeros(len(column.texts) + 1, dtype=bool)
-        for rows in _pieces(end):
+        for rows in slices(0, end, PIECE):
             # the last entry, which -1 picks, is that of missing values
             seen[column.codes[rows]] = True
     return found | _picked(texts, seen)
@@ -164,8 +164,3 @@ def _picked(texts: Sequence[str] | None, seen: npt.NDArray[np.bool_]) -> set[str
         if texts is None
         else {str(texts[place]) for place in np.flatnonzero(seen[:-1]).tolist()}
     )
-
-
-def _pieces(rows: int) -> Iterator[slice]:
-    for begin in range(0, rows, _PIECE):
-        yield slice(begin, min(begin + _PIECE, rows))

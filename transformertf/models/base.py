@@ -1,7 +1,7 @@
 """The shared base of all forecasters: steps, loss, point forecast, metrics, optimizer."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -13,13 +13,21 @@ from transformertf import __version__
 from transformertf.batch import Batch, BatchKind, BatchSource, sides
 from transformertf.errors import NonFiniteLossError
 from transformertf.hyperparameters import describe
+from transformertf.models.distributions import (
+    check_distribution,
+    decode_quantiles,
+    draw_quantiles,
+    refuse_other_distribution,
+    refuse_targets,
+    take_units,
+)
 from transformertf.models.inputs import check_source, sizes_for, take_covariates, widening_for
 from transformertf.models.layout import ForecastOutput, bring_first, put_back
 from transformertf.models.loss import (
     at_least_single,
+    describe_non_finite,
     match_criterion,
     mean_over_ranks,
-    non_finite_windows,
     several_ranks,
     weighted_losses,
 )
@@ -36,8 +44,8 @@ from transformertf.models.optimisation import (
 from transformertf.models.outputs import (
     MEANING,
     PredictionType,
+    add_last_value,
     check_meaning,
-    last_context_value,
     refuse_other_values,
     rising_quantiles,
     undo_window,
@@ -52,10 +60,11 @@ STAGES = ("train", "validation", "test")
 class ForecastModule(lightning.LightningModule):
     """Training, validation, test and prediction of a forecaster.
 
-    B batch, Td horizon steps, Q outputs of each step (1, or the quantiles). A subclass sets
-    `model`, which maps data-first context and horizon and their lengths, or a data-first sequence
-    and its lengths, to a `ForecastOutput`. What its outputs mean, `prediction_type` and `monotone`
-    say.
+    B batch, Td horizon steps, P outputs of each step (1, the quantiles, or the parameters of a
+    distribution), Q numbers that a forecast shows of each step (1, or the quantiles). A subclass
+    sets `model`, which maps data-first context and horizon and their lengths, or a data-first
+    sequence and its lengths, to a `ForecastOutput`. What its outputs mean, `criterion`,
+    `prediction_type` and `monotone` say.
 
     `setup`, which the trainer calls, freezes and compiles; so neither is done to a module that
     was only built. Without a trainer call `setup("fit")`; `configure_optimizers` freezes too.
@@ -147,6 +156,7 @@ class ForecastModule(lightning.LightningModule):
         self.use_loss_masking = use_loss_masking
         self.packing = packing
         check_meaning(prediction_type, monotone, type(self).__name__, self.takes, self.criterion)
+        check_distribution(self.criterion, prediction_type, use_loss_masking)
         self.prediction_type = prediction_type
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
@@ -173,8 +183,13 @@ class ForecastModule(lightning.LightningModule):
         assert self.widening is not None
         return self.widening.widths(*features)
 
-    def forecast(self, batch: Batch, need_weights: bool = False) -> ForecastOutput:
-        """Run `model`; `output` (B, Td, Q) in the units of the batch's inputs.
+    def forecast(
+        self,
+        batch: Batch,
+        need_weights: bool = False,
+        run: Callable[..., ForecastOutput] | None = None,
+    ) -> ForecastOutput:
+        """Run `model`; `output` (B, Td, P) in the units of the batch's inputs.
 
         The model wants data first. Where it lies is read from the masks, and what comes out goes
         back to where the data lay. Half-precision outputs become single ones.
@@ -182,6 +197,7 @@ class ForecastModule(lightning.LightningModule):
         Args:
             batch: with inputs, lengths and masks.
             need_weights: ask an interpretable model for its weights.
+            run: called in the place of `model`, which a stream carries a state through.
         """
         given = sides(batch)
         inputs, lengths = [bring_first(side) for side in given], [side.lengths for side in given]
@@ -190,18 +206,19 @@ class ForecastModule(lightning.LightningModule):
         if self.widening is None:
             options |= covariates.by_name()
         wide = inputs if self.widening is None else self.widening(inputs, covariates)
-        result: ForecastOutput = call_for_all_shapes(self.model, *wide, *lengths, **options)
+        run = run or partial(call_for_all_shapes, self.model)
+        result = run(*wide, *lengths, **options)
         output = at_least_single(result["output"])
         if self.monotone:
             assert self.quantiles is not None
             output = rising_quantiles(output, self.quantiles)
         if self.prediction_type == "delta":
-            output = output + last_context_value(inputs[0], lengths[0])
+            output = add_last_value(self.criterion, output, inputs[0], lengths[0])
         result["output"] = output
         return put_back(result, given[0].mask, given[-1].mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
-        """Forecast a batch; `output` (B, Td, Q) in globally scaled units of the target.
+        """Forecast a batch; `output` (B, Td, P) in globally scaled units of the target.
 
         Args:
             batch: with inputs, lengths and masks.
@@ -209,25 +226,40 @@ class ForecastModule(lightning.LightningModule):
                 default: only outside training.
         """
         result = self.forecast(batch, not self.training if need_weights is None else need_weights)
-        result["output"] = undo_window(result["output"], batch)
+        result["output"] = undo_window(result["output"], batch, self.criterion)
         return result
 
     @property
     def quantiles(self) -> list[float] | None:
-        """Levels of the outputs, or None where there is one point forecast."""
+        """Levels of what is shown, or None where there is one point forecast."""
         return quantile_levels(self.criterion)
 
-    def point_forecast(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the point forecast (B, Td, 1) of outputs (B, Td, Q): the 0.5 quantile.
+    def decode(self, output: torch.Tensor) -> torch.Tensor:
+        """Return what is shown (B, Td, Q) of outputs (B, Td, P): a distribution's quantiles."""
+        return decode_quantiles(self.criterion, output)
+
+    def draw(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Return the quantile (B, K, Td) of outputs (B, Td, P) at levels (B, K, Td).
+
+        Raises:
+            InputError: the outputs are a point forecast.
+        """
+        return draw_quantiles(self.criterion, output, levels)
+
+    def point_forecast(self, shown: torch.Tensor) -> torch.Tensor:
+        """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q): the 0.5 quantile.
 
         Quantiles trained side by side can cross; they are brought in order first, which is
         never worse (Chernozhukov, Fernandez-Val and Galichon 2010).
         """
         levels = self.quantiles
-        return output if levels is None else median(output.sort(dim=-1).values, levels)
+        if levels is None:
+            return shown
+        assert shown.size(-1) == len(levels)
+        return median(shown.sort(dim=-1).values, levels)
 
     def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return the mean loss over data elements and quantiles: sum(w l) / sum(w).
+        """Return the mean loss over data elements, and quantiles: sum(w l) / sum(w).
 
         Padding and unobserved targets take no part: they are replaced before the criterion, so
         that no value in them, NaN included, reaches the loss or a gradient.
@@ -237,7 +269,7 @@ class ForecastModule(lightning.LightningModule):
         `DistributedDataParallel` takes it, is that of one process with all their rows.
 
         Args:
-            output: forward's result or its `output` (B, Td, Q).
+            output: forward's result or its `output` (B, Td, P).
             batch: with `target` and `target_mask`, and `weight` where windows are weighted.
 
         Returns:
@@ -245,7 +277,7 @@ class ForecastModule(lightning.LightningModule):
         """
         values = output["output"] if isinstance(output, Mapping) else output
         losses, weight = weighted_losses(self.criterion, values, batch, self.use_loss_masking)
-        loss, total = losses.sum(), weight.sum() * values.size(-1)
+        loss, total = losses.sum(), weight.sum() * losses.size(-1)
         if self._ranks_step_together():
             return mean_over_ranks(loss, total)
         mean: torch.Tensor = loss / torch.where(total > 0, total, 1.0)
@@ -259,6 +291,7 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`."""
+        refuse_targets(self.criterion, batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         if not torch.isfinite(loss):
@@ -277,17 +310,19 @@ class ForecastModule(lightning.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return forecasts (B, Td, Q) in original units."""
-        return self._to_original(self(batch, need_weights=False)["output"], batch)
+        return self._to_original(self.decode(self(batch, need_weights=False)["output"]), batch)
 
     def setup(self, stage: str) -> None:
         """Prepare the network for a stage; a fit freezes parameters and compiles.
 
         Raises:
             InputError: a pattern of `trainable_parameters` matches nothing, or the batches are of
-                another kind or lack the history that changes are counted from.
+                another kind, lack the history that changes are counted from, or have a target
+                without the units that the criterion wants.
         """
         check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
         if stage == "fit":
+            take_units(self.criterion, self._source())
             self._freeze()
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
@@ -316,6 +351,7 @@ class ForecastModule(lightning.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
+        refuse_other_distribution(self.criterion, stored)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
@@ -325,10 +361,12 @@ class ForecastModule(lightning.LightningModule):
     def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
+        place = partial("{} data, series {}, origin row {}".format, stage)
+        refuse_targets(self.criterion, batch, place)
         output = self(batch, need_weights=False)["output"]
         self._log_loss(stage, self.calc_loss(output, batch), batch)
         mask = batch["target_mask"]
-        point = self._to_original(self.point_forecast(output), batch)
+        point = self._to_original(self.point_forecast(self.decode(output)), batch)
         target = self._to_original(batch["target"], batch)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
@@ -354,13 +392,10 @@ class ForecastModule(lightning.LightningModule):
 
     def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
         losses, _ = weighted_losses(self.criterion, output.detach(), batch, self.use_loss_masking)
-        bad, count = non_finite_windows(losses, batch, self._ranks_step_together())
-        names = [self._describe_window(series, origin) for _, series, origin in bad[:3]]
-        return (
-            f"the training loss is {loss.item()} in epoch {self.current_epoch}, step "
-            f"{self.global_step} ({len(bad)} of {count} windows: {'; '.join(names)}): "
-            "lower the learning rate, or clip gradients with trainer.gradient_clip_val"
-        )
+        together = self._ranks_step_together()
+        which = describe_non_finite(losses, batch, together, self._describe_window)
+        when = f"epoch {self.current_epoch}, step {self.global_step}"
+        return f"the training loss is {loss.item()} in {when} {which}"
 
     def _describe_window(self, series: int, origin: int) -> str:
         source = self._source()

@@ -92,15 +92,50 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         Returns:
             `output` (B, Td, Q), zero on padding.
         """
-        if encoder_lengths is not None and self.encoder_alignment == "right":
-            past_sequence = align_encoder_sequences(past_sequence, encoder_lengths)
-        _, state = self.encoder(past_sequence, encoder_lengths)  # (N, B, d_encoder)
-        state = self.bridge(state)  # (M, B, d_decoder)
+        return self.decode(
+            self.encode(past_sequence, encoder_lengths), future_sequence, decoder_lengths
+        )
+
+    def encode(
+        self,
+        past_sequence: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        state: State | None = None,
+    ) -> State:
+        """Read a context, or more of one.
+
+        Args:
+            past_sequence: (B, Tc, num_past_features), aligned as configured.
+            lengths: (B,) int64 data steps; None where all are full.
+            state: what was read before it, as this returns it; None where nothing was.
+
+        Returns:
+            The encoder's (h, c), each (N, B, d_encoder), after the last data step.
+        """
+        if lengths is not None and self.encoder_alignment == "right":
+            past_sequence = align_encoder_sequences(past_sequence, lengths)
+        final: State
+        _, final = self.encoder(past_sequence, lengths, state)  # (N, B, d_encoder)
+        return final
+
+    def decode(
+        self, state: State, future_sequence: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> ForecastOutput:
+        """Forecast every horizon step after a context.
+
+        Args:
+            state: of the encoder, as `encode` returns it.
+            future_sequence: (B, Td, num_future_features), data first.
+            lengths: (B,) int64 data steps of the horizon; None where all are full.
+
+        Returns:
+            `output` (B, Td, Q), zero on padding.
+        """
         hidden, _ = self.decoder(
-            future_sequence, decoder_lengths, state, need_state=False
+            future_sequence, lengths, self.bridge(state), need_state=False
         )  # (B, Td, d_decoder)
         result: ForecastOutput = {"output": self.head(hidden)}  # (B, Td, Q)
-        return put_back(result, None, padding_mask(decoder_lengths, hidden.size(1)))
+        return put_back(result, None, padding_mask(lengths, hidden.size(1)))
 
 
 class StateBridge(torch.nn.Module):

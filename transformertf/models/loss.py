@@ -1,6 +1,7 @@
 """What `ForecastModule.calc_loss` is made of: the criterion, the weights, the sums over ranks."""
 
 import math
+from collections.abc import Callable
 from operator import itemgetter
 
 import torch
@@ -29,7 +30,7 @@ def match_criterion(
     if criterion is None:
         criterion = MSELoss() if output_dim == 1 else QuantileLoss()
     levels = quantile_levels(criterion)
-    wanted = 1 if levels is None else len(levels)
+    wanted = 1 if levels is None else getattr(criterion, "num_parameters", len(levels))
     criterion = elementwise(criterion, wanted)
     if output_dim not in (wanted, default_dim):
         raise InputError(
@@ -42,7 +43,9 @@ def match_criterion(
 def weighted_losses(
     criterion: torch.nn.Module, values: torch.Tensor, batch: Batch, masking: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return losses (B, Td, Q) times their weights, and the weights (B, Td, 1).
+    """Return losses times their weights, and the weights (B, Td, 1).
+
+    There is a loss for each output (B, Td, Q), or one for each step (B, Td, 1).
 
     Args:
         criterion: elementwise.
@@ -51,19 +54,18 @@ def weighted_losses(
         masking: leave padding and unobserved targets out; False weighs them as data.
     """
     values = at_least_single(values)  # the criterion, and sums over many steps, want the digits
-    mask = batch["target_mask"].unsqueeze(-1)
-    # 1 and not 0 as the stand-in: relative losses divide by the target
-    target = torch.where(mask, batch["target"].to(values.dtype), 1.0)
-    if masking:
-        values = torch.where(mask, values, 1.0)
-    else:
+    target, mask = batch["target"].to(values.dtype), batch["target_mask"].unsqueeze(-1)
+    if not masking:
         target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
-    loss: torch.Tensor = criterion(values, target.expand_as(values))
-    weight = mask.to(loss.dtype)
+    weight = mask.to(values.dtype)
     if "weight" in batch:
         weight = weight * batch["weight"].view(-1, 1, 1)
-    # what has weight 0 takes no part, whatever its loss
-    return torch.where(weight > 0, loss, 0.0) * weight, weight
+    # what has weight 0 takes no part, whatever it is; 1 and not 0 as the stand-in: relative losses
+    # divide by the target
+    taken = weight > 0
+    values, target = torch.where(taken, values, 1.0), torch.where(taken, target, 1.0)
+    loss: torch.Tensor = criterion(values, target.expand_as(values))
+    return torch.where(taken, loss, 0.0) * weight, weight
 
 
 def at_least_single(values: torch.Tensor) -> torch.Tensor:
@@ -108,7 +110,7 @@ def non_finite_windows(
     Where each is finite and only their sum is not, the one of the largest loss.
 
     Args:
-        losses: (B, Td, Q) weighted losses.
+        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
         batch: with `series` and `origin`.
         over_ranks: look at the batches of all ranks; all must call this together.
     """
@@ -118,3 +120,22 @@ def non_finite_windows(
         windows = gather_windows(windows)
     bad = [window for window in windows if not math.isfinite(window[0])]
     return bad or [max(windows, key=itemgetter(0))], len(windows)
+
+
+def describe_non_finite(
+    losses: torch.Tensor, batch: Batch, over_ranks: bool, describe: Callable[[int, int], str]
+) -> str:
+    """Return words for the windows that `non_finite_windows` gives, and for what to do.
+
+    Args:
+        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
+        batch: with `series` and `origin`.
+        over_ranks: look at the batches of all ranks; all must call this together.
+        describe: gives words for a series and an origin.
+    """
+    bad, count = non_finite_windows(losses, batch, over_ranks)
+    names = [describe(series, origin) for _, series, origin in bad[:3]]
+    return (
+        f"({len(bad)} of {count} windows: {'; '.join(names)}): lower the learning rate, or clip "
+        "gradients with trainer.gradient_clip_val"
+    )

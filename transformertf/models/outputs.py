@@ -11,6 +11,7 @@ import torch
 
 from transformertf.batch import Batch, BatchKind
 from transformertf.errors import InputError, nearest
+from transformertf.nn.distributions import DistributionLoss
 from transformertf.nn.losses import quantile_levels
 
 PredictionType = Literal["point", "delta"]
@@ -40,6 +41,11 @@ def check_meaning(
         raise InputError(
             "prediction_type 'delta' counts from the target's last value in a context, which "
             f"{model} does not read; leave it at 'point'"
+        )
+    if monotone and isinstance(criterion, DistributionLoss):
+        raise InputError(
+            "monotone is for quantiles that are learnt one by one; those of a distribution never "
+            "cross: leave monotone out"
         )
     if monotone and quantile_levels(criterion) is None:
         raise InputError(
@@ -101,9 +107,34 @@ def last_context_value(past: torch.Tensor, lengths: torch.Tensor) -> torch.Tenso
     return past[..., -1].gather(1, last).unsqueeze(-1)
 
 
-def undo_window(output: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return outputs (B, Td, Q) in globally scaled units, where each window is scaled by itself."""
+def add_last_value(
+    criterion: torch.nn.Module, output: torch.Tensor, past: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """Return forecasts (B, Td, Q) of the target, from those of its change since the context.
+
+    Args:
+        criterion: says what the outputs are.
+        output: (B, Td, Q).
+        past: (B, Tc, F), data first.
+        lengths: (B,) int64 data steps.
+    """
+    last = last_context_value(past, lengths)
+    if isinstance(criterion, DistributionLoss):
+        return criterion.shift(output, last)
+    return output + last
+
+
+def undo_window(output: torch.Tensor, batch: Batch, criterion: torch.nn.Module) -> torch.Tensor:
+    """Return outputs (B, Td, Q) in globally scaled units, where each window is scaled by itself.
+
+    Raises:
+        InputError: they are parameters of a distribution that cannot be moved and stretched.
+    """
     if "window_loc" not in batch:
         return output
     loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
-    return torch.where(batch["decoder_mask"].unsqueeze(-1), output * scale + loc, 0.0)
+    if isinstance(criterion, DistributionLoss):
+        moved = criterion.rescale(output, loc, scale)
+    else:
+        moved = output * scale + loc
+    return torch.where(batch["decoder_mask"].unsqueeze(-1), moved, 0.0)

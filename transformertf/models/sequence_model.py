@@ -1,6 +1,6 @@
 """The network of the sequence-to-sequence models: a stacked recurrence and a linear head."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -58,8 +58,34 @@ class SequenceModel(torch.nn.Module):
         Returns:
             `output` (B, T, Q), aligned as the sequence, zero on padding.
         """
+        return self.advance(sequence, lengths, need_state=False)[0]
+
+    def advance(
+        self,
+        sequence: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        state: Any = None,
+        *,
+        need_state: bool = True,
+    ) -> tuple[ForecastOutput, Any]:
+        """Give the target on every step of a sequence, or of more of one.
+
+        Args:
+            sequence: (B, T, num_features), aligned as configured.
+            lengths: (B,) int64 data steps; None where all are full.
+            state: the recurrence's after what came before, as this returns it; None at the start.
+            need_state: whether the final state is read; not reading it is never slower.
+
+        Returns:
+            `output` (B, T, Q), aligned as the sequence, zero on padding; and the state after the
+            last data step, a tensor (N, B, D) of a GRU, two of an LSTM, or None where it is not
+            needed.
+        """
         if lengths is not None and self.alignment == "right":
             sequence = align_encoder_sequences(sequence, lengths)
-        hidden, _ = self.recurrence(sequence, lengths, need_state=False)  # (B, T, D)
+        hidden, final = self.recurrence(
+            sequence, lengths, state, need_state=need_state
+        )  # (B, T, D)
         result: ForecastOutput = {"output": self.head(self.dropout(hidden))}  # (B, T, Q)
-        return put_back(result, None, padding_mask(lengths, hidden.size(1), self.alignment))
+        mask = padding_mask(lengths, hidden.size(1), self.alignment)
+        return put_back(result, None, mask), final

@@ -6,6 +6,7 @@ from transformertf.nn.attention import (
     horizon_attention_mask,
     self_attention_mask,
 )
+from transformertf.nn.distributions import DistributionLoss
 from transformertf.nn.losses import (
     HuberLoss,
     L1Loss,
@@ -20,6 +21,7 @@ from transformertf.nn.recurrent import GRU, LSTM
 __all__ = [
     "GRU",
     "LSTM",
+    "DistributionLoss",
     "HuberLoss",
     "InterpretableMultiHeadAttention",
     "L1Loss",

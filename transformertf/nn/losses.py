@@ -1,6 +1,7 @@
 """Elementwise losses, and what any criterion must be to serve as one.
 
-A criterion maps `output` (B, T, Q) and `target` (B, T, 1) to losses of the output's shape.
+A criterion maps `output` (B, T, Q) and `target` (B, T, 1) to losses of the output's shape, or to
+one of each step (B, T, 1).
 The reduction over data steps happens once, in `ForecastModule.calc_loss`.
 """
 
@@ -97,15 +98,9 @@ class QuantileLoss(torch.nn.Module):
         self, quantiles: Sequence[float] = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
     ) -> None:
         super().__init__()
-        levels = [float(level) for level in quantiles]
-        inside = all(0 < level < 1 for level in levels)
-        if not levels or not inside or levels != sorted(set(levels)):
-            raise InputError(
-                f"QuantileLoss: quantiles must rise and lie between 0 and 1, found {levels}"
-            )
-        self.quantiles = levels
+        self.quantiles = rising_levels("QuantileLoss", quantiles)
         # not persistent: the levels are hyper-parameters, weights interchange without them
-        self.register_buffer("levels", torch.tensor(levels), persistent=False)
+        self.register_buffer("levels", torch.tensor(self.quantiles), persistent=False)
 
     def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return max(q e, (q - 1) e) of e = target - output (B, T, Q)."""
@@ -119,8 +114,17 @@ def _above_zero(loss: str, name: str, value: float) -> float:
     return value
 
 
+def rising_levels(loss: str, quantiles: Sequence[float]) -> list[float]:
+    """Return the quantile levels of a loss, or refuse them."""
+    levels = [float(level) for level in quantiles]
+    inside = all(0 < level < 1 for level in levels)
+    if not levels or not inside or levels != sorted(set(levels)):
+        raise InputError(f"{loss}: quantiles must rise and lie between 0 and 1, found {levels}")
+    return levels
+
+
 def quantile_levels(criterion: torch.nn.Module) -> list[float] | None:
-    """Return the levels a criterion trains, or None for a criterion of a point forecast."""
+    """Return the levels a criterion forecasts, or None for a criterion of a point forecast."""
     levels = getattr(criterion, "quantiles", None)
     return None if levels is None else [float(level) for level in levels]
 
@@ -143,7 +147,8 @@ def elementwise(criterion: torch.nn.Module, output_dim: int) -> torch.nn.Module:
         found = criterion(output, torch.full((2, 3, output_dim), 0.25))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         found = f"an error ({str(error).splitlines()[0]})"
-    if not isinstance(found, torch.Tensor) or found.shape != output.shape:
+    shapes = output.shape, (*output.shape[:-1], 1)
+    if not isinstance(found, torch.Tensor) or found.shape not in shapes:
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else found
         raise InputError(
             f"criterion {type(criterion).__name__} is not elementwise: for an output "

@@ -21,7 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from transformertf.data.transform.statistics import BLOCK, FloatArray, Nothing, Statistics
+from transformertf.data.transform.statistics import (
+    BLOCK,
+    FloatArray,
+    Nothing,
+    Statistics,
+    sum_is_finite,
+)
 from transformertf.errors import InputError
 
 Data = npt.ArrayLike | torch.Tensor
@@ -55,10 +61,7 @@ class Transform(ABC, Generic[Seen]):
         if not self.learns:
             return self
         column = as_float64(values).reshape(-1)
-        # a sum is finite where all of its parts are, and costs the least
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = column.sum()
-        if column.size and np.isfinite(total):
+        if column.size and sum_is_finite(column):
             self._seen.add(column)
             return self
         for first in range(0, column.size, BLOCK):

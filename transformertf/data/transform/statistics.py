@@ -12,6 +12,16 @@ FloatArray = npt.NDArray[np.float64]
 BLOCK = 2**13
 
 
+def sum_is_finite(values: FloatArray) -> bool:
+    """Return whether the sum of values is finite: then all of them are.
+
+    The test of whole columns that costs the least. A sum that overflows is not finite, though
+    its parts are.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
+
+
 class Statistics(Protocol):
     """A dataclass of primitives whose defaults are those of nothing seen."""
 

@@ -1,0 +1,137 @@
+"""evaluate and calibrate from the command line."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
+from transformertf.cli import main
+
+Fails = Callable[..., str]
+SETTINGS = ("by_step", "by_series", "reliability", "skipped", "settings")
+
+
+def evaluate(experiment: Experiment, *words: str) -> dict:
+    command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--no-plots", *words]
+    assert main(command) == 0
+    return json.loads(Path("evaluation/metrics.json").read_text())
+
+
+@pytest.fixture
+def checkpoint(experiment: Experiment, workdir: Path) -> Path:
+    return Path(shutil.copy(experiment.checkpoint, workdir / "own.ckpt"))
+
+
+def test_metrics_are_those_of_the_forecasts(experiment: Experiment, workdir: Path) -> None:
+    found = evaluate(experiment, "--season", "3")
+    table = pd.read_parquet("evaluation/forecasts.parquet")
+    error = (table["prediction"] - table["actual"]).abs()
+    assert found["MAE"] == pytest.approx(error.mean(), rel=1e-12)
+    assert found["rows"] == len(table) == (45 - CONTEXT) // HORIZON * HORIZON
+    frame = pd.read_parquet(experiment.root / "test.parquet").set_index("t")["target"]
+    np.testing.assert_allclose(table["actual"], frame.loc[table["time"]], rtol=1e-12)
+    np.testing.assert_allclose(table["naive"], frame.loc[table["origin"]], rtol=1e-12)
+    # a step is 0.5 long: the value three rows before, or six where that is not known yet
+    season = table["time"] - 1.5 * np.where(table["step"] > 3, 2, 1)
+    np.testing.assert_allclose(table["seasonal_naive"], frame.loc[season], rtol=1e-12)
+    skill = 1 - error.mean() / (table["naive"] - table["actual"]).abs().mean()
+    assert found["skill_naive"] == pytest.approx(skill, rel=1e-9)
+    past = frame.iloc[:CONTEXT].to_numpy()
+    assert found["MASE"] == pytest.approx(error.mean() / np.abs(past[3:] - past[:-3]).mean())
+    steps = pd.DataFrame(found["by_step"]).set_index("step")
+    np.testing.assert_allclose(steps["MAE"], error.groupby(table["step"]).mean())
+    assert {path.name for path in Path("evaluation").iterdir()} == {
+        "metrics.json",
+        "forecasts.parquet",
+        "by_step.parquet",
+        "by_series.parquet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("origin", "origins"), [("all", 34), ("every:5", 7), ("last", 1), ("10.2", 1)]
+)
+def test_origins_are_chosen(
+    experiment: Experiment, workdir: Path, origin: str, origins: int
+) -> None:
+    found = evaluate(experiment, "--origin", origin)
+    assert found["windows"] == origins
+    assert found["settings"]["origin"] == origin
+
+
+def test_other_rows_are_forecast(experiment: Experiment, workdir: Path) -> None:
+    found = evaluate(experiment, "--stage", "validation")
+    assert found["rows"] == (40 - CONTEXT) // HORIZON * HORIZON
+    make_frame(30, 8).to_parquet("own.parquet")
+    found = evaluate(experiment, "--data.test_df_paths", "own.parquet")
+    assert [row["series"] for row in found["by_series"]] == ["own"]
+
+
+def test_a_shorter_horizon_is_the_start_of_the_whole(experiment: Experiment, workdir: Path) -> None:
+    evaluate(experiment)
+    whole = pd.read_parquet("evaluation/forecasts.parquet")
+    found = evaluate(experiment, "--horizon", "2")
+    short = pd.read_parquet("evaluation/forecasts.parquet")
+    pd.testing.assert_frame_equal(short, whole[whole["step"] <= 2].reset_index(drop=True))
+    assert [row["step"] for row in found["by_step"]] == [1, 2]
+
+
+def test_calibration_is_kept_and_used(checkpoint: Path, workdir: Path) -> None:
+    words = ["--ckpt_path", str(checkpoint)]
+    before = torch.load(checkpoint, weights_only=True)
+    assert main(["calibrate", *words, "--levels", "0.1", "0.5", "0.9"]) == 0
+    after = torch.load(checkpoint, weights_only=True)
+    assert set(after) - set(before) == {"calibration"}
+    assert all(
+        torch.equal(value, after["state_dict"][k]) for k, value in before["state_dict"].items()
+    )
+    assert main(["evaluate", *words, "--stage", "validation", "--origin", "all", "--no-plots"]) == 0
+    metrics = json.loads(Path("evaluation/metrics.json").read_text())
+    # of the rows that it was fitted on, at each step: what finite samples leave, no less
+    windows = 40 - CONTEXT - HORIZON + 1
+    assert metrics["windows"] == windows
+    coverage = [row["coverage_0.8"] for row in metrics["by_step"]]
+    assert min(coverage) >= 0.8
+    assert max(coverage) <= 0.8 + 3 / windows
+    make_frame(50, 8).to_parquet("run.parquet")
+    predict = ["predict", *words, "--data.predict_df_paths", "run.parquet"]
+    assert main([*predict, "--output", "f.parquet"]) == 0
+    columns = ["series", "origin", "step", "time", "prediction", "q0.1", "q0.5", "q0.9", "actual"]
+    assert list(pd.read_parquet("f.parquet").columns) == columns
+
+
+def test_calibrate_writes_elsewhere_where_asked(checkpoint: Path, workdir: Path) -> None:
+    before = checkpoint.read_bytes()
+    command = ["calibrate", "--ckpt_path", str(checkpoint), "--output", "new.ckpt"]
+    assert main(command) == 0
+    assert checkpoint.read_bytes() == before
+    assert "calibration" in torch.load("new.ckpt", weights_only=True)
+    assert {path.name for path in workdir.iterdir()} == {"own.ckpt", "new.ckpt"}
+
+
+def test_mistakes_are_told_and_leave_nothing(
+    experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    words = ["--ckpt_path", str(experiment.checkpoint)]
+    cases = {
+        ("evaluate", "--season", "0"): "season must be at least 1, found 0",
+        ("evaluate", "--horizon", "0"): "horizon must be at least 1, found 0",
+        ("evaluate", "--samples", "50", "--horizon", "9"): "MSELoss gives no spread to draw from",
+        ("evaluate", "--horizon", "9"): "known_past_covariates",
+        ("evaluate", "--output", "a/b"): "--output a/b: the folder .*a must exist",
+        ("evaluate", "--origin", "every:x"): "origin every:N wants a whole number above 0",
+        ("evaluate", "--data.test_df_paths", "nothing.csv"): "no file nothing.csv",
+        ("calibrate", "--levels", "0.5", "0.2"): "levels must rise and lie between 0 and 1",
+        ("calibrate", "--output", "a/b.ckpt"): "expected a file in a folder that exists",
+    }
+    for command, expected in cases.items():
+        told = fails(*command, *words)
+        assert re.search(expected, told), (command, told)
+        assert list(workdir.iterdir()) == [], command

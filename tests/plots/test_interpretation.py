@@ -1,0 +1,80 @@
+"""Figures of what a model looks at."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from tests.plots.layout import assert_tidy
+from transformertf.errors import InputError
+from transformertf.plots import attention_figure, importance_figure
+
+
+def make_importance(**sides):
+    rows = [
+        (side, f"{side} variable {number}", (number * 7 % 10) / 10)
+        for side, count in sides.items()
+        for number in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["side", "variable", "importance"])
+
+
+def test_each_side_has_a_panel_with_the_largest_on_top():
+    table = make_importance(static=1, future=3, past=25)
+    figure = importance_figure(table, "mean weight")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "context: largest 20 of 25",
+        "horizon",
+        "static",
+    ]
+    for axes, side, count in zip(
+        figure.axes, ("past", "future", "static"), (20, 3, 1), strict=True
+    ):
+        own = table[table["side"] == side].set_index("variable")["importance"]
+        bars = {
+            text.get_text(): bar.get_width()
+            for text, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
+        }
+        assert len(bars) == count
+        assert list(bars.values()) == sorted(own, reverse=True)[:count]
+        assert all(own[name] == width for name, width in bars.items())
+        assert axes.yaxis_inverted()
+    assert figure.axes[-1].get_xlabel() == "mean weight"
+    assert_tidy(figure)
+
+
+def test_importance_below_zero_is_left_of_the_line():
+    table = make_importance(past=2).assign(importance=[-0.1, 0.3])
+    figure = importance_figure(table)
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.3, -0.1]
+    assert figure.axes[0].get_xlim()[0] < -0.1
+    assert_tidy(figure)
+    with pytest.raises(InputError, match="at least one variable"):
+        importance_figure(table.head(0))
+
+
+@pytest.mark.parametrize(("context", "horizon"), [(1, 1), (72, 24), (500, 300), (5, 1)])
+def test_attention_stands_at_its_positions(context, horizon):
+    steps, positions = np.arange(1, horizon + 1), np.arange(-context + 1, horizon + 1)
+    weights = np.exp(-np.abs(positions[None] - steps[:, None]))
+    weights[0, -1] = np.nan
+    table = pd.DataFrame(weights, steps, positions)
+    figure = attention_figure(table)
+    upper, lower, bar = figure.axes
+    (image,) = lower.get_images()
+    np.testing.assert_array_equal(image.get_array().filled(np.nan), weights)
+    # pixel centres: a column at its position, the first step on top
+    left, right, bottom, top = image.get_extent()
+    assert (left, right) == (-context + 0.5, horizon + 0.5)
+    assert (top, bottom) == (0.5, horizon + 0.5)
+    line = upper.get_lines()[0]
+    np.testing.assert_array_equal(line.get_xdata(), positions)
+    expected = [
+        column[~np.isnan(column)].mean() if (~np.isnan(column)).any() else np.nan
+        for column in weights.T
+    ]
+    np.testing.assert_allclose(line.get_ydata(), expected)
+    assert upper.get_lines()[1].get_xdata()[0] == lower.get_lines()[0].get_xdata()[0] == 0.5
+    assert bar.get_ylabel() == "attention weight"
+    assert_tidy(figure)

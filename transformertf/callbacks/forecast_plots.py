@@ -1,0 +1,138 @@
+"""Forecasts of a few validation windows, drawn while a model trains."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import numpy as np
+import pandas as pd
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.data import DataLoader
+
+from transformertf.data.base import WindowDataModule
+from transformertf.data.dataset import StoredWindows
+from transformertf.data.frames import Series
+from transformertf.data.sampler import Request
+from transformertf.data.windows import IntArray, Windows
+from transformertf.errors import InputError, at_least_one
+from transformertf.models import ForecastModule
+from transformertf.plots import can_plot, forecast_figure
+from transformertf.predictions import forecast_frame
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# context drawn, in horizons and at least so many rows: beside a longer one a horizon would vanish
+_HORIZONS_BEFORE = 4
+_ROWS_BEFORE = 24
+
+
+class ForecastPlots(Callback):
+    """Draws forecasts of the same few validation windows, over their contexts, after validation.
+
+    A figure goes to `<folder>/forecasts_epoch=K.png`, and to every logger that takes figures:
+    TensorBoard, and those with `log_image`. Training is the same, to the bit, as without.
+
+    Args:
+        every_n_epochs: epochs from one figure to the next.
+        panels: windows to draw, spread over the series.
+        folder: where the files go; `plots` in the folder of the run if not given.
+    """
+
+    def __init__(
+        self,
+        every_n_epochs: int = 1,
+        panels: int = 3,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> None:
+        at_least_one(every_n_epochs=every_n_epochs, panels=panels)
+        if not can_plot():
+            raise InputError(
+                "ForecastPlots wants matplotlib, which is not installed; install "
+                "transformertf[plot], or leave the callback out"
+            )
+        self.every_n_epochs = every_n_epochs
+        self.panels = panels
+        self.folder = None if folder is None else Path(folder)
+
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Draw, where the epoch is one of those asked for."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if not due or not trainer.is_global_zero:
+            return
+        data = getattr(trainer, "datamodule", None)
+        if not (isinstance(pl_module, ForecastModule) and isinstance(data, WindowDataModule)):
+            raise InputError(
+                "ForecastPlots wants a model and a data module of transformertf, found "
+                f"{type(pl_module).__name__} and {type(data).__name__}; leave the callback out"
+            )
+        figure = self._draw(trainer, pl_module, data)
+        folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "plots"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"forecasts_epoch={trainer.current_epoch}.png"
+        figure.savefig(path)
+        for logger in trainer.loggers:
+            _log(logger, figure, path, trainer.global_step)
+
+    def _draw(
+        self, trainer: lightning.Trainer, model: ForecastModule, data: WindowDataModule
+    ) -> "Figure":
+        loader = trainer.val_dataloaders
+        assert isinstance(loader, DataLoader)
+        dataset = loader.dataset
+        assert isinstance(dataset, StoredWindows)
+        index = spread(dataset.windows, self.panels)
+        located = dataset.windows.locate(index)
+        batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])
+        batch = trainer.precision_plugin.convert_input(batch)
+        with trainer.precision_plugin.val_step_context():
+            outputs = model.predict_step(batch, 0)
+        point, series = model.point_forecast(outputs), data.stages.series("validation")
+        frame = forecast_frame(batch, point, outputs, series, model.quantiles)
+        # each window has a panel of its own
+        begin = frame.groupby(["series", "origin"], dropna=False)["time"].transform("min")
+        frame["series"] = frame["series"] + ", from " + begin.map(str)
+        contexts = [_context(series[one[0]], *one[1:]) for one in zip(*located, strict=True)]
+        return forecast_figure(
+            frame,
+            data.columns.target,
+            data.columns.time or "row",
+            panels=len(index),
+            history=pd.concat(contexts, ignore_index=True),
+        )
+
+
+def spread(windows: Windows, count: int) -> IntArray:
+    """Return up to `count` windows: first ones of as many series, or all over fewer series."""
+    _, run = np.unique([run.series for run in windows.runs], return_index=True)
+    several = len(run) >= count
+    last = (len(run) if several else len(windows)) - 1
+    chosen = np.unique(np.linspace(0, last, count).round().astype(np.int64))
+    if not several:
+        return chosen
+    counts = np.array([run.count for run in windows.runs])
+    first: IntArray = (np.cumsum(counts) - counts)[run[chosen]]
+    return first
+
+
+def _context(item: Series, origin: int, context: int, horizon: int) -> pd.DataFrame:
+    """Return the last rows of a window's context, in the columns of a history."""
+    count = min(context, max(_HORIZONS_BEFORE * horizon, _ROWS_BEFORE))
+    rows = np.arange(origin + 1 - count, origin + 1)
+    time = pd.RangeIndex(len(item)) if item.time is None else item.time
+    name = f"{item.name}, from {time[origin + 1]}"
+    return pd.DataFrame({"series": name, "time": time[rows], "actual": item.values[rows, -1]})
+
+
+def _log(logger: Any, figure: "Figure", path: Path, step: int) -> None:
+    """Give a figure to a logger, where it takes one."""
+    if hasattr(logger, "log_image"):
+        logger.log_image("forecasts", [str(path)], step)
+    elif hasattr(logger.experiment, "add_figure"):
+        logger.experiment.add_figure("forecasts", figure, step)

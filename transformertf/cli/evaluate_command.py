@@ -1,0 +1,120 @@
+"""The commands that hold a checkpoint against what happened: evaluate and calibrate."""
+
+import argparse
+from collections.abc import Sequence
+
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.table import Table
+
+from transformertf.callbacks import ForecastWriter
+from transformertf.checkpoint import Checkpoint
+from transformertf.cli.commands import write_forecasts
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.loading import Stage, load, run
+from transformertf.cli.refit import forecast_folds
+from transformertf.cli.screen import say
+from transformertf.errors import InputError, at_least_one
+from transformertf.evaluation.calibration import Calibration
+from transformertf.evaluation.results import Evaluation, read_pieces
+from transformertf.forecast_file import ForecastFile, ForecastFrames
+from transformertf.forecasting import ForecastTables, Horizon, calibration_of, calibration_origin
+from transformertf.plots import can_plot
+from transformertf.reporting import (
+    FORECASTS,
+    REPORT,
+    evaluate_pieces,
+    make_sections,
+    open_folder,
+    write_evaluation,
+)
+
+# how the data's stages are set up
+SETUP: dict[str, Stage] = {"validation": "validate", "test": "test"}
+
+
+def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Score rolling-origin forecasts; a folder holds metrics, forecasts, plots and a report."""
+    at_least_one(season=options.season, refit=options.refit)
+    horizon = Horizon(options.horizon, options.samples)
+    if options.plots and not can_plot():
+        raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
+    is_new = not options.output.exists()
+    folder = open_folder(options.output, "--output")
+    file = ForecastFile(folder / FORECASTS)
+
+    try:
+        if options.refit > 1:
+            cli, checkpoint, table = forecast_folds(options, flags, horizon)
+            with file:
+                file.write(table)
+        else:
+            cli, checkpoint = _forecast(options, flags, horizon, file)
+    except BaseException:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    if not cli.trainer.is_global_zero:
+        return
+    settings = {
+        "checkpoint": str(checkpoint.path),
+        "stage": options.stage,
+        "origin": options.origin,
+        "horizon": options.horizon,
+        "samples": options.samples,
+        "refit": options.refit,
+        "calibrated": checkpoint.calibration is not None,
+    }
+    pieces = read_pieces(file.path)
+    evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
+    draws = can_plot() if options.plots is None else options.plots
+    sections = make_sections(evaluation, cli.model, cli.datamodule) if draws else {}
+    write_evaluation(folder, evaluation, sections)
+    _show(evaluation)
+    say(f"evaluation: {folder / (REPORT if draws else 'metrics.json')}")
+
+
+def _forecast(
+    options: argparse.Namespace, flags: Sequence[str], horizon: Horizon, file: ForecastFile
+) -> tuple[ForecastCLI, Checkpoint]:
+    """Write the forecasts of a stage, beside those of the naive baselines."""
+
+    def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
+        horizon.check(cli.model, cli.datamodule)
+        cli.datamodule.forecast_on(options.stage, options.origin)
+        calibration = calibration_of(checkpoint)
+        tables = ForecastTables(cli.datamodule, horizon, calibration, options.season)
+        return [ForecastWriter(file, tables)]
+
+    cli, checkpoint = load(SETUP[options.stage], options, flags, prepare)
+    write_forecasts(file, cli, checkpoint)
+    return cli, checkpoint
+
+
+def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Fit intervals on validation data, and keep them in the checkpoint."""
+    kept = ForecastFrames()
+
+    def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
+        origin = options.origin or calibration_origin(cli.datamodule, options.stage)
+        cli.datamodule.forecast_on(options.stage, origin)
+        return [ForecastWriter(kept, ForecastTables(cli.datamodule))]
+
+    cli, checkpoint = load(SETUP[options.stage], options, flags, prepare)
+    run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    calibration = Calibration.fit(kept.pieces, options.levels, options.by_series)
+    path = options.output or checkpoint.path
+    checkpoint.write(path, calibration.state_dict())
+    levels = ", ".join(f"{level:g}" for level in calibration.levels)
+    rows = sum(map(len, kept.pieces))
+    say(f"calibrated: {path} (levels {levels}, {calibration.steps} steps, {rows} forecast rows)")
+
+
+def _show(evaluation: Evaluation) -> None:
+    """Print the metrics over all."""
+    table = Table(title=f"{evaluation.settings['target']}, original units")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in evaluation.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
+    Console().print(table)

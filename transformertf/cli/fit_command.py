@@ -1,0 +1,139 @@
+"""The command that trains."""
+
+import argparse
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from transformertf.callbacks import Interruption, LossCurve, RandomState
+from transformertf.checkpoint import Checkpoint
+from transformertf.cli import runs
+from transformertf.cli.agreement import AlreadyTrainedError, prepare_resume
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.loading import experiment, find_checkpoint, make_composer, monitored, run
+from transformertf.cli.screen import say
+from transformertf.errors import InputError
+from transformertf.plots import can_plot
+
+
+def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Train; a new run folder holds config, metrics, checkpoints and plots."""
+    if options.transfer_ckpt is not None and options.ckpt_path is not None:
+        raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
+    name = experiment(options)
+    checkpoint = find_checkpoint(options)
+    composer = make_composer(options, flags, None)
+    folder: Path | None = None
+
+    def prepare(cli: ForecastCLI) -> dict[str, Any]:
+        nonlocal folder
+        if checkpoint is not None:
+            prepare_resume(checkpoint, cli)
+        if options.transfer_ckpt is not None:
+            transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
+        cli.model.configure_optimizers()  # an impossible setting is told before anything is read
+        cli.datamodule.setup("fit")
+        folder = runs.new_version(name or type(cli.model).__name__)
+        _save_config(cli, folder, checkpoint)
+        return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder)}
+
+    try:
+        cli = ForecastCLI(composer, prepare)
+    except AlreadyTrainedError:
+        assert checkpoint is not None
+        say(
+            f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
+            "raise --trainer.max_epochs (or max_steps) to go on"
+        )
+        return
+    except InputError:
+        if folder is not None:
+            runs.discard(folder)
+        raise
+    assert folder is not None
+    say(f"run: {folder}")
+    if cli.model.compile_model:
+        say("compiling the network: the first step takes a minute or more")
+    path = None if checkpoint is None else checkpoint.path
+    try:
+        run(cli, "fit", ckpt_path=path)
+    except Exception:
+        if not _names(folder):
+            runs.discard(folder)
+        raise
+    if _names(folder):
+        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
+    else:
+        runs.discard(folder)
+        say("no epoch was trained, nothing is kept")
+
+
+def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
+    """Take over the weights that have the same name and shape, and say what was not.
+
+    Raises:
+        InputError: nothing in common.
+    """
+    own, stored = cli.model.state_dict(), source.content["state_dict"]
+    matching = {
+        name: value for name, value in stored.items()
+        if name in own and own[name].shape == value.shape
+    }  # fmt: skip
+    if not matching:
+        raise InputError(
+            f"--transfer-ckpt {source.path}: no parameter has a name and shape of "
+            f"{type(cli.model).__name__}; it holds {next(iter(stored), 'none')}, ..."
+        )
+    cli.model.load_state_dict(matching, strict=False)
+    left = [name for name in own if name not in matching]
+    say(f"transferred {len(matching)} of {len(own)} parameters from {source.path}")
+    if left:
+        say(f"not in the checkpoint with this shape: {', '.join(left)}")
+    unused = [name for name in stored if name not in own]
+    if unused:
+        say(f"in the checkpoint only: {', '.join(unused)}")
+
+
+def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
+    tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+    tree.pop("config", None)
+    for target in cli.links.values():
+        argument = target.rpartition(".")[2]
+        tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+    header = "" if parent is None else f"# resumed from {parent.path}\n"
+    text = header + yaml.safe_dump(tree, sort_keys=False)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    root, name = folder.parent.parent, folder.parent.name
+    version = runs.number(folder)
+    loggers: list[Logger] = [CSVLogger(root, name, version)]
+    if find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(root, name, version))
+    return loggers
+
+
+def _callbacks(cli: ForecastCLI, folder: Path) -> list[Callback]:
+    place = folder / "checkpoints"
+    callbacks: list[Callback] = [
+        Interruption(),
+        RandomState(),
+        ModelCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli)),
+        # of its own: beside a monitor, Lightning writes `last` only when the best one changes
+        ModelCheckpoint(
+            place, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        ),
+    ]
+    if can_plot():
+        callbacks.insert(0, LossCurve(folder / "plots" / "loss.png"))
+    return callbacks
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.glob("checkpoints/*.ckpt")))

@@ -1,0 +1,1 @@
+"""Forecasts against what happened: scores, calibration, and what a model looked at."""

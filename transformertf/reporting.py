@@ -1,0 +1,289 @@
+"""An evaluation as files: metrics, pictures, and one page that shows them all."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from transformertf.batch import Batch
+from transformertf.data.base import WindowDataModule
+from transformertf.data.dataset import StoredWindows
+from transformertf.data.frames import Series
+from transformertf.data.sampler import Request
+from transformertf.errors import InputError
+from transformertf.evaluation.interpretation import WeightMeans
+from transformertf.evaluation.permutation import permutation_importance
+from transformertf.evaluation.report import Section, report_html
+from transformertf.evaluation.results import Evaluation
+from transformertf.forecasting import naive_scales
+from transformertf.models import ForecastModule
+from transformertf.plots import (
+    attention_figure,
+    calibration_figure,
+    forecast_figure,
+    horizon_figure,
+    importance_figure,
+    residual_figure,
+    series_figure,
+)
+from transformertf.predictions import table_levels
+
+FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
+# batches, and windows of each, to average weights over or to shuffle variables in
+BATCHES, WINDOWS = 16, 64
+# covariates that residuals are drawn against
+COVARIATES = 3
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a model looks at.
+
+    Attributes:
+        importance: columns `side`, `variable`, `importance`.
+        measured: how: by the "weights" of its selection, or by "permutation".
+        attention: mean attention by horizon step and position; None of a model without.
+    """
+
+    importance: pd.DataFrame
+    measured: Literal["weights", "permutation"]
+    attention: pd.DataFrame | None
+
+
+def evaluate_pieces(
+    pieces: Iterable[pd.DataFrame],
+    data: WindowDataModule,
+    season: int,
+    settings: Mapping[str, Any],
+) -> Evaluation:
+    """Score forecasts of a data module.
+
+    Args:
+        pieces: of the forecast table, with baselines.
+        data: what was forecast.
+        season: rows of a season, for the scale of errors in MASE.
+        settings: how the forecasts were made.
+
+    Raises:
+        InputError: there is no forecast of a known target.
+    """
+    windows = data.forecast_windows()
+    scales = naive_scales(data.forecast_series, windows, season)
+    pieces = iter(pieces)
+    first = next(pieces, None)
+    levels = () if first is None else table_levels(first.columns)
+    told = {"target": data.columns.target, "season": season, **settings}
+    evaluation = Evaluation.of([] if first is None else _chain(first, pieces), levels, scales, told)
+    if not evaluation["rows"]:
+        raise InputError("nothing to evaluate: no forecast has a known target beside it")
+    return evaluation
+
+
+def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
+    """Return what a model looks at, in windows drawn from all that a data module forecasts.
+
+    Args:
+        model: trained; its device is used.
+        data: what is forecast.
+    """
+    dataset = data.predict_dataloader().dataset
+    assert isinstance(dataset, StoredWindows)
+    batches = [cast(Batch, _to(batch, model.device)) for batch in _drawn(dataset)]
+    add_target = bool(data.hparams.get("add_target_to_past", False))
+    means = WeightMeans()
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches if model.interpretable else []:
+                means.update(model(batch, need_weights=True), batch)
+    finally:
+        model.train(was_training)
+    attention = means.attention() if model.interpretable else None
+    weights = means.importance(data.columns, add_target) if model.interpretable else None
+    if weights is not None:
+        return Looks(weights, "weights", attention)
+    importance = permutation_importance(model, batches, data.columns, add_target=add_target)
+    return Looks(importance, "permutation", attention)
+
+
+def _drawn(dataset: StoredWindows) -> Iterator[Batch]:
+    """Return batches of windows drawn at random, always the same."""
+    count = min(len(dataset), BATCHES * WINDOWS)
+    index = np.random.default_rng(0).permutation(len(dataset))[:count]
+    for begin in range(0, count, WINDOWS):
+        chosen = index[begin : begin + WINDOWS]
+        longest = np.full(len(chosen), np.iinfo(np.int64).max)
+        yield dataset[Request(chosen, longest, longest)]
+
+
+def make_sections(
+    evaluation: Evaluation, model: ForecastModule, data: WindowDataModule
+) -> dict[str, Section]:
+    """Return what a report shows, by the names of the pictures' files.
+
+    Args:
+        evaluation: of forecasts of the data.
+        model: what made them.
+        data: what was forecast.
+    """
+    target, sample, series = data.columns.target, evaluation.sample, data.forecast_series
+    named = {item.name: item for item in series}
+    sections = {
+        "forecasts": Section(
+            "Forecasts",
+            "A few forecasts with their intervals, over the context and what happened.",
+            figure=forecast_figure(
+                sample, target, data.columns.time or "row", history=_history(sample, named, data)
+            ),
+        ),
+        "horizon": Section(
+            "Error by horizon step",
+            "How the error grows with the distance from the origin, beside that of the naive "
+            "forecasts, and how often the intervals hold.",
+            figure=horizon_figure(evaluation.by_step, target),
+        ),
+    }
+    if len(evaluation.reliability):
+        sections["calibration"] = Section(
+            "Calibration",
+            "How often the actual value lies at or below each quantile. `transformertf calibrate` "
+            "brings the points to the diagonal.",
+            table=evaluation.intervals,
+            figure=calibration_figure(evaluation.reliability),
+        )
+    if len(evaluation.by_series) > 1:
+        sections["series"] = Section(
+            "Error by series",
+            "All of them are in by_series.parquet.",
+            figure=series_figure(evaluation.by_series, target),
+        )
+    covariates = data.columns.values[:-1][:COVARIATES]
+    for number, name in enumerate(covariates, start=1):
+        sections[f"residuals_{number}"] = Section(
+            f"Residuals against {name}",
+            "Loops say that the error depends on the way the covariate came.",
+            figure=residual_figure(sample, _covariate(sample, named, data, name), name, target),
+        )
+    return sections | _look_sections(look_inside(model, data))
+
+
+def open_folder(path: Path, flag: str) -> Path:
+    """Make a folder for results, where there is none yet.
+
+    Raises:
+        InputError: a file is in its place, or the folder it would lie in is not there.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{flag} {path}: expected a folder, found a file")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{flag} {path}: the folder {path.absolute().parent} must exist")
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, sections: Mapping[str, Section]) -> None:
+    """Write metrics, tables, and where there are pictures these and the page to a folder."""
+    evaluation.save(folder)
+    if not sections:
+        return
+    pictures = folder / PLOTS
+    pictures.mkdir(exist_ok=True)
+    for old in pictures.glob("*.png"):
+        old.unlink()
+    for name, section in sections.items():
+        if section.figure is not None:
+            section.figure.savefig(pictures / f"{name}.png", dpi=100)
+    page = report_html(
+        f"Evaluation of {evaluation.settings['target']} forecasts",
+        [_summary(evaluation), *sections.values()],
+    )
+    (folder / REPORT).write_text(page, encoding="utf-8")
+
+
+def _summary(evaluation: Evaluation) -> Section:
+    """Return the metrics over all, and how they were found."""
+    settings = {name: value for name, value in evaluation.settings.items() if value is not None}
+    told = ", ".join(f"{name} {value}" for name, value in settings.items())
+    lost = [f"{name}: {rows}" for name, rows in evaluation.skipped.items() if rows]
+    table = pd.DataFrame({"metric": list(evaluation), "value": list(evaluation.values())})
+    text = f"Over all forecasts, in units of the target ({told})."
+    if lost:
+        text += f" Rows left out: {', '.join(lost)}."
+    return Section("Metrics", text, table=table)
+
+
+def _look_sections(looks: Looks) -> dict[str, Section]:
+    """Return the pictures of what a model looks at."""
+    how, label = {
+        "weights": (
+            "How much the model's variable selection lets through of each variable.",
+            "mean selection weight",
+        ),
+        "permutation": (
+            "By how much the error grows when a variable is shuffled over the windows.",
+            "relative growth of the error",
+        ),
+    }[looks.measured]
+    sections = {
+        "importance": Section(
+            "Variable importance",
+            how,
+            figure=importance_figure(looks.importance, label),
+        )
+    }
+    if looks.attention is not None:
+        sections["attention"] = Section(
+            "Attention",
+            "Mean attention of each horizon step to the steps before it; padding is left out.",
+            figure=attention_figure(looks.attention),
+        )
+    return sections
+
+
+def _rows(times: pd.Series, item: Series) -> npt.NDArray[np.intp]:
+    """Return the rows of a series at time stamps that it has, or at row numbers."""
+    if item.time is None:
+        return times.to_numpy(np.intp)
+    return np.asarray(item.time.searchsorted(pd.Index(times)))
+
+
+def _history(
+    sample: pd.DataFrame, named: Mapping[str, Series], data: WindowDataModule
+) -> pd.DataFrame:
+    """Return the context before the first forecast of each series that is drawn."""
+    pieces = []
+    for name, own in sample.groupby("series", sort=False):
+        item = named[str(name)]
+        end = int(_rows(own["time"].iloc[:1], item)[0])
+        rows = np.arange(max(0, end - data.limits.context), end)
+        times = rows if item.time is None else item.time[rows]
+        actual = item.values[rows, -1]
+        pieces.append(pd.DataFrame({"series": name, "time": times, "actual": actual}))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _covariate(
+    sample: pd.DataFrame, named: Mapping[str, Series], data: WindowDataModule, name: str
+) -> npt.NDArray[np.float64]:
+    """Return a covariate beside each row of forecasts."""
+    column = data.columns.values.index(name)
+    values = np.empty(len(sample))
+    for series, rows in sample.groupby("series", sort=False).indices.items():
+        item = named[str(series)]
+        values[rows] = item.values[_rows(sample["time"].iloc[rows], item), column]
+    return values
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    return {name: value.to(device) for name, value in batch.items()}
+
+
+def _chain(first: pd.DataFrame, rest: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+    yield first
+    yield from rest

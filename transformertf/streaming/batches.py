@@ -1,0 +1,139 @@
+"""The rows of a session to batches of one window, or of one sequence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from transformertf.batch import Batch, sides
+from transformertf.data.base import WindowDataModule
+from transformertf.data.columns import as_list
+from transformertf.data.frames import Codes, FloatArray, Series
+from transformertf.data.gather import HOST
+from transformertf.data.panels import Rules
+from transformertf.data.stored import store_series
+from transformertf.data.windows import Run, Windows
+from transformertf.errors import InputError
+from transformertf.streaming.history import History
+from transformertf.streaming.rows import RowReader
+
+
+class SessionBatches:
+    """Makes batches as the data module makes them of files.
+
+    Args:
+        data: fitted.
+        carry: the time feature goes on from the session's start, not from that of the window.
+        lag: row of the session at which its context begins.
+    """
+
+    def __init__(self, data: WindowDataModule, carry: bool, lag: int) -> None:
+        self.data = data
+        self.carry = carry
+        self.lag = lag
+        columns = data.columns
+        future = replace(
+            columns, past=(), ids=(), static=(), past_categories=(), static_categories=()
+        )
+        rules = Rules("target", columns.indicators)
+        self._read_future = RowReader("future", future, rules, data.vocabularies)
+        masked = as_list(data.hparams.get("mask_encoder_features"))
+        self._sees_time = columns.time not in masked
+
+    def horizon(self, past: Series, future: pd.DataFrame | None) -> Series:
+        """Return the rows of a horizon, whose target and past covariates are missing.
+
+        Args:
+            past: the rows before it.
+            future: as the user gives it.
+
+        Raises:
+            InputError: it cannot be used, or is not there and needed.
+        """
+        columns, steps = self.data.columns, self.data.limits.horizon
+        if future is None:
+            if columns.known or columns.known_categories:
+                names = ", ".join((*columns.known, *columns.known_categories))
+                raise InputError(
+                    f"future: expected known covariates ({names}) of the horizon, found none; "
+                    "give the rows that follow"
+                )
+            item = Series(past.name, np.empty((steps, 1)), _going_on(past.time, steps), 0)
+        else:
+            if isinstance(future, pd.DataFrame):
+                future = future.iloc[:steps]
+                if len(future) == 0:
+                    raise InputError("future: no rows; give those of the horizon")
+            item = self._read_future(
+                future, past.name, Series(past.name, np.empty((0, 0)), None, 0)
+            )
+        values = np.full((len(item), len(columns.values)), np.nan)
+        values[:, : len(columns.known)] = item.values[:, :-1]
+        missing = np.full(len(item), -1, dtype=np.int32)
+        unknown = [Codes(missing, one.texts) for one in past.categories[len(item.categories) :]]
+        return replace(item, values=values, categories=(*item.categories, *unknown))
+
+    def window(self, history: History, item: Series, begin: int) -> Batch:
+        """Return a batch of one window, whose context ends with the newest row.
+
+        Args:
+            history: the rows there are.
+            item: these, and those of the horizon.
+            begin: row of the session at which the context begins.
+        """
+        first, end = begin - history.first, len(history.series)
+        return self._batch(
+            history, item, Run(0, end - 1, 1, 1, end - first, len(item) - end), begin
+        )
+
+    def sequence(self, history: History, begin: int) -> Batch:
+        """Return a batch of the sequence from a row of the session to its newest one."""
+        first, end = begin - history.first, len(history.series)
+        return self._batch(history, history.series, Run(0, first - 1, 1, 1, 0, end - first), begin)
+
+    def _batch(self, history: History, item: Series, run: Run, begin: int) -> Batch:
+        data = self.data
+        stored = store_series([item], data.scaling, data.vocabularies, data.hparams["dtype"])
+        batch = data.make_dataset(stored, Windows([run]), HOST)[0]
+        if self.carry and stored.elapsed is not None:
+            self._count_on(batch, stored.elapsed, history, begin)
+        return batch
+
+    def _count_on(self, batch: Batch, elapsed: FloatArray, history: History, begin: int) -> None:
+        """Let the time feature go on from the session's start.
+
+        Args:
+            batch: of one window or sequence.
+            elapsed: (rows,) time since the first row of the history.
+            history: the rows there are.
+            begin: row of the session at which the batch begins.
+        """
+        assert history.series.time is not None
+        assert history.begin is not None
+        before = max(begin - 1, self.lag)
+        since = history.series.time[0] - history.begin[0]
+        passed = since.total_seconds() if isinstance(since, pd.Timedelta) else float(since)
+        elapsed = elapsed[before - history.first :] + passed
+        if self.data.scaling.time_format == "relative":
+            # before the session's first row there is none
+            elapsed = np.diff(elapsed, prepend=elapsed[:1])
+        feature = self.data.scaling.transform_time(torch.from_numpy(elapsed[begin - before :]))
+        first, *others = [side.inputs for side in sides(batch)]
+        if self._sees_time:
+            first[0, :, 0] = feature[: first.size(1)]
+        for inputs in others:
+            inputs[0, :, 0] = feature[first.size(1) :]
+
+
+def _going_on(time: pd.Index | None, steps: int) -> pd.Index | None:
+    """Return time stamps after the last one, at the distance of the last two."""
+    if time is None:
+        return None
+    if len(time) < 2:
+        raise InputError(
+            "future: one row of the session has no distance in time to go on with; give the time "
+            "column of the horizon"
+        )
+    later: pd.Index = time[-1] + (time[-1] - time[-2]) * pd.Index(np.arange(1, steps + 1))
+    return later

@@ -1,0 +1,269 @@
+"""A session that takes the rows of one series as they come, and forecasts after each."""
+
+from typing import Any
+
+import pandas as pd
+import torch
+
+from transformertf.batch import Batch
+from transformertf.data.base import WindowDataModule
+from transformertf.data.frames import Series
+from transformertf.data.panels import Missing, Rules
+from transformertf.errors import InputError
+from transformertf.models import ForecastModule
+from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTMModel
+from transformertf.models.layout import ForecastOutput
+from transformertf.models.sequence_model import SequenceModel
+from transformertf.streaming.batches import SessionBatches
+from transformertf.streaming.checks import check_data
+from transformertf.streaming.history import History, join
+from transformertf.streaming.rows import RowReader
+from transformertf.streaming.table import session_table
+
+
+class Stream:
+    """A session of one series: new rows in, forecasts out.
+
+    A model with a state (EncoderDecoderLSTM, LSTM, GRU) carries it from update to update: its
+    context is all rows since the session's start, and forecasts are the same however the rows are
+    split into updates. An update costs what its own rows cost. The time feature "absolute" counts
+    from the session's start, so beyond the contexts of the training in a session that is longer.
+
+    Any other model, and any data normalised per window, is windowed: the context is the last
+    `ctxt_seq_len` rows, fewer at the beginning, and forecasts are those of `Forecaster.predict` at
+    that origin. A sequence model windowed begins anew with each update, `seq_len` rows before its
+    end, or at its first new row where it has more.
+
+    With `target_lags` the session's first rows, as many as the largest lag, give lags only: they
+    are no context, and an update that ends among them gives no forecast.
+
+    Data is scaled as in training; nothing is fitted, and noise is never added. An update that is
+    refused leaves the session as it was. A session cannot do what takes whole files: `freq`,
+    `max_gap`, `downsample`, interpolating missing values, and the sums that a sequence model's
+    forecasts of a target with `DeltaTransform` need. `sort` sorts the rows of each update.
+
+    Args:
+        model: trained; put in evaluation mode.
+        data: fitted, or with the state of a checkpoint; its files are not read.
+        name: of the series in forecasts, where its rows have no ids; with `normalize: series` that
+            of a training series to take its statistics.
+        carry: False makes a model with a state windowed.
+
+    Raises:
+        InputError: data of another kind, not fitted, or with options that take whole files.
+    """
+
+    def __init__(
+        self,
+        model: ForecastModule,
+        data: WindowDataModule,
+        name: str = "stream",
+        *,
+        carry: bool = True,
+    ) -> None:
+        check_data(model, data)
+        self.model = model
+        self.data = data
+        self.name = name
+        stateful = isinstance(model.model, EncoderDecoderLSTMModel | SequenceModel)
+        self._carry = carry and stateful and data.scaling.normalize != "window"
+        self._sequences = model.takes == "sequences"
+        missing: Missing = "target" if self._sequences else "nothing"
+        rules = Rules(missing, data.columns.indicators, data.hparams["sort"])
+        self._read = RowReader("rows", data.columns, rules, data.vocabularies)
+        self._lag = max(data.columns.lags, default=0)
+        self._batches = SessionBatches(data, self._carry, self._lag)
+        self._steps = data.limits.horizon if self._sequences else data.limits.context
+        # rows that the next update looks back on: the one before its context, for differences
+        self._kept = (1 if self._carry else self._steps) + self._lag + 1
+        self._history: History | None = None
+        self._state: Any = None
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether the context is all rows since the session's start; the last ones if not."""
+        return self._carry
+
+    @property
+    def rows(self) -> int:
+        """Number of rows since the session's start."""
+        return 0 if self._history is None else self._history.end
+
+    def update(self, rows: pd.DataFrame, future: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Take new rows and forecast what follows the newest one.
+
+        Args:
+            rows: new rows, columns as in the training data; none to forecast again. Id columns
+                may be left out. Of sequence models, the target may be missing.
+            future: rows after the newest one, the first `tgt_seq_len` of which are the horizon:
+                known covariates, and the time column where there is one. Without known covariates
+                it may be left out: the horizon then is `tgt_seq_len` steps, its time stamps at the
+                distance of the last two rows. Not for sequence models, whose forecasts are of the
+                new rows.
+
+        Returns:
+            One row for each step: `series`, `origin`, `step`, `time`, `prediction`, and `q<level>`
+            for each quantile, in original units. `origin` is the newest row, of sequence models
+            that before the new ones, missing at the start. It and `time` are time stamps, or row
+            numbers since the session's start without a time column.
+
+        Raises:
+            InputError: rows that cannot be used; the session is as it was.
+        """
+        history = self._grown(rows)
+        before = self.rows
+        if self._sequences and future is not None:
+            raise InputError(
+                "future: expected none, as a sequence model forecasts the new rows; leave it out"
+            )
+        item = history.series
+        if not self._sequences:
+            item = join(item, self._batches.horizon(item, future), "future")
+        begin = self._begin(history.end, before)
+        if begin >= history.end or (self._sequences and history.end == before):
+            none = torch.empty(1, 0, len(self.model.quantiles or [0]))
+            frame, state = self._table(history, item, before, none, none), self._state
+        else:
+            frame, state = self._forecast(history, item, begin, before)
+        self._history, self._state = history.trim(self._kept, self.data.scaling), state
+        return frame
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the session as tensors and primitives, to be saved with `torch.save`."""
+        state = self._state
+        parts = [state] if isinstance(state, torch.Tensor) else list(state or ())
+        return {
+            "carry": self._carry,
+            "columns": list(self.data.columns.stored),
+            "history": None if self._history is None else self._history.state_dict(),
+            "state": [part.cpu() for part in parts],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with a session of the same model and data.
+
+        Args:
+            state: as `state_dict` returned it.
+
+        Raises:
+            InputError: it is that of other data, or of a session with another `carry`.
+        """
+        if state["carry"] != self._carry:
+            raise InputError(
+                f"carry: the state is of a session whose carries_state is {state['carry']}, here "
+                f"it is {self._carry}; make the session as that one was"
+            )
+        columns = self.data.columns
+        if state["columns"] != list(columns.stored):
+            raise InputError(
+                f"the state is of columns {', '.join(state['columns'])}, expected "
+                f"{', '.join(columns.stored)}; make the session with the model and data of that one"
+            )
+        history = state["history"]
+        if history is not None:
+            texts = [self.data.vocabularies.texts[name] for name in columns.categories]
+            history = History.of_state(history, texts)
+        parts = tuple(part.to(self.model.device) for part in state["state"])
+        self._history = history
+        self._state = parts[0] if len(parts) == 1 else parts or None
+
+    def _grown(self, rows: pd.DataFrame) -> History:
+        """Return the history with new rows, untrimmed."""
+        history = self._history
+        if isinstance(rows, pd.DataFrame) and len(rows) == 0:
+            if history is None:
+                raise InputError("rows: no rows, and the session has none yet; give its first ones")
+            return history
+        name, known = (
+            (self.name, None) if history is None else (history.series.name, history.series)
+        )
+        new = self._read(rows, name, known)
+        self.data.scaling.check_time([new])
+        if history is None:
+            return History.starting(new, self._lag)
+        return history.append(new, self._lag)
+
+    def _begin(self, end: int, before: int) -> int:
+        """Return the row of the session at which the context of an update begins.
+
+        Args:
+            end: row after the newest one.
+            before: rows before the new ones.
+        """
+        if self._carry:
+            # without new rows the newest one stands for the context, and is not read again
+            return max(min(before, end - 1), self._lag)
+        steps = max(self._steps, end - before) if self._sequences else self._steps
+        return max(end - steps, self._lag)
+
+    def _forecast(
+        self, history: History, item: Series, begin: int, before: int
+    ) -> tuple[pd.DataFrame, Any]:
+        """Return the forecasts, and the state after the newest row.
+
+        Args:
+            history: the rows there are.
+            item: these, and those of the horizon.
+            begin: row of the session at which the context, or the sequence, begins.
+            before: rows before the new ones.
+        """
+        if self._sequences:
+            batch = self._batches.sequence(history, begin)
+        else:
+            batch = self._batches.window(history, item, begin)
+        for key, values in batch.items():
+            batch[key] = values.to(self.model.device)  # type: ignore[literal-required, attr-defined]
+        if self.model.training:
+            self.model.eval()
+        with torch.inference_mode():
+            output, state = self._run(batch, reads=history.end > max(before, self._lag))
+            shown = self.data.inverse_transform_target(self.model.decode(output), batch)
+            point = self.model.point_forecast(shown)
+        return self._table(history, item, before, point, shown), state
+
+    def _run(self, batch: Batch, reads: bool) -> tuple[torch.Tensor, Any]:
+        """Return scaled outputs (1, Td, Q), and the state after the context.
+
+        Args:
+            batch: of one row, all of it data.
+            reads: whether the context is new; if not, the state has it already.
+        """
+        if not self._carry:
+            return self.model(batch, need_weights=False)["output"], None
+        network, state = self.model.model, self._state
+
+        def run(*given: torch.Tensor) -> ForecastOutput:
+            nonlocal state
+            if isinstance(network, SequenceModel):
+                result, state = network.advance(given[0], state=state)
+                return result
+            assert isinstance(network, EncoderDecoderLSTMModel)
+            if reads:
+                state = network.encode(given[0], state=state)
+            return network.decode(state, given[1])
+
+        return self.model.forecast(batch, run=run)["output"], state
+
+    def _table(
+        self,
+        history: History,
+        item: Series,
+        before: int,
+        point: torch.Tensor,
+        shown: torch.Tensor,
+    ) -> pd.DataFrame:
+        """Return the forecasts of a horizon, or of the new rows of sequence models.
+
+        Args:
+            history: the rows there are.
+            item: these, and those of the horizon.
+            before: rows before the new ones.
+            point: (1, Td, 1) point forecasts in original units.
+            shown: (1, Td, Q) what the model shows, in original units.
+        """
+        steps = history.end - before if self._sequences else len(item) - len(history.series)
+        steps = min(steps, point.size(1))
+        time = item.time
+        if time is None:
+            time = pd.RangeIndex(history.first, history.first + len(item))
+        return session_table(item.name, time, steps, point, shown, self.model.quantiles)
