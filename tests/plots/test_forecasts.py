@@ -242,3 +242,24 @@ def test_nothing_to_draw_is_told():
     forecasts, _ = make_tables()
     with pytest.raises(InputError, match="at least one row"):
         forecast_figure(forecasts.head(0))
+
+
+def test_uneven_readings_are_no_outages():
+    """A line goes on over steps of 20 to 45 minutes, and breaks at one of 3 hours."""
+    minutes = np.random.default_rng(0).integers(20, 46, 60)
+    minutes[30] = 180
+    time = pd.Timestamp("2025-01-01") + pd.to_timedelta(minutes.cumsum(), unit="min")
+    values = np.arange(60.0)
+    table = pd.DataFrame(
+        {
+            "series": "a",
+            "origin": time[0] - pd.Timedelta("1h"),
+            "step": np.arange(1, 61),
+            "time": time,
+            "prediction": values,
+            "actual": values + 1,
+        }
+    )
+    figure = forecast_figure(table, "y")
+    (line,) = (one for one in figure.axes[0].lines if one.get_label() == "actual")
+    assert np.isnan(np.asarray(line.get_ydata(), float)).sum() == 1

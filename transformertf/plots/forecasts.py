@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# a step in time so many times the median one is an outage
+# a step in time is an outage where it is so many times the longest of the usual ones: the 95th
+# percentile, or three median steps where outages are that many
 _OUTAGE = 1.5
 # with more starts than that, lines at them would hide the rest
 _MOST_STARTS = 40
@@ -56,7 +57,7 @@ def forecast_figure(
     """Draw forecasts over what happened, one panel for each series.
 
     Of forecasts that overlap in time the first is drawn. No line crosses an outage: a step in
-    time of more than 1.5 times the median one.
+    time much longer than the usual ones, which may be uneven.
 
     Args:
         forecasts: a table as `transformertf predict` writes it.
@@ -106,7 +107,11 @@ def _draw_series(axes: "Axes", own: pd.DataFrame, past: pd.DataFrame | None) -> 
         known = pd.concat([past[columns], known])
     times = coordinates(known["time"])
     steps = np.diff(np.unique(times))
-    longest = _OUTAGE * float(np.median(steps)) if len(steps) else 1.0
+    longest = 1.0
+    if len(steps):
+        longest = _OUTAGE * float(
+            min(np.quantile(steps, 0.95, method="lower"), 3 * np.median(steps))
+        )
     if not len(steps):
         axes.set_xlim(times[0] - longest, times[0] + longest)
     _draw_actual(axes, times, known["actual"].to_numpy(np.float64), longest)
