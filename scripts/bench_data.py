@@ -239,7 +239,8 @@ def measure_memory(path: Path, storage: str, steps: int) -> float:
         path=path, context=CONTEXT, horizon=HORIZON, batch=BATCH, storage=storage, steps=steps
     )
     (folder / "fit.yml").write_text(text)
-    return peak_of_command("transformertf", ["fit", "--config", "fit.yml"], folder, "RssAnon")
+    words = ["fit", "--config", "fit.yml"]
+    return peak_of_command("transformertf", words, folder, ["RssAnon"])["RssAnon"]
 
 
 def write_page(

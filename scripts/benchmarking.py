@@ -175,16 +175,18 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -
         return runner.peak()
 
 
-def peak_of_command(module: str, words: Sequence[str], folder: Path, field: str) -> float:
-    """Return the highest memory of a command while it runs, in MB.
+def peak_of_command(
+    module: str, words: Sequence[str], folder: Path, fields: Sequence[str]
+) -> dict[str, float]:
+    """Return the highest memory of a command while it runs, in MB, by field.
 
     Args:
         module: run as `python -m`.
         words: its arguments.
         folder: where it runs.
-        field: which memory, as /proc/PID/status names it: VmRSS, or RssAnon without mapped files.
+        fields: of /proc/PID/status: VmRSS is all that is resident, RssAnon leaves mapped files out.
     """
-    peak = 0.0
+    peaks = dict.fromkeys(fields, 0.0)
     with subprocess.Popen(
         [sys.executable, "-m", module, *words],
         cwd=folder,
@@ -193,12 +195,13 @@ def peak_of_command(module: str, words: Sequence[str], folder: Path, field: str)
     ) as process:
         while process.poll() is None:
             with contextlib.suppress(OSError, StopIteration):
-                peak = max(peak, _status(process.pid, field))
+                for field, peak in peaks.items():
+                    peaks[field] = max(peak, _status(process.pid, field))
             time.sleep(0.05)
         assert process.stderr is not None
         if process.returncode:
             raise RuntimeError(process.stderr.read().decode())
-    return peak
+    return peaks
 
 
 def _status(process: int | str, field: str) -> float:

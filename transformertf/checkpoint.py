@@ -101,10 +101,9 @@ class Checkpoint:
             calibration: its state, tensors and primitives; None for none.
 
         Raises:
-            InputError: the folder of the file is not there.
+            InputError: the file cannot be written there.
         """
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError(f"{path}: expected a file in a folder that exists")
+        check_place(path, "path")
         content = {key: value for key, value in self.content.items() if key != "calibration"}
         if calibration is not None:
             content["calibration"] = calibration
@@ -141,6 +140,19 @@ class Checkpoint:
         stored, own = self.model["init_args"], dict(getattr(model, "hparams", {}))
         names = [name for name in stored if name in own and own[name] != stored[name]]
         return "".join(f" ({name}: {stored[name]} there, {own[name]} here)" for name in names[:3])
+
+
+def check_place(path: Path, flag: str) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        InputError: its folder is not there, or nobody may write to it.
+    """
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir():
+        raise InputError(f"{flag} {path}: expected a file in a folder that exists")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{flag} {path}: the folder {folder} cannot be written to; give another")
 
 
 def _as_class_path(hyper_parameters: dict[str, Any]) -> dict[str, Any]:

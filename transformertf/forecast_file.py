@@ -28,8 +28,13 @@ class ForecastFile:
     def __init__(self, path: Path, flag: str = "--output") -> None:
         if path.suffix != ".parquet":
             raise InputError(f"{flag} {path}: expected a name that ends in .parquet")
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError(f"{flag} {path}: the folder {path.absolute().parent} must exist")
+        folder = path.absolute().parent
+        if path.is_dir():
+            raise InputError(f"{flag} {path}: expected a file, found a folder")
+        if not folder.is_dir():
+            raise InputError(f"{flag} {path}: the folder {folder} must exist")
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"{flag} {path}: the folder {folder} cannot be written to")
         self.path = path
         self.rows = 0
         self._rank, self._ranks, self._token = 0, 1, str(os.getpid())
@@ -70,11 +75,18 @@ class ForecastFile:
         trace: TracebackType | None,
     ) -> None:
         """Put the whole file in place, or take what is half-written away."""
-        self.close()
-        if error is not None:
-            self._part(self._rank).unlink(missing_ok=True)
-        elif self._rank == 0:
-            self._join()
+        try:
+            self.close()
+            if error is None and self._rank == 0:
+                self._join()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            if error is not None:
+                ranks = range(self._ranks + 1) if self._rank == 0 else [self._rank]
+                for rank in ranks:
+                    self._part(rank).unlink(missing_ok=True)
 
     def _part(self, rank: int) -> Path:
         return self.path.with_name(f".{self.path.name}.{self._token}.{rank}.part")
@@ -83,13 +95,12 @@ class ForecastFile:
         parts = [part for part in map(self._part, range(self._ranks)) if part.exists()]
         self.rows = sum(pyarrow.parquet.read_metadata(part).num_rows for part in parts)
         if len(parts) > 1:
-            files = [pyarrow.parquet.ParquetFile(part) for part in parts]
-            whole = self._part(self._ranks)
-            with pyarrow.parquet.ParquetWriter(whole, files[0].schema_arrow) as writer:
-                for file in files:
-                    for number in range(file.num_row_groups):
-                        table = file.read_row_group(number)
-                        writer.write_table(table.cast(files[0].schema_arrow))
+            whole, schema = self._part(self._ranks), pyarrow.parquet.read_schema(parts[0])
+            with pyarrow.parquet.ParquetWriter(whole, schema) as writer:
+                for part in parts:
+                    with pyarrow.parquet.ParquetFile(part) as file:
+                        for number in range(file.num_row_groups):
+                            writer.write_table(file.read_row_group(number).cast(schema))
             for part in parts:
                 part.unlink()
             parts = [whole]

@@ -20,7 +20,7 @@ from transformertf.forecast_file import ForecastFile, ForecastFrames
 from transformertf.forecasting import ForecastTables, Horizon, calibration_of, calibration_origin
 from transformertf.hyperparameters import find_object
 from transformertf.models import ForecastModule
-from transformertf.plots import forecast_figure
+from transformertf.plots import can_plot, forecast_figure
 from transformertf.reporting import (
     FORECASTS,
     evaluate_pieces,
@@ -151,6 +151,7 @@ class Forecaster:
         Raises:
             InputError: what is in the data cannot be used.
         """
+        place = None if folder is None else open_folder(Path(folder), "folder")
         module = self._data(batch_size)
         if data is not None:
             _give(module, OWN_PATHS[stage], data)
@@ -158,12 +159,12 @@ class Forecaster:
         pieces = self._run(module, Horizon(horizon, samples), season)
         settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
         evaluation = evaluate_pieces(pieces, module, season, settings)
-        if folder is not None:
-            place = open_folder(Path(folder), "folder")
+        if place is not None:
             with ForecastFile(place / FORECASTS, "folder") as file:
                 for piece in pieces:
                     file.write(piece)
-            write_evaluation(place, evaluation, make_sections(evaluation, self.model, module))
+            sections = make_sections(evaluation, self.model, module) if can_plot() else {}
+            write_evaluation(place, evaluation, sections)
         return evaluation
 
     def calibrate(
@@ -198,8 +199,8 @@ class Forecaster:
         if data is not None:
             _give(module, OWN_PATHS[stage], data)
         module.forecast_on(stage, origin or calibration_origin(module, stage))
-        self.calibration = None  # fitted to what the model itself says
-        pieces = self._run(module, Horizon())
+        # fitted to what the model itself says
+        pieces = self._run(module, Horizon(), calibrated=False)
         self.calibration = Calibration.fit(pieces, levels, by_series)
         return self.calibration
 
@@ -233,7 +234,10 @@ class Forecaster:
         if data is not None:
             _give(module, OWN_PATHS[stage], data)
         module.forecast_on(stage, "auto")
-        return look_inside(self.model, module).importance
+        found = look_inside(self.model, module).importance
+        if found is None:
+            raise InputError("importance wants two windows or more that can be forecast")
+        return found
 
     def plot(self, forecasts: pd.DataFrame, series: str | Sequence[str] | None = None) -> "Figure":
         """Draw forecasts over what happened, one panel for each series.
@@ -271,18 +275,23 @@ class Forecaster:
         return data.load_from_checkpoint(self.checkpoint.path, weights_only=True, **given)
 
     def _run(
-        self, module: WindowDataModule, horizon: Horizon, season: int | None = None
+        self,
+        module: WindowDataModule,
+        horizon: Horizon,
+        season: int | None = None,
+        calibrated: bool = True,
     ) -> list[pd.DataFrame]:
         """Return the forecasts of a data module, in pieces."""
         horizon.check(self.model, module)
         frames = ForecastFrames()
+        calibration = self.calibration if calibrated else None
+        tables = ForecastTables(module, horizon, calibration, season)
         trainer = lightning.Trainer(
             accelerator=self.accelerator,
             devices=1,
             logger=False,
-            callbacks=[
-                ForecastWriter(frames, ForecastTables(module, horizon, self.calibration, season))
-            ],
+            callbacks=[ForecastWriter(frames, tables)],
+            precision="64-true" if module.hparams["dtype"] == "float64" else None,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -111,7 +111,9 @@ class ForecastTables:
         series = self.data.forecast_series
         rolled = roll(model, self.data, batch, series, steps, samples, self.horizon.seed)
         quantiles = rolled.outputs if has_quantiles else None
-        return ForecastRows.of(batch, rolled.point, quantiles, rolled.mask)
+        rows = ForecastRows.of(batch, rolled.point, quantiles, rolled.mask)
+        # what follows the rows of a stage is another's to be scored on
+        return rows.take(rows.origin + rows.step < self.data.forecast_ends[rows.series])
 
     def table(self, rows: ForecastRows, levels: Sequence[float] | None) -> pd.DataFrame:
         """Return rows as the table that users see.

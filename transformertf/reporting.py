@@ -38,6 +38,11 @@ FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
 BATCHES, WINDOWS = 16, 64
 # covariates that residuals are drawn against
 COVARIATES = 3
+# of all pictures that there can be
+_NAMES = (
+    *("forecasts", "horizon", "calibration", "series", "importance", "attention"),
+    *(f"residuals_{number}" for number in range(1, COVARIATES + 1)),
+)
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,12 @@ class Looks:
     """What a model looks at.
 
     Attributes:
-        importance: columns `side`, `variable`, `importance`.
+        importance: columns `side`, `variable`, `importance`; None where it cannot be told.
         measured: how: by the "weights" of its selection, or by "permutation".
         attention: mean attention by horizon step and position; None of a model without.
     """
 
-    importance: pd.DataFrame
+    importance: pd.DataFrame | None
     measured: Literal["weights", "permutation"]
     attention: pd.DataFrame | None
 
@@ -108,14 +113,18 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
     weights = means.importance(data.columns, add_target) if model.interpretable else None
     if weights is not None:
         return Looks(weights, "weights", attention)
-    importance = permutation_importance(model, batches, data.columns, add_target=add_target)
+    try:
+        importance = permutation_importance(model, batches, data.columns, add_target=add_target)
+    except InputError:
+        # a single window has no other to shuffle with
+        return Looks(None, "permutation", attention)
     return Looks(importance, "permutation", attention)
 
 
 def _drawn(dataset: StoredWindows) -> Iterator[Batch]:
     """Return batches of windows drawn at random, always the same."""
     count = min(len(dataset), BATCHES * WINDOWS)
-    index = np.random.default_rng(0).permutation(len(dataset))[:count]
+    index = np.random.default_rng(0).choice(len(dataset), count, replace=False)
     for begin in range(0, count, WINDOWS):
         chosen = index[begin : begin + WINDOWS]
         longest = np.full(len(chosen), np.iinfo(np.int64).max)
@@ -181,21 +190,28 @@ def open_folder(path: Path, flag: str) -> Path:
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{flag} {path}: expected a folder, found a file")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{flag} {path}: the folder {path.absolute().parent} must exist")
-    path.mkdir(exist_ok=True)
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise InputError(f"{flag} {path}: the folder {parent} must exist")
+    try:
+        path.mkdir(exist_ok=True)
+    except PermissionError as error:
+        raise InputError(f"{flag} {path}: the folder {parent} cannot be written to") from error
     return path
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, sections: Mapping[str, Section]) -> None:
-    """Write metrics, tables, and where there are pictures these and the page to a folder."""
+    """Write metrics, tables, and where there are pictures these and the page to a folder.
+
+    Pictures and page of an earlier evaluation are taken away, other files stay.
+    """
     evaluation.save(folder)
+    pictures = folder / PLOTS
+    for old in [folder / REPORT, *(pictures / f"{name}.png" for name in _NAMES)]:
+        old.unlink(missing_ok=True)
     if not sections:
         return
-    pictures = folder / PLOTS
     pictures.mkdir(exist_ok=True)
-    for old in pictures.glob("*.png"):
-        old.unlink()
     for name, section in sections.items():
         if section.figure is not None:
             section.figure.savefig(pictures / f"{name}.png", dpi=100)
@@ -230,13 +246,10 @@ def _look_sections(looks: Looks) -> dict[str, Section]:
             "relative growth of the error",
         ),
     }[looks.measured]
-    sections = {
-        "importance": Section(
-            "Variable importance",
-            how,
-            figure=importance_figure(looks.importance, label),
-        )
-    }
+    sections = {}
+    if looks.importance is not None:
+        figure = importance_figure(looks.importance, label)
+        sections["importance"] = Section("Variable importance", how, figure=figure)
     if looks.attention is not None:
         sections["attention"] = Section(
             "Attention",

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
+from transformertf import Forecaster
 from transformertf.cli import main
+from transformertf.errors import InputError
 
 Fails = Callable[..., str]
 SETTINGS = ("by_step", "by_series", "reliability", "skipped", "settings")
@@ -135,3 +137,84 @@ def test_mistakes_are_told_and_leave_nothing(
         told = fails(*command, *words)
         assert re.search(expected, told), (command, told)
         assert list(workdir.iterdir()) == [], command
+
+
+def test_only_own_files_of_an_earlier_evaluation_are_replaced(
+    experiment: Experiment, workdir: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--output", "."]
+    Path("plots").mkdir()
+    mine = [Path("plots/loss.png"), Path("notes.html")]
+    for path in mine:
+        path.write_text("mine")
+    assert main(command) == 0
+    assert Path("plots/residuals_2.png").exists()
+    assert main([*command, "--no-plots"]) == 0
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    assert [path.name for path in Path("plots").iterdir()] == ["loss.png"]
+    assert not Path("report.html").exists()
+
+
+def test_a_single_window_is_drawn_without_importance(experiment: Experiment, workdir: Path) -> None:
+    pytest.importorskip("matplotlib")
+    command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--origin", "last"]
+    assert main(command) == 0
+    names = {path.stem for path in Path("evaluation/plots").iterdir()}
+    assert names == {"forecasts", "horizon", "residuals_1", "residuals_2"}
+
+
+def test_data_is_not_overwritten(experiment: Experiment, workdir: Path, fails: Fails) -> None:
+    make_frame(45, 4).to_parquet("forecasts.parquet")
+    words = ("evaluate", "--ckpt_path", experiment.checkpoint, "--output", ".")
+    message = fails(*words, "--data.test_df_paths", "forecasts.parquet")
+    assert "--output forecasts.parquet: would overwrite the data to forecast" in message
+
+
+def without_past(config: dict) -> None:
+    data = config["data"]["init_args"]
+    for name in ("val_df_paths", "test_df_paths", "known_past_covariates"):
+        del data[name]
+    data |= {"train_df_paths": "run.parquet", "val_fraction": 0.25, "test_fraction": 0.25}
+    data |= {"dtype": "float64"}
+
+
+@pytest.fixture
+def split(experiment: Experiment, workdir: Path) -> Path:
+    make_frame(160, 9).to_parquet("run.parquet")
+    assert main(["fit", "--config", str(experiment.write(workdir, without_past))]) == 0
+    return Path("runs/tiny/version_0/checkpoints/last.ckpt")
+
+
+def test_a_long_horizon_ends_with_the_rows_of_its_stage(split: Path) -> None:
+    command = ["evaluate", "--ckpt_path", str(split), "--no-plots", "--stage", "validation"]
+    assert main([*command, "--horizon", str(3 * HORIZON), "--origin", "every:3"]) == 0
+    table = pd.read_parquet("evaluation/forecasts.parquet")
+    rows = (table["time"] / 0.5).round()
+    assert table["step"].max() == 3 * HORIZON
+    assert rows.min() == 80
+    assert rows.max() == 119
+
+
+def test_files_take_the_place_of_a_share_and_python_gives_the_same(split: Path) -> None:
+    make_frame(40, 3).to_parquet("fresh.parquet")
+    command = ["evaluate", "--ckpt_path", str(split), "--no-plots"]
+    assert main([*command, "--data.test_df_paths", "fresh.parquet"]) == 0
+    found = json.loads(Path("evaluation/metrics.json").read_text())
+    assert [row["series"] for row in found["by_series"]] == ["fresh"]
+    forecaster = Forecaster.load(split, "cpu")
+    metrics = forecaster.evaluate("fresh.parquet")
+    assert metrics["MAE"] == pytest.approx(found["MAE"], rel=1e-12)
+    assert list(metrics) == [key for key in found if key not in SETTINGS]
+
+
+def test_a_calibration_that_fails_leaves_the_one_before(split: Path) -> None:
+    forecaster = Forecaster.load(split, "cpu")
+    kept = forecaster.calibrate(levels=[0.1, 0.9])
+    with pytest.raises(InputError, match=r"no file typo\.csv"):
+        forecaster.calibrate("typo.csv")
+    assert forecaster.calibration is kept
+    forecaster.save("saved.ckpt")
+    again = Forecaster.load("saved.ckpt", "cpu").predict("run.parquet")
+    pd.testing.assert_frame_equal(again, forecaster.predict("run.parquet"))
+    assert "q0.9" in again

@@ -45,7 +45,7 @@ def _kept(step, seen, batch, batch_idx):
 def test_the_page_compares():
     page = bench_predict.write_page(
         "A machine.",
-        {"small": (2.0, 2.5)},
+        {"small": (15_360.0, 12_288.0)},
         {1000: {"every row, VmRSS": 400.4}, 2000: {"every row, VmRSS": 402.0}},
         batches=10,
     )

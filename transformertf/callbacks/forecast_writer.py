@@ -1,6 +1,7 @@
 """Streams forecasts to a parquet file while the trainer predicts."""
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import lightning
@@ -31,6 +32,8 @@ class Sink(Protocol):
 class ForecastWriter(Callback):
     """Appends forecasts to a file, many at once; memory does not grow with their number.
 
+    A thread makes the tables and writes them, one at a time, while the model forecasts on.
+
     Args:
         file: what to append to, opened and ended by its owner.
         tables: makes tables of the forecasts.
@@ -40,6 +43,8 @@ class ForecastWriter(Callback):
         self.file = file
         self.tables = tables
         self._waiting: list[ForecastRows] = []
+        self._thread: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
 
     def setup(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
@@ -71,9 +76,32 @@ class ForecastWriter(Callback):
         assert isinstance(pl_module, ForecastModule)
         if self._waiting:
             self._write(pl_module)
+        self._finish()
+        if self._thread is not None:
+            self._thread.shutdown()
         self.file.close()
 
+    def on_exception(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        exception: BaseException,
+    ) -> None:
+        """Let the thread end before the file is taken away."""
+        if self._thread is not None:
+            self._thread.shutdown()
+
     def _write(self, model: ForecastModule) -> None:
-        rows = ForecastRows.join(self._waiting)
-        self._waiting.clear()
-        self.file.write(self.tables.table(rows, model.quantiles))
+        waiting, self._waiting = self._waiting, []
+        self._finish()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1)
+        self._writing = self._thread.submit(self._append, waiting, model.quantiles)
+
+    def _append(self, waiting: list[ForecastRows], levels: list[float] | None) -> None:
+        self.file.write(self.tables.table(ForecastRows.join(waiting), levels))
+
+    def _finish(self) -> None:
+        """Wait for the thread, and raise what it met."""
+        if self._writing is not None:
+            self._writing.result()

@@ -40,7 +40,7 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
         return [ForecastWriter(file, tables)]
 
     cli, checkpoint = load("predict", options, flags, prepare)
-    _refuse_overwriting(options.output, cli)
+    refuse_overwriting(options.output, cli, "predict_df_paths", "future_df_paths")
     if isinstance(cli.datamodule, EncoderDecoderDataModule):
         _say_futures(cli.datamodule, options.horizon)
     write_forecasts(file, cli, checkpoint)
@@ -66,14 +66,23 @@ def _measure(stage: Literal["validate", "test"], options: Any, flags: Sequence[s
     run(cli, stage, ckpt_path=checkpoint.path)
 
 
-def _refuse_overwriting(path: Path, cli: ForecastCLI) -> None:
-    """Refuse an output among the data, where it would be read with it, the next time."""
+def refuse_overwriting(path: Path, cli: ForecastCLI, *arguments: str) -> None:
+    """Refuse an output among the data, where it would be read with it, the next time.
+
+    Args:
+        path: of the output.
+        cli: of the command.
+        arguments: that name the data.
+
+    Raises:
+        InputError: names the output.
+    """
     output = path.resolve()
-    for argument in ("predict_df_paths", "future_df_paths"):
+    for argument in arguments:
         given = cli.datamodule.hparams.get(argument)
         inputs = [] if given is None else expand_paths(given, argument)
         if {output, *output.parents} & {found.resolve() for found in inputs}:
-            raise InputError(f"--output {path}: would overwrite the data to predict from")
+            raise InputError(f"--output {path}: would overwrite the data to forecast")
 
 
 def _say_futures(data: EncoderDecoderDataModule, steps: int | None) -> None:

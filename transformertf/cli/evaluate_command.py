@@ -8,15 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.checkpoint import Checkpoint
-from transformertf.cli.commands import write_forecasts
+from transformertf.checkpoint import Checkpoint, check_place
+from transformertf.cli.commands import refuse_overwriting, write_forecasts
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.loading import Stage, load, run
-from transformertf.cli.refit import forecast_folds
-from transformertf.cli.screen import say
+from transformertf.cli.refit import check_refit, forecast_folds
+from transformertf.cli.screen import is_first_process, say
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation.calibration import Calibration
 from transformertf.evaluation.results import Evaluation, read_pieces
+from transformertf.evaluation.scores import check_levels
 from transformertf.forecast_file import ForecastFile, ForecastFrames
 from transformertf.forecasting import ForecastTables, Horizon, calibration_of, calibration_origin
 from transformertf.plots import can_plot
@@ -39,6 +40,8 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     horizon = Horizon(options.horizon, options.samples)
     if options.plots and not can_plot():
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
+    if options.refit > 1:
+        check_refit(options)
     is_new = not options.output.exists()
     folder = open_folder(options.output, "--output")
     file = ForecastFile(folder / FORECASTS)
@@ -51,7 +54,7 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         else:
             cli, checkpoint = _forecast(options, flags, horizon, file)
     except BaseException:
-        if is_new and not any(folder.iterdir()):
+        if is_new and is_first_process() and not any(folder.iterdir()):
             folder.rmdir()
         raise
     if not cli.trainer.is_global_zero:
@@ -68,9 +71,11 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     pieces = read_pieces(file.path)
     evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
     draws = can_plot() if options.plots is None else options.plots
-    sections = make_sections(evaluation, cli.model, cli.datamodule) if draws else {}
-    write_evaluation(folder, evaluation, sections)
+    write_evaluation(folder, evaluation, {})
     _show(evaluation)
+    if draws:
+        sections = make_sections(evaluation, cli.model, cli.datamodule)
+        write_evaluation(folder, evaluation, sections)
     say(f"evaluation: {folder / (REPORT if draws else 'metrics.json')}")
 
 
@@ -81,6 +86,7 @@ def _forecast(
 
     def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
         horizon.check(cli.model, cli.datamodule)
+        refuse_overwriting(file.path, cli, cli.datamodule.stages.argument(options.stage))
         cli.datamodule.forecast_on(options.stage, options.origin)
         calibration = calibration_of(checkpoint)
         tables = ForecastTables(cli.datamodule, horizon, calibration, options.season)
@@ -94,8 +100,17 @@ def _forecast(
 def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Fit intervals on validation data, and keep them in the checkpoint."""
     kept = ForecastFrames()
+    if options.levels is not None:
+        check_levels(options.levels)
 
     def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
+        check_place(options.output or checkpoint.path, "--output")
+        levels = cli.model.quantiles
+        if None not in (options.levels, levels) and list(options.levels) != levels:
+            raise InputError(
+                f"--levels {options.levels}: the model forecasts the levels {levels}, which are "
+                "calibrated as they are; leave --levels out"
+            )
         origin = options.origin or calibration_origin(cli.datamodule, options.stage)
         cli.datamodule.forecast_on(options.stage, origin)
         return [ForecastWriter(kept, ForecastTables(cli.datamodule))]

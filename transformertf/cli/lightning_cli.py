@@ -32,6 +32,8 @@ LINKS = {
 }
 # of these, what the data can only tell once it is read; a checkpoint's model knows it
 FITTED = tuple(source for source in LINKS if source.endswith("_sizes"))
+# callbacks that write files or want a logger
+WATCHING = ("DeviceStatsMonitor", "ForecastPlots", "LearningRateMonitor", "ModelCheckpoint")
 # how jsonargparse frames the reason it then tells
 UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
 
@@ -45,6 +47,8 @@ class ForecastCLI(LightningCLI):
             for the trainer that the configuration leaves open.
         without: keys of the trainer that this command has no use for.
         is_trained: the model's arguments are those of a checkpoint.
+        is_refit: a run is done again on other rows: without what its model knew of the data, and
+            without callbacks that write files or want a logger.
         shares: this command can share its work among processes.
     """
 
@@ -57,6 +61,7 @@ class ForecastCLI(LightningCLI):
         trainer_options: Callable[["ForecastCLI"], dict[str, Any]],
         without: Sequence[str] = (),
         is_trained: bool = False,
+        is_refit: bool = False,
         shares: bool = False,
     ) -> None:
         self._trainer_options = trainer_options
@@ -75,6 +80,8 @@ class ForecastCLI(LightningCLI):
             and hasattr(data, source.split(".")[-1])
             and not (is_trained and source in FITTED)
         }
+        if is_refit:
+            self._forget()
         super().__init__(
             ForecastModule,
             WindowDataModule,
@@ -134,6 +141,18 @@ class ForecastCLI(LightningCLI):
         if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:
             options["precision"] = "64-true"
         return super().instantiate_trainer(**options, callbacks=callbacks)
+
+    def _forget(self) -> None:
+        """Leave out what only the rows of another run are described or watched by."""
+        for target in self.links.values():
+            self.given["model"]["init_args"].pop(target.rpartition(".")[2], None)
+        trainer = self.given.get("trainer", {})
+        callbacks = trainer.get("callbacks")
+        if isinstance(callbacks, list):
+            trainer["callbacks"] = [
+                item for item in callbacks
+                if item["class_path"].rpartition(".")[2] not in WATCHING
+            ]  # fmt: skip
 
     def _check_links(self) -> None:
         """Refuse sizes that contradict the data."""

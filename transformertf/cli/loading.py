@@ -17,6 +17,7 @@ from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
+from transformertf.data.stages import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError
 
 Stage = Literal["validate", "test", "predict"]
@@ -69,6 +70,10 @@ def make_composer(
     composer = Composer()
     if checkpoint is not None:
         tree = {"model": checkpoint.model, "data": checkpoint.data}
+        for stage, share in FRACTIONS.items():
+            # files that are given now take the place of a share of those trained on
+            if any(flag.split("=")[0].endswith(f".{OWN_PATHS[stage]}") for flag in flags):
+                tree["data"]["init_args"][share] = None
         composer.add_tree(str(checkpoint.path), tree)
     for path in options.config:
         composer.add_file(path)

@@ -158,7 +158,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             "(default: %(default)s)")  # fmt: skip
         add("--refit", type=int, default=1, metavar="FOLDS",
             help="folds of the test rows; before each one after the first the model is trained "
-            "anew, on all rows before it (default: %(default)s)")  # fmt: skip
+            "anew, as the run was, with all rows before it (default: %(default)s)")  # fmt: skip
         add("--plots", action=argparse.BooleanOptionalAction,
             help="write plots and a report (default: where matplotlib is installed)")  # fmt: skip
     if command == "calibrate":
@@ -175,5 +175,5 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             "--origin",
             default="auto" if command == "evaluate" else None,
             help="where forecasts start: auto (one every horizon), all, every:N, last, or a time"
-            + ("" if command == "evaluate" else " (default: up to 10,000, evenly spread)"),
+            + ("" if command == "evaluate" else " (default: about 10,000, evenly spread)"),
         )

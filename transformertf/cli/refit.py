@@ -3,18 +3,19 @@
 import argparse
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import LINKS, ForecastCLI
+from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.loading import load, monitored, run
 from transformertf.cli.screen import say
+from transformertf.data.origins import Origin
 from transformertf.errors import InputError
 from transformertf.forecast_file import ForecastFrames
 from transformertf.forecasting import ForecastTables, Horizon, calibration_of
@@ -37,15 +38,13 @@ def forecast_folds(
         InputError: the test rows are no share of the rows trained on, or the configuration of the
             training is not there.
     """
-    if options.stage != "test":
-        raise InputError(f"--refit goes on into the test rows; leave --stage {options.stage} out")
     kept = ForecastFrames()
     share = 0.0
 
     def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
         nonlocal share
         share = _test_share(cli)
-        _configuration(options, checkpoint)
+        _configurations(options, checkpoint)
         return [_writer(kept, cli, checkpoint, options, horizon, _rest(share, 0, options.refit))]
 
     cli, checkpoint = load("test", options, flags, prepare)
@@ -53,15 +52,32 @@ def forecast_folds(
     for fold in range(1, options.refit):
         say(f"training anew for fold {fold + 1} of {options.refit}")
         composer = Composer()
-        composer.add_tree("the run", _configuration(options, checkpoint))
+        for path in _configurations(options, checkpoint):
+            composer.add_file(path)
         composer.add_flags(flags)
         trained = _rest(share, fold - 1, options.refit)
         composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": trained}}})
         rest = _rest(share, fold, options.refit)
         _fit_and_forecast(composer, checkpoint, kept, options, horizon, rest)
+    if not kept.pieces:
+        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
     table = pd.concat(kept.pieces, ignore_index=True)
     order = ["series", "origin", "step"]
     return cli, checkpoint, table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def check_refit(options: argparse.Namespace) -> None:
+    """Refuse what folds of the test rows cannot have.
+
+    Raises:
+        InputError: another stage, or a single origin.
+    """
+    if options.stage != "test":
+        raise InputError(f"--refit goes on into the test rows; leave --stage {options.stage} out")
+    if Origin.parse(options.origin).kind in ("at", "last"):
+        raise InputError(
+            f"--refit forecasts from origins in each fold; --origin {options.origin} is in one"
+        )
 
 
 def _fit_and_forecast(
@@ -94,9 +110,10 @@ def _fit_and_forecast(
                 best = ModelCheckpoint(folder, monitor=monitored(cli))
                 callbacks.append(best)
             return {"logger": False, "enable_checkpointing": best is not None,
-                    "callbacks": callbacks}  # fmt: skip
+                    "callbacks": callbacks, "default_root_dir": folder}  # fmt: skip
 
-        cli = ForecastCLI(composer, prepare, without=("logger",))
+        # a run of its own has no logger, and leaves no files
+        cli = ForecastCLI(composer, prepare, without=("logger", "default_root_dir"), is_refit=True)
         run(cli, "fit")
         path = None if best is None else best.best_model_path
         run(cli, "predict", ckpt_path=path, return_predictions=False)
@@ -134,18 +151,13 @@ def _rest(share: float, fold: int, folds: int) -> float:
     return share * (folds - 1 - fold) / folds
 
 
-def _configuration(options: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the configuration of a run, without what the data says.
+def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[Path]:
+    """Return the files of the configuration, or that of the run.
 
     Raises:
-        InputError: it does not lie beside the checkpoint.
+        InputError: none is given, and none lies beside the checkpoint.
     """
-    path = checkpoint.path.parent.parent / "config.yaml"
-    if options.config:
-        path = options.config[0]
-    if not path.is_file():
-        raise InputError(f"--refit trains as the run did, but there is no {path}; give --config")
-    tree: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for target in LINKS.values():
-        tree["model"].get("init_args", {}).pop(target.rpartition(".")[2], None)
-    return tree
+    own: Path = checkpoint.path.parent.parent / "config.yaml"
+    if not options.config and not own.is_file():
+        raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
+    return list(options.config) or [own]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 import lightning
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
@@ -28,7 +29,7 @@ from transformertf.data.storage import resident_device
 from transformertf.data.stored import Stored, store_series
 from transformertf.data.transform import describe_transforms
 from transformertf.data.vocabulary import Vocabularies, tell_unknown
-from transformertf.data.windows import Part, WindowLimits, Windows, sliding
+from transformertf.data.windows import IntArray, Part, WindowLimits, Windows, sliding
 from transformertf.errors import InputError
 from transformertf.hyperparameters import describe
 
@@ -204,6 +205,16 @@ class WindowDataModule(lightning.LightningDataModule):
         if self._evaluated is None:
             return self.predict_series
         return self.stage_series(self._evaluated[0])
+
+    @property
+    def forecast_ends(self) -> IntArray:
+        """Row of each of `forecast_series` (S,) after the last that may be forecast."""
+        ends = np.array([len(item) for item in self.forecast_series])
+        if self._evaluated is not None:
+            ends = np.zeros_like(ends)
+            for part in self.stages.parts(self._evaluated[0]):
+                ends[part.series] = max(ends[part.series], part.end)
+        return ends
 
     def forecast_windows(self) -> Windows:
         """Return the windows of `forecast_series` to forecast, by series and origin."""

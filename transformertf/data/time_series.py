@@ -192,13 +192,15 @@ class TimeSeriesDataModule(WindowDataModule):
         return windows
 
     def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
-        """Return the sequences of a stage, as validation and test have them."""
+        """Return consecutive sequences that hold each row of a stage once."""
         if origin != "auto":
             raise InputError(
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
-        return self._windows(stage)
+        series = self.stage_series(stage)
+        parts = sorted(self.stages.parts(stage), key=lambda part: series[part.series].name)
+        return Windows(run for part in parts for run in consecutive(part, self.limits.horizon))
 
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
         """Refuse sequences to predict that differences of the target cannot be summed up from."""
