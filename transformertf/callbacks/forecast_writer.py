@@ -8,6 +8,7 @@ import lightning
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
+from transformertf.data.mapped import release
 from transformertf.forecasting import ForecastTables
 from transformertf.models import ForecastModule
 from transformertf.predictions import ForecastRows
@@ -100,6 +101,7 @@ class ForecastWriter(Callback):
 
     def _append(self, waiting: list[ForecastRows], levels: list[float] | None) -> None:
         self.file.write(self.tables.table(ForecastRows.join(waiting), levels))
+        release()
 
     def _finish(self) -> None:
         """Wait for the thread, and raise what it met."""

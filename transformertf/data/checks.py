@@ -10,6 +10,7 @@ import numpy.typing as npt
 from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray
 from transformertf.data.groups import Grouping, IntArray
+from transformertf.data.mapped import release
 from transformertf.data.panels import Panel, Rules
 from transformertf.data.slices import PIECE, slices
 from transformertf.data.tables import Table
@@ -166,6 +167,7 @@ def check_values(
     nowhere, everywhere = panel.starts[:-1], panel.starts[1:]
     future = nowhere + panel.observed
     for name, values in zip(columns.values, panel.values, strict=True):
+        release()  # of the column before
         if sum_is_finite(values):
             continue
         needed = everywhere

@@ -11,6 +11,7 @@ from transformertf.data.columns import Columns
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.futures import require_later, require_past
 from transformertf.data.groups import Grouping, IntArray, Numbering, group_files, group_rows
+from transformertf.data.mapped import release
 from transformertf.data.panels import MakeArray, Panel, Rules, in_memory, open_all
 from transformertf.data.progress import reading
 from transformertf.data.tables import Table, ahead, shown
@@ -128,6 +129,7 @@ class _Filler:
                     self._add_static(name, frame[name], series, table.where, begin)
             begin += len(frame)
             advance(len(frame))
+            release()
 
     def panel(self) -> Panel:
         """Return what was read."""

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from transformertf import __version__
 from transformertf.data.locks import Held, lock
+from transformertf.data.mapped import keep_track
 from transformertf.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def clear() -> int:
 def new_array(folder: Path, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return an array in a new file of a folder."""
     path = folder / f"{name}.npy"
-    made: Array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    made: Array = keep_track(np.lib.format.open_memmap(path, "w+", dtype, shape))
     if hasattr(os, "posix_fallocate"):
         # a disk that is full tells so here; later, a write into the map would end the process
         with path.open("r+b") as file:
@@ -158,9 +159,7 @@ def new_array(folder: Path, name: str, shape: tuple[int, ...], dtype: npt.DTypeL
 
 def map_array(folder: Path, name: str) -> Array:
     """Return an array of a folder, mapped, read-only."""
-    # parts of a plain array are made faster than those of a `memmap`
-    mapped: Array = np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray)
-    return mapped
+    return keep_track(np.load(folder / f"{name}.npy", mmap_mode="r"))
 
 
 def as_text(size: int) -> str:

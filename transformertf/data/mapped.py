@@ -1,0 +1,28 @@
+"""Mapped files whose pages leave memory once they are worked on."""
+
+import mmap
+from weakref import WeakSet
+
+import numpy as np
+import numpy.typing as npt
+
+_maps: WeakSet[mmap.mmap] = WeakSet()
+
+
+def keep_track(array: np.memmap) -> npt.NDArray[np.generic]:
+    """Return a mapped array as a plain one, whose pages `release` knows of."""
+    # the map stays open as long as the array or a part of it is there
+    _maps.add(array._mmap)  # type: ignore[attr-defined]
+    # parts of a plain array are made faster than those of a `memmap`
+    return array.view(np.ndarray)
+
+
+def release() -> None:
+    """Let the system have the pages of all mapped files; what is read again comes from its cache.
+
+    Nothing that was written is lost: the files are shared maps. The process's resident memory then
+    does not grow with the rows that it goes through.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for each in tuple(_maps):
+            each.madvise(mmap.MADV_DONTNEED)
