@@ -132,3 +132,36 @@ def test_series_are_drawn_by_name(forecaster):
     assert len(forecaster.plot(forecasts).axes) == 3
     with pytest.raises(InputError, match="series 'z' is not among the forecasts"):
         forecaster.plot(forecasts, series="z")
+
+
+def test_sampled_paths_are_spread_as_the_quantiles_are(forecaster):
+    frame = future()
+    paths = forecaster.sample(frame, 400, batch_size=3)
+    assert list(paths.columns) == ["series", "origin", "sample", "step", "time", "value"]
+    table = forecaster.predict(frame)
+    keys = ["series", "origin", "step", "time"]
+    first = paths[paths["sample"] == 0]
+    pd.testing.assert_frame_equal(first[keys].reset_index(drop=True), table[keys])
+    share = paths.merge(table, on=keys)
+    for level in (0.1, 0.5, 0.9):
+        below = (share["value"] <= share[f"q{level}"]).groupby([share["series"], share["step"]])
+        # a level is one of 400 that are the same at each step: four standard errors
+        assert (below.mean() - level).abs().max() < 4 * (level * (1 - level) / 400) ** 0.5
+    again = forecaster.sample(frame, 400)
+    pd.testing.assert_frame_equal(again, paths, rtol=1e-5)
+    with pytest.raises(InputError, match="samples must be 0 or at least 2, found 1"):
+        forecaster.sample(frame, 1)
+
+
+def test_a_stream_is_calibrated_as_predict_is(checkpoint):
+    own = Forecaster.load(checkpoint, "cpu")
+    frame = make_frame()
+    one = frame[frame["unit"] == "b"].copy()
+    plain = own.predict(one, origin="last")
+    own.calibrate(frame, origin="every:2")
+    expected = own.predict(one, origin="last")
+    assert (expected["q0.9"] != plain["q0.9"]).all()
+    past = len(one) - HORIZON
+    found = own.stream(carry=False).update(one[:past], future=one[past:])
+    columns = ["series", "step", "time", "prediction", "q0.1", "q0.5", "q0.9"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns], rtol=1e-5)

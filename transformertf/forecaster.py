@@ -17,7 +17,13 @@ from transformertf.errors import InputError
 from transformertf.evaluation.calibration import Calibration
 from transformertf.evaluation.results import Evaluation
 from transformertf.forecast_file import ForecastFile, ForecastFrames
-from transformertf.forecasting import ForecastTables, Horizon, calibration_of, calibration_origin
+from transformertf.forecasting import (
+    ForecastTables,
+    Horizon,
+    calibration_of,
+    calibration_origin,
+    sample_paths,
+)
 from transformertf.hyperparameters import find_object
 from transformertf.models import ForecastModule
 from transformertf.plots import can_plot, forecast_figure
@@ -118,6 +124,51 @@ class Forecaster:
             _give(module, FUTURE_PATHS, future)
         return pd.concat(self._run(module, Horizon(horizon, samples)), ignore_index=True)
 
+    def sample(
+        self,
+        data: Given,
+        samples: int = 100,
+        *,
+        future: Given | None = None,
+        origin: str = "auto",
+        horizon: int | None = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        """Return paths that the target may take, drawn from quantiles or a distribution.
+
+        A path follows one random level through each stretch of the trained horizon, see the guide
+        on evaluation; a calibration takes no part.
+
+        Args:
+            data: as for `predict`.
+            samples: paths of each window.
+            future: as for `predict`.
+            origin: as for `predict`.
+            horizon: steps of each path; those of training if not given.
+            seed: of the paths.
+            batch_size: windows of a batch; that of the training if not given.
+
+        Returns:
+            One row for each series, origin, path and step: columns `series`, `origin`, `sample`
+            (from 0), `step`, `time` and `value`, in original units.
+
+        Raises:
+            InputError: a model without spread, or data that cannot be used.
+        """
+        module = self._data(batch_size, origin=origin)
+        if not isinstance(module, EncoderDecoderDataModule):
+            raise InputError("sample wants a model with a horizon; take predict")
+        _give(module, PREDICT_PATHS, data)
+        if future is not None:
+            _give(module, FUTURE_PATHS, future)
+        steps = horizon or module.tgt_seq_len
+        Horizon(steps, samples).check(self.model, module)
+        if not samples:
+            raise InputError(f"samples must be at least 2, found {samples}")
+        self.model.eval()
+        return sample_paths(self.model, module, steps, samples, seed)
+
     def evaluate(
         self,
         data: Given | None = None,
@@ -207,13 +258,18 @@ class Forecaster:
     def stream(self, name: str = "stream", *, carry: bool = True) -> Stream:
         """Start a session that takes rows of one series as they come, and forecasts after each.
 
+        A calibration moves its quantiles as those of `predict`; those of sequences stay, for their
+        steps are counted from a session's rows and not from a sequence's start.
+
         Args:
             name: of the series, in the forecasts; of a series in training where each is normalised
                 by itself.
             carry: carry the state of a recurrent model on, rather than read a context each time.
         """
         module = self._data(None)
-        return Stream(self.model, module, name, carry=carry)
+        used = self.calibration if self.model.takes == "windows" else None
+        finish = None if used is None else used.apply
+        return Stream(self.model, module, name, carry=carry, finish=finish)
 
     def importance(
         self, data: Given | None = None, *, stage: Literal["test", "validation"] = "test"

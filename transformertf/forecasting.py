@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -167,6 +168,37 @@ def calibration_origin(data: WindowDataModule, stage: Stage) -> str:
         return "auto"
     count = len(data.origin_windows(stage, Origin.parse("all")))
     return f"every:{max(1, -(-count // CALIBRATION_WINDOWS))}"
+
+
+def sample_paths(
+    model: ForecastModule, data: EncoderDecoderDataModule, steps: int, samples: int, seed: int
+) -> pd.DataFrame:
+    """Return sampled paths of all windows that a data module forecasts.
+
+    Args:
+        model: in evaluation mode.
+        data: makes the batches.
+        steps: of each path, more or fewer than in training.
+        samples: paths of each window.
+        seed: of the paths.
+
+    Returns:
+        One row for each series, origin, path and step: columns `series`, `origin`, `sample`
+        (from 0), `step` (from 1), `time`, `value`, in original units.
+    """
+    series, frames = data.forecast_series, []
+    for batch in data.predict_dataloader():
+        given = {key: value.to(model.device) for key, value in batch.items()}
+        rolled = roll(model, data, cast(Batch, given), series, steps, samples, seed)
+        assert rolled.paths is not None
+        for sample, path in enumerate(rolled.paths.unbind(dim=1)):
+            rows = ForecastRows.of(batch, path.unsqueeze(-1), None, rolled.mask)
+            frame = rows.frame(series, None).drop(columns="actual")
+            frame.insert(2, "sample", sample)
+            frames.append(frame.rename(columns={"prediction": "value"}))
+    whole = pd.concat(frames, ignore_index=True)
+    order = ["series", "origin", "sample", "step"]
+    return whole.sort_values(order, kind="stable", ignore_index=True)
 
 
 def naive_scales(series: Sequence[Series], windows: Windows, season: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from transformertf.data.folders import open_parts, parquet_parts
+from transformertf.data.mapped import map_file
 from transformertf.data.slices import PIECE
 from transformertf.data.tables import Reader, Table, readable
 from transformertf.errors import InputError, nearest
@@ -23,7 +24,7 @@ Opened = tuple[int, Reader]
 
 def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
     # mapped, so that a large row group is not held in memory; text as numbers and a dictionary
-    file = pyarrow.parquet.ParquetFile(path, memory_map=True, read_dictionary=text)
+    file = pyarrow.parquet.ParquetFile(map_file(path), read_dictionary=text)
 
     def read(names: list[str]) -> Iterator[pd.DataFrame]:
         for group in range(file.num_row_groups):

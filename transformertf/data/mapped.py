@@ -1,10 +1,12 @@
 """Mapped files whose pages leave memory once they are worked on."""
 
 import mmap
+from pathlib import Path
 from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 _maps: WeakSet[mmap.mmap] = WeakSet()
 
@@ -15,6 +17,16 @@ def keep_track(array: np.memmap) -> npt.NDArray[np.generic]:
     _maps.add(array._mmap)  # type: ignore[attr-defined]
     # parts of a plain array are made faster than those of a `memmap`
     return array.view(np.ndarray)
+
+
+def map_file(path: Path) -> Path | pa.BufferReader:
+    """Return a file to be read, mapped so that `release` knows of it; an empty one as it is."""
+    if path.stat().st_size == 0:
+        return path
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _maps.add(mapped)
+    return pa.BufferReader(pa.py_buffer(mapped))
 
 
 def release() -> None:

@@ -15,6 +15,7 @@ from transformertf.data.chains import TIME, Chain, make_chains
 from transformertf.data.columns import Columns
 from transformertf.data.features import FeatureWriter, Impute
 from transformertf.data.frames import FloatArray, Series
+from transformertf.data.mapped import release
 from transformertf.data.pieces import TrainingRows
 from transformertf.data.time_feature import TimeFeature, TimeFormat
 from transformertf.data.transform import StandardScaler
@@ -117,6 +118,7 @@ class Scaling:
         rows = TrainingRows(series, ends)
         for index, chain in enumerate(self._chains.values()):
             chain.fit(rows.pieces(index, self._covariate_of(chain)))
+            release()
         training = [item for item, end in zip(series, ends, strict=True) if end > 0]
         for index, chain in enumerate(self._static.values()):
             column = np.array([item.static[index] for item in training])

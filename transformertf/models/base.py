@@ -28,6 +28,7 @@ from transformertf.models.loss import (
     describe_non_finite,
     match_criterion,
     mean_over_ranks,
+    observed_weight,
     several_ranks,
     weighted_losses,
 )
@@ -373,12 +374,9 @@ class ForecastModule(lightning.LightningModule):
 
     def _log_loss(self, stage: str, loss: torch.Tensor, batch: Batch) -> None:
         """Log the mean over the epoch, exact whatever the batches: sum(w l) / sum(w)."""
-        weight = batch["target_mask"].sum(dim=1)
-        if "weight" in batch:
-            weight = weight * batch["weight"]
         metric = self.losses[f"{stage}_loss"]
         assert isinstance(metric, torchmetrics.MeanMetric)
-        metric.update(loss.detach(), weight.sum())
+        metric.update(loss.detach(), observed_weight(batch))
         self.log(f"{stage}/loss", metric, on_step=False, on_epoch=True, prog_bar=True)
 
     def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -399,6 +397,5 @@ class ForecastModule(lightning.LightningModule):
 
     def _describe_window(self, series: int, origin: int) -> str:
         source = self._source()
-        if source is None:
-            return f"series {series}, origin row {origin}"
-        return source.describe_training_window(series, origin)
+        untold = f"series {series}, origin row {origin}"
+        return untold if source is None else source.describe_training_window(series, origin)

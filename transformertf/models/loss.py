@@ -68,6 +68,12 @@ def weighted_losses(
     return torch.where(taken, loss, 0.0) * weight, weight
 
 
+def observed_weight(batch: Batch) -> torch.Tensor:
+    """Return the sum of the weights of a batch's observed targets; their number without weights."""
+    weight = batch["target_mask"].sum(dim=1)
+    return (weight * batch["weight"] if "weight" in batch else weight).sum()
+
+
 def at_least_single(values: torch.Tensor) -> torch.Tensor:
     """Return half-precision values as single ones, others as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

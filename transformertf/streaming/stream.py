@@ -1,5 +1,6 @@
 """A session that takes the rows of one series as they come, and forecasts after each."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -48,6 +49,7 @@ class Stream:
         name: of the series in forecasts, where its rows have no ids; with `normalize: series` that
             of a training series to take its statistics.
         carry: False makes a model with a state windowed.
+        finish: what each table goes through at the end, such as a calibration.
 
     Raises:
         InputError: data of another kind, not fitted, or with options that take whole files.
@@ -60,11 +62,13 @@ class Stream:
         name: str = "stream",
         *,
         carry: bool = True,
+        finish: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     ) -> None:
         check_data(model, data)
         self.model = model
         self.data = data
         self.name = name
+        self._finish = finish
         stateful = isinstance(model.model, EncoderDecoderLSTMModel | SequenceModel)
         self._carry = carry and stateful and data.scaling.normalize != "window"
         self._sequences = model.takes == "sequences"
@@ -126,7 +130,7 @@ class Stream:
         else:
             frame, state = self._forecast(history, item, begin, before)
         self._history, self._state = history.trim(self._kept, self.data.scaling), state
-        return frame
+        return frame if self._finish is None else self._finish(frame)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the session as tensors and primitives, to be saved with `torch.save`."""
