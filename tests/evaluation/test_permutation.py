@@ -54,6 +54,9 @@ class OneVariable(torch.nn.Module):
             values = values.unsqueeze(1)
         return {"output": values.expand(forecast_mask(batch).shape).unsqueeze(-1)}
 
+    def decode(self, output):
+        return output
+
     def point_forecast(self, output):
         return output
 
