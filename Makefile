@@ -1,7 +1,8 @@
 # make demo    a trained model, forecasts and a picture, in a few minutes
 # make test    the whole suite
 # make check   format, lint, types, layers
-# make bench   measure data, ragged recurrence and models, train every sample config; an hour and more
+# make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
+#              config; an hour and more
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
@@ -30,6 +31,9 @@ bench: $(STAMP)
 	$(BIN)/python scripts/bench_recurrent.py
 	$(BIN)/python scripts/bench_models.py
 	$(BIN)/python scripts/bench_samples.py
+	$(BIN)/python scripts/bench_predict.py
+	$(BIN)/python scripts/bench_streaming.py
+	$(BIN)/python scripts/calibration_coverage.py
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py
