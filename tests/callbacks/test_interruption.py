@@ -65,6 +65,14 @@ def fit(tmp_path):
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def can_be_interrupted():
+    """Python's own handler: a shell's background job begins with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_a_lost_interrupt_stops_before_the_next_batch(fit):

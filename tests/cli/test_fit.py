@@ -208,6 +208,8 @@ def test_interrupted_fit_says_how_to_go_on(experiment: Experiment, workdir: Path
         stdout=subprocess.DEVNULL,
         text=True,
         cwd=workdir,
+        # as in a shell's foreground; its background jobs begin with the signal ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         until = time.monotonic() + 120
         while not last("tiny", 0).exists() and time.monotonic() < until:
