@@ -33,7 +33,8 @@ from transformertf.reporting import (
     look_inside,
     make_sections,
     open_folder,
-    write_evaluation,
+    write_metrics,
+    write_report,
 )
 from transformertf.streaming import Stream
 
@@ -203,9 +204,7 @@ class Forecaster:
             InputError: what is in the data cannot be used.
         """
         place = None if folder is None else open_folder(Path(folder), "folder")
-        module = self._data(batch_size)
-        if data is not None:
-            _give(module, OWN_PATHS[stage], data)
+        module = self._stage_data(data, stage, batch_size)
         module.forecast_on(stage, origin)
         pieces = self._run(module, Horizon(horizon, samples), season)
         settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
@@ -214,8 +213,9 @@ class Forecaster:
             with ForecastFile(place / FORECASTS, "folder") as file:
                 for piece in pieces:
                     file.write(piece)
-            sections = make_sections(evaluation, self.model, module) if can_plot() else {}
-            write_evaluation(place, evaluation, sections)
+            write_metrics(place, evaluation)
+            if can_plot():
+                write_report(place, evaluation, make_sections(evaluation, self.model, module))
         return evaluation
 
     def calibrate(
@@ -246,9 +246,7 @@ class Forecaster:
         Raises:
             InputError: what is in the data cannot be used.
         """
-        module = self._data(batch_size)
-        if data is not None:
-            _give(module, OWN_PATHS[stage], data)
+        module = self._stage_data(data, stage, batch_size)
         module.forecast_on(stage, origin or calibration_origin(module, stage))
         # fitted to what the model itself says
         pieces = self._run(module, Horizon(), calibrated=False)
@@ -286,9 +284,7 @@ class Forecaster:
         Returns:
             Columns `side`, `variable`, `importance`.
         """
-        module = self._data(None)
-        if data is not None:
-            _give(module, OWN_PATHS[stage], data)
+        module = self._stage_data(data, stage, None)
         module.forecast_on(stage, "auto")
         found = look_inside(self.model, module).importance
         if found is None:
@@ -314,6 +310,15 @@ class Forecaster:
                 raise InputError(f"series {name!r} is not among the forecasts")
         own = forecasts[forecasts["series"].isin(names)]
         return forecast_figure(own, target, panels=len(names))
+
+    def _stage_data(
+        self, data: Given | None, stage: Literal["test", "validation"], batch_size: int | None
+    ) -> WindowDataModule:
+        """Return the data module with other data of a stage, where it is given."""
+        module = self._data(batch_size)
+        if data is not None:
+            _give(module, OWN_PATHS[stage], data)
+        return module
 
     def _data(self, batch_size: int | None, origin: str = "auto") -> WindowDataModule:
         """Return the data module of the checkpoint."""

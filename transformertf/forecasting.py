@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
 from transformertf.checkpoint import Checkpoint
@@ -15,7 +16,7 @@ from transformertf.data.base import WindowDataModule
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.origins import Origin
 from transformertf.data.splits import Stage
-from transformertf.data.windows import Windows
+from transformertf.data.windows import IntArray, Windows
 from transformertf.errors import InputError
 from transformertf.evaluation.baselines import naive, naive_scale, seasonal_naive
 from transformertf.evaluation.calibration import Calibration
@@ -114,7 +115,7 @@ class ForecastTables:
         quantiles = rolled.outputs if has_quantiles else None
         rows = ForecastRows.of(batch, rolled.point, quantiles, rolled.mask)
         # what follows the rows of a stage is another's to be scored on
-        return rows.take(rows.origin + rows.step < self.data.forecast_ends[rows.series])
+        return rows.take(rows.origin + rows.step < self._ends[rows.series])
 
     def table(self, rows: ForecastRows, levels: Sequence[float] | None) -> pd.DataFrame:
         """Return rows as the table that users see.
@@ -137,6 +138,10 @@ class ForecastTables:
             for name, values in self._baselines(rows, series, self.season).items():
                 frame[name] = values
         return frame
+
+    @cached_property
+    def _ends(self) -> IntArray:
+        return self.data.forecast_ends
 
     def _baselines(
         self, rows: ForecastRows, series: Sequence[Series], season: int
@@ -188,8 +193,8 @@ def sample_paths(
     """
     series, frames = data.forecast_series, []
     for batch in data.predict_dataloader():
-        given = {key: value.to(model.device) for key, value in batch.items()}
-        rolled = roll(model, data, cast(Batch, given), series, steps, samples, seed)
+        given = move_data_to_device(batch, model.device)
+        rolled = roll(model, data, given, series, steps, samples, seed)
         assert rolled.paths is not None
         for sample, path in enumerate(rolled.paths.unbind(dim=1)):
             rows = ForecastRows.of(batch, path.unsqueeze(-1), None, rolled.mask)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
 from transformertf.data.base import WindowDataModule
@@ -17,7 +18,7 @@ from transformertf.data.frames import Series
 from transformertf.data.sampler import Request
 from transformertf.errors import InputError
 from transformertf.evaluation.interpretation import WeightMeans
-from transformertf.evaluation.permutation import permutation_importance
+from transformertf.evaluation.permutation import evaluating, permutation_importance
 from transformertf.evaluation.report import Section, report_html
 from transformertf.evaluation.results import Evaluation
 from transformertf.forecasting import naive_scales
@@ -80,10 +81,10 @@ def evaluate_pieces(
     windows = data.forecast_windows()
     scales = naive_scales(data.forecast_series, windows, season)
     pieces = iter(pieces)
-    first = next(pieces, None)
-    levels = () if first is None else table_levels(first.columns)
+    first = list(islice(pieces, 1))
+    levels = table_levels(first[0].columns) if first else ()
     told = {"target": data.columns.target, "season": season, **settings}
-    evaluation = Evaluation.of([] if first is None else _chain(first, pieces), levels, scales, told)
+    evaluation = Evaluation.of(chain(first, pieces), levels, scales, told)
     if not evaluation["rows"]:
         raise InputError("nothing to evaluate: no forecast has a known target beside it")
     return evaluation
@@ -98,17 +99,12 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
     """
     dataset = data.predict_dataloader().dataset
     assert isinstance(dataset, StoredWindows)
-    batches = [cast(Batch, _to(batch, model.device)) for batch in _drawn(dataset)]
+    batches = [move_data_to_device(batch, model.device) for batch in _drawn(dataset)]
     add_target = bool(data.hparams.get("add_target_to_past", False))
     means = WeightMeans()
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches if model.interpretable else []:
-                means.update(model(batch, need_weights=True), batch)
-    finally:
-        model.train(was_training)
+    with evaluating(model):
+        for batch in batches if model.interpretable else []:
+            means.update(model(batch, need_weights=True), batch)
     attention = means.attention() if model.interpretable else None
     weights = means.importance(data.columns, add_target) if model.interpretable else None
     if weights is not None:
@@ -200,17 +196,19 @@ def open_folder(path: Path, flag: str) -> Path:
     return path
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, sections: Mapping[str, Section]) -> None:
-    """Write metrics, tables, and where there are pictures these and the page to a folder.
+def write_metrics(folder: Path, evaluation: Evaluation) -> None:
+    """Write metrics and tables to a folder.
 
     Pictures and page of an earlier evaluation are taken away, other files stay.
     """
     evaluation.save(folder)
-    pictures = folder / PLOTS
-    for old in [folder / REPORT, *(pictures / f"{name}.png" for name in _NAMES)]:
+    for old in [folder / REPORT, *(folder / PLOTS / f"{name}.png" for name in _NAMES)]:
         old.unlink(missing_ok=True)
-    if not sections:
-        return
+
+
+def write_report(folder: Path, evaluation: Evaluation, sections: Mapping[str, Section]) -> None:
+    """Write pictures, and the page that shows them with the metrics, to a folder."""
+    pictures = folder / PLOTS
     pictures.mkdir(exist_ok=True)
     for name, section in sections.items():
         if section.figure is not None:
@@ -291,12 +289,3 @@ def _covariate(
         item = named[str(series)]
         values[rows] = item.values[_rows(sample["time"].iloc[rows], item), column]
     return values
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    return {name: value.to(device) for name, value in batch.items()}
-
-
-def _chain(first: pd.DataFrame, rest: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
-    yield first
-    yield from rest

@@ -12,14 +12,14 @@ from transformertf.checkpoint import Checkpoint, check_place
 from transformertf.cli.commands import refuse_overwriting, write_forecasts
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.loading import Stage, load, run
-from transformertf.cli.refit import check_refit, forecast_folds
+from transformertf.cli.refit import check_refit, forecast_folds, make_writer
 from transformertf.cli.screen import is_first_process, say
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation.calibration import Calibration
 from transformertf.evaluation.results import Evaluation, read_pieces
 from transformertf.evaluation.scores import check_levels
 from transformertf.forecast_file import ForecastFile, ForecastFrames
-from transformertf.forecasting import ForecastTables, Horizon, calibration_of, calibration_origin
+from transformertf.forecasting import ForecastTables, Horizon, calibration_origin
 from transformertf.plots import can_plot
 from transformertf.reporting import (
     FORECASTS,
@@ -27,7 +27,8 @@ from transformertf.reporting import (
     evaluate_pieces,
     make_sections,
     open_folder,
-    write_evaluation,
+    write_metrics,
+    write_report,
 )
 
 # how the data's stages are set up
@@ -71,11 +72,11 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     pieces = read_pieces(file.path)
     evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
     draws = can_plot() if options.plots is None else options.plots
-    write_evaluation(folder, evaluation, {})
+    write_metrics(folder, evaluation)
     _show(evaluation)
     if draws:
         sections = make_sections(evaluation, cli.model, cli.datamodule)
-        write_evaluation(folder, evaluation, sections)
+        write_report(folder, evaluation, sections)
     say(f"evaluation: {folder / (REPORT if draws else 'metrics.json')}")
 
 
@@ -85,12 +86,8 @@ def _forecast(
     """Write the forecasts of a stage, beside those of the naive baselines."""
 
     def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
-        horizon.check(cli.model, cli.datamodule)
         refuse_overwriting(file.path, cli, cli.datamodule.stages.argument(options.stage))
-        cli.datamodule.forecast_on(options.stage, options.origin)
-        calibration = calibration_of(checkpoint)
-        tables = ForecastTables(cli.datamodule, horizon, calibration, options.season)
-        return [ForecastWriter(file, tables)]
+        return [make_writer(file, cli, checkpoint, options, horizon)]
 
     cli, checkpoint = load(SETUP[options.stage], options, flags, prepare)
     write_forecasts(file, cli, checkpoint)

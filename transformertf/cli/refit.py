@@ -17,7 +17,7 @@ from transformertf.cli.loading import load, monitored, run
 from transformertf.cli.screen import say
 from transformertf.data.origins import Origin
 from transformertf.errors import InputError
-from transformertf.forecast_file import ForecastFrames
+from transformertf.forecast_file import ForecastFile, ForecastFrames
 from transformertf.forecasting import ForecastTables, Horizon, calibration_of
 
 
@@ -45,7 +45,8 @@ def forecast_folds(
         nonlocal share
         share = _test_share(cli)
         _configurations(options, checkpoint)
-        return [_writer(kept, cli, checkpoint, options, horizon, _rest(share, 0, options.refit))]
+        rest = _rest(share, 0, options.refit)
+        return [make_writer(kept, cli, checkpoint, options, horizon, rest)]
 
     cli, checkpoint = load("test", options, flags, prepare)
     run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
@@ -104,7 +105,7 @@ def _fit_and_forecast(
         def prepare(cli: ForecastCLI) -> dict[str, Any]:
             nonlocal best
             cli.datamodule.setup("fit")
-            writer = _writer(kept, cli, checkpoint, options, horizon, rest)
+            writer = make_writer(kept, cli, checkpoint, options, horizon, rest)
             callbacks: list[Callback] = [Interruption(), writer]
             if checkpoint.path.name != "last.ckpt":
                 best = ModelCheckpoint(folder, monitor=monitored(cli))
@@ -119,19 +120,29 @@ def _fit_and_forecast(
         run(cli, "predict", ckpt_path=path, return_predictions=False)
 
 
-def _writer(
-    kept: ForecastFrames,
+def make_writer(
+    sink: ForecastFrames | ForecastFile,
     cli: ForecastCLI,
     checkpoint: Checkpoint,
     options: argparse.Namespace,
     horizon: Horizon,
-    rest: float,
+    rest: float = 0.0,
 ) -> ForecastWriter:
+    """Return what brings forecasts of a stage, and those of the naive baselines, to a sink.
+
+    Args:
+        sink: takes the forecasts.
+        cli: model and data, which is set to forecast the stage.
+        checkpoint: has the calibration.
+        options: of the command.
+        horizon: how far forecasts go.
+        rest: share of each series' rows, at its end, that are left out.
+    """
     horizon.check(cli.model, cli.datamodule)
-    cli.datamodule.forecast_on("test", options.origin, rest)
+    cli.datamodule.forecast_on(options.stage, options.origin, rest)
     calibration = calibration_of(checkpoint)
     tables = ForecastTables(cli.datamodule, horizon, calibration, options.season)
-    return ForecastWriter(kept, tables)
+    return ForecastWriter(sink, tables)
 
 
 def _test_share(cli: ForecastCLI) -> float:

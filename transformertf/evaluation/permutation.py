@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch, forecast_mask, sides
 from transformertf.data.columns import Columns
@@ -79,10 +80,9 @@ def permutation_importance(
     places: dict[tuple[str, str], list[_Place]] = {}
     errors: npt.NDArray[np.float64] | None = None
     most = 0
-    with _evaluating(model):
+    with evaluating(model):
         for given in batches:
-            values = cast(Mapping[str, torch.Tensor], given)
-            batch = {key: value.to(model.device) for key, value in values.items()}
+            batch = cast(dict[str, torch.Tensor], move_data_to_device(given, model.device))
             places = places or _places(columns, add_target, "input" in batch)
             rows = len(forecast_mask(cast(Batch, batch)))
             most = max(most, rows)
@@ -100,7 +100,7 @@ def permutation_importance(
 
 
 @contextmanager
-def _evaluating(model: ForecastModule) -> Iterator[None]:
+def evaluating(model: ForecastModule) -> Iterator[None]:
     """Hold a model in evaluation mode, without gradients."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

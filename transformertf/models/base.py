@@ -324,14 +324,10 @@ class ForecastModule(lightning.LightningModule):
         check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
         if stage == "fit":
             take_units(self.criterion, self._source())
-            self._freeze()
+            freeze_all_but(self, self.trainable_parameters)
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
                 compile_in_place(self.model, device.type)
-
-    def _freeze(self) -> None:
-        if self.trainable_parameters is not None:
-            freeze_all_but(self, self.trainable_parameters)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the gradient, which is not clipped yet."""
@@ -356,7 +352,7 @@ class ForecastModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
-        self._freeze()
+        freeze_all_but(self, self.trainable_parameters)
         return self._make_optimizers([p for p in self.parameters() if p.requires_grad])
 
     def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
@@ -397,5 +393,6 @@ class ForecastModule(lightning.LightningModule):
 
     def _describe_window(self, series: int, origin: int) -> str:
         source = self._source()
-        untold = f"series {series}, origin row {origin}"
-        return untold if source is None else source.describe_training_window(series, origin)
+        if source is None:
+            return f"series {series}, origin row {origin}"
+        return source.describe_training_window(series, origin)

@@ -43,18 +43,20 @@ def make_optimizers(
     }
 
 
-def freeze_all_but(module: torch.nn.Module, patterns: Sequence[str]) -> None:
+def freeze_all_but(module: torch.nn.Module, patterns: Sequence[str] | None) -> None:
     """Let the parameters train whose names match a pattern, and no others.
 
     A frozen parameter collects no gradient, and loses the one it has.
 
     Args:
         module: whose `named_parameters` give the names.
-        patterns: as for file names: `model.head.*`.
+        patterns: as for file names: `model.head.*`. None lets all train.
 
     Raises:
         InputError: there is no pattern, or one that matches nothing.
     """
+    if patterns is None:
+        return
     names = [name for name, _ in module.named_parameters()]
     if not patterns:
         raise InputError(
