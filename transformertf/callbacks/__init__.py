@@ -1,9 +1,19 @@
-"""What hangs on the trainer: random states, forecasts to a file, figures, Ctrl-C."""
+"""What hangs on the trainer: checkpoints, signals, forecasts to a file, figures."""
 
+from transformertf.callbacks.best_checkpoint import BestCheckpoint
 from transformertf.callbacks.forecast_plots import ForecastPlots
 from transformertf.callbacks.forecast_writer import ForecastWriter
 from transformertf.callbacks.interruption import Interruption
+from transformertf.callbacks.last_checkpoint import LastCheckpoint
 from transformertf.callbacks.loss_curve import LossCurve
-from transformertf.callbacks.random_state import RandomState
+from transformertf.callbacks.resumption import Resumption
 
-__all__ = ["ForecastPlots", "ForecastWriter", "Interruption", "LossCurve", "RandomState"]
+__all__ = [
+    "BestCheckpoint",
+    "ForecastPlots",
+    "ForecastWriter",
+    "Interruption",
+    "LastCheckpoint",
+    "LossCurve",
+    "Resumption",
+]

@@ -1,48 +1,64 @@
-"""Ctrl-C that always stops the trainer."""
+"""Signals that ask to stop: Ctrl-C, SIGTERM, and SLURM's notice before a job's time is up."""
 
+import os
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+PATIENCE = b"\nstopping after this step, with a checkpoint; once more stops at once\n"
+
 
 class Interruption(Callback):
-    """Stops before the next batch where a Ctrl-C got lost.
+    """Stops the trainer when a signal asks for it.
+
+    Where work is cheap to do again, the signal stops it at once. A fit is to keep what it has: the
+    first signal is only noted, for `LastCheckpoint` to stop it after a step; the second one stops
+    at once.
 
     Python raises `KeyboardInterrupt` wherever it is just then, and drops an exception that is
-    raised in the callback of a weak reference or in a finaliser: of the Ctrl-C nothing remains but
-    a message.
+    raised in the callback of a weak reference or in a finaliser. So the signal is noted in any
+    case, and the trainer stops before the next batch.
+
+    Args:
+        patient: only note the first signal.
     """
 
-    def __init__(self) -> None:
-        self._asked = False
-        self._handler: Any = None
+    def __init__(self, patient: bool = False) -> None:
+        self.patient = patient
+        self.asked: signal.Signals | None = None
+        self._insisted = False
 
-    def setup(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
-    ) -> None:
-        """Take note of Ctrl-C from here on."""
-        self._asked = False
-        self._handler = signal.getsignal(signal.SIGINT)
-        if callable(self._handler):
-            signal.signal(signal.SIGINT, self._note)
+    def on_sanity_check_start(self, *_: Any) -> None:
+        """Listen: from here on Lightning's own handlers are in place, and give way to these."""
+        self._listen()
 
-    def teardown(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
-    ) -> None:
-        """Leave Ctrl-C as it was."""
-        if callable(self._handler):
-            signal.signal(signal.SIGINT, self._handler)
+    def on_train_start(self, *_: Any) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_test_start(self, *_: Any) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_predict_start(self, *_: Any) -> None:
+        """Listen."""
+        self._listen()
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Stop if asked."""
         self._stop()
 
-    def on_validation_batch_start(self, *_: Any) -> None:
-        """Stop if asked."""
-        self._stop()
+    def on_validation_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Stop if asked; before the first step there is nothing to keep."""
+        self._stop(trainer.sanity_checking)
 
     def on_test_batch_start(self, *_: Any) -> None:
         """Stop if asked."""
@@ -52,10 +68,26 @@ class Interruption(Callback):
         """Stop if asked."""
         self._stop()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
-        self._handler(number, frame)
+    def _listen(self) -> None:
+        """Take the signals; Lightning gives them back when the trainer ends."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signals = [signal.SIGTERM]
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
+            signals.append(signal.SIGINT)
+        if self.patient and "SLURM_JOB_ID" in os.environ:
+            signals.append(signal.SIGUSR1)
+        for number in signals:
+            signal.signal(number, self._note)
 
-    def _stop(self) -> None:
-        if self._asked:
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        first, self.asked = self.asked is None, signal.Signals(number)
+        if self.patient and first:
+            os.write(2, PATIENCE)  # unlike `print`, at any moment
+            return
+        self._insisted = True
+        raise KeyboardInterrupt
+
+    def _stop(self, at_once: bool = False) -> None:
+        if self._insisted or (at_once and self.asked is not None):
             raise KeyboardInterrupt

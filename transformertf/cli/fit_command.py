@@ -2,23 +2,32 @@
 
 import argparse
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from transformertf.callbacks import Interruption, LossCurve, RandomState
+from transformertf.callbacks import (
+    BestCheckpoint,
+    Interruption,
+    LastCheckpoint,
+    LossCurve,
+    Resumption,
+)
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli import runs
 from transformertf.cli.agreement import AlreadyTrainedError, prepare_resume
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.loading import experiment, find_checkpoint, make_composer, monitored, run
-from transformertf.cli.screen import say
+from transformertf.cli.screen import is_first_process, say
 from transformertf.errors import InputError
 from transformertf.plots import can_plot
+from transformertf.whole_file import sweep
 
 
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -40,45 +49,34 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         cli.datamodule.setup("fit")
         folder = runs.new_version(name or type(cli.model).__name__)
         _save_config(cli, folder, checkpoint)
+        if checkpoint is not None:
+            sweep(checkpoint.path.parent)
         return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder)}
 
     try:
         cli = ForecastCLI(composer, prepare)
+        say(f"run: {folder}")
+        if cli.model.compile_model:
+            say("compiling the network: the first step takes a minute or more")
+        run(cli, "fit", ckpt_path=None if checkpoint is None else checkpoint.path)
     except AlreadyTrainedError:
         assert checkpoint is not None
         say(
             f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
             "raise --trainer.max_epochs (or max_steps) to go on"
         )
-        return
-    except InputError:
-        if folder is not None:
-            runs.discard(folder)
-        raise
-    assert folder is not None
-    say(f"run: {folder}")
-    if cli.model.compile_model:
-        say("compiling the network: the first step takes a minute or more")
-    path = None if checkpoint is None else checkpoint.path
-    try:
-        run(cli, "fit", ckpt_path=path)
-    except Exception:
-        if not _names(folder):
-            runs.discard(folder)
-        raise
-    if _names(folder):
-        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
-    else:
-        runs.discard(folder)
-        say("no epoch was trained, nothing is kept")
+    finally:
+        if folder is not None and is_first_process():
+            _close(folder)
 
 
 def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
     """Take over the weights that have the same name and shape, and say what was not.
 
     Raises:
-        InputError: nothing in common.
+        InputError: nothing in common, or weights that are not finite.
     """
+    source.refuse_non_finite()
     own, stored = cli.model.state_dict(), source.content["state_dict"]
     matching = {
         name: value for name, value in stored.items()
@@ -120,19 +118,45 @@ def _loggers(folder: Path) -> list[Logger]:
 
 
 def _callbacks(cli: ForecastCLI, folder: Path) -> list[Callback]:
-    place = folder / "checkpoints"
+    place, interruption = folder / "checkpoints", Interruption(patient=True)
+    every = _interval(cli.config["checkpoint_every"])
     callbacks: list[Callback] = [
-        Interruption(),
-        RandomState(),
-        ModelCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli)),
-        # of its own: beside a monitor, Lightning writes `last` only when the best one changes
-        ModelCheckpoint(
-            place, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
-        ),
+        Resumption(),
+        interruption,
+        BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli)),
+        LastCheckpoint(place / "last.ckpt", every, interruption),
     ]
     if can_plot():
-        callbacks.insert(0, LossCurve(folder / "plots" / "loss.png"))
+        callbacks.insert(1, LossCurve(folder / "plots" / "loss.png"))
     return callbacks
+
+
+def _interval(every: int | str | None) -> int | timedelta | None:
+    """Return steps or time as given.
+
+    Raises:
+        InputError: a text that is no time.
+    """
+    if not isinstance(every, str):
+        return every
+    try:
+        interval = pd.Timedelta(every).to_pytimedelta()
+    except ValueError:
+        interval = timedelta(0)
+    if not interval > timedelta(0):
+        raise InputError(
+            f"checkpoint_every is {every!r}: expected steps, or a time such as 30s or 2h"
+        )
+    return interval
+
+
+def _close(folder: Path) -> None:
+    """Say what a run has kept, however it ended; one that kept nothing is taken away."""
+    if _names(folder):
+        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
+    else:
+        runs.discard(folder)
+        say("no step was trained, nothing is kept")
 
 
 def _names(folder: Path) -> str:

@@ -1,6 +1,7 @@
-"""A loader of batches that are made whole."""
+"""A loader of batches that are made whole, and that knows how many of an epoch it gave."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from torch.utils.data import DataLoader, Sampler
 from transformertf.batch import Batch
 from transformertf.data.dataset import StoredWindows
 from transformertf.data.gather import HOST
-from transformertf.data.sampler import Request
+from transformertf.data.sampler import BatchSampler, Request
+
+log = logging.getLogger(__name__)
 
 
 class BatchLoader(DataLoader[Batch]):
@@ -17,13 +20,55 @@ class BatchLoader(DataLoader[Batch]):
 
     What torch does around each batch, for workers, profilers and data of any kind, takes a third
     of the time that a batch takes here. With workers, or memory to pin, it is torch's own.
+
+    Its state is the epoch and the number of batches given in it: what workers have made ahead does
+    not count. Lightning keeps it in checkpoints, and a fit goes on with the batch that comes next.
     """
+
+    _given = 0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a class of its own
         """Yield the batches of the sampler's requests."""
+        self._given = self.sampler.skipped if isinstance(self.sampler, BatchSampler) else 0
         if self.num_workers or self.pin_memory:
-            return super().__iter__()
-        return map(self.dataset.__getitem__, self.sampler)
+            return self._count(super().__iter__())
+        return self._count(map(self.dataset.__getitem__, self.sampler))
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the place in the epoch of a `BatchSampler`, and what the place depends on."""
+        batches = self._batches
+        return {
+            "epoch": batches.epoch,
+            "batches": self._given,
+            "windows": len(batches.windows),
+            "batch_size": batches.batch_size * batches.world_size,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from a place in an epoch; other epochs are whole."""
+        batches = self._batches
+        batches.skip(state_dict["epoch"], state_dict["batches"])
+        now = self.state_dict()
+        if any(now[name] != state_dict[name] for name in ("windows", "batch_size")):
+            log.warning(
+                "resumed within epoch %d with other batches: %d windows, %d a batch, were %d and "
+                "%d; in this epoch some windows may come twice or not at all",
+                state_dict["epoch"],
+                now["windows"],
+                now["batch_size"],
+                state_dict["windows"],
+                state_dict["batch_size"],
+            )
+
+    @property
+    def _batches(self) -> BatchSampler:
+        assert isinstance(self.sampler, BatchSampler)
+        return self.sampler
+
+    def _count(self, batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self._given += 1
+            yield batch
 
 
 def make_loader(

@@ -83,10 +83,21 @@ class BatchSampler(Sampler[Request]):
         self.rank = rank
         self.world_size = world_size
         self.noise = noise
+        self._begun = (-1, 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each one."""
         self.epoch = epoch
+
+    def skip(self, epoch: int, batches: int) -> None:
+        """Leave out the first batches of one epoch, which a fit that is resumed has had."""
+        self._begun = (epoch, batches)
+
+    @property
+    def skipped(self) -> int:
+        """Number of batches that are left out of the current epoch."""
+        epoch, batches = self._begun
+        return batches if epoch == self.epoch else 0
 
     def __len__(self) -> int:
         """Return the number of batches, the same on every rank."""
@@ -98,11 +109,17 @@ class BatchSampler(Sampler[Request]):
 
     def __iter__(self) -> Iterator[Request]:
         """Yield this rank's part of the batches of the current epoch."""
+        # pools are drawn apart from each other: those that are skipped need not be
+        pool, first = divmod(self.skipped, _POOL)
+        yield from itertools.islice(self._pools(pool), first, None)
+
+    def _pools(self, begin: int) -> Iterator[Request]:
+        """Yield the batches of the current epoch from a pool on."""
         size, count, step = len(self.windows), len(self), self.batch_size * self.world_size
         key = [self.seed, self.epoch]
         order = Permutation(size, np.random.default_rng(key)) if self.shuffle else None
-        for pool, first in enumerate(range(0, count, _POOL)):
-            end = min(first + _POOL, count)
+        for pool in range(begin, -(-count // _POOL)):
+            first, end = pool * _POOL, min((pool + 1) * _POOL, count)
             index = np.arange(first * step, size if end == count else end * step)
             index = index if order is None else order(index)
             # a stream of its own, apart from that of the order

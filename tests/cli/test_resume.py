@@ -1,0 +1,218 @@
+"""A fit that is stopped anywhere and goes on ends with the very bits of one that was not.
+
+Of the settings that data order, numbers and state depend on, every pair of values is covered.
+"""
+
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.cli.conftest import CONTEXT, HORIZON, Experiment
+from transformertf.callbacks import LossCurve
+from transformertf.cli import main
+from transformertf.models import ForecastModule
+
+SEQUENCE_MODELS = ("LSTM", "GRU")
+SIZES: dict[str, dict[str, Any]] = {
+    "EncoderDecoderLSTM": {"d_encoder": 4, "d_decoder": 4},
+    "AttentionLSTM": {"d_model": 4, "num_layers": 1, "num_heads": 2},
+    "TransformerLSTM": {"d_model": 4, "num_layers": 1, "num_heads": 2},
+    **{
+        name: {"d_model": 4, "num_heads": 2, "num_lstm_layers": 1, "d_hidden_continuous": 2}
+        for name in ("TFT", "PFTemporalFusionTransformer", "xTFT")
+    },
+    **{name: {"d_model": 4, "num_layers": 2} for name in SEQUENCE_MODELS},
+}
+# whether the rate of learning, and what it looks at, are part of the state
+SCHEDULERS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "steps": {"class_path": "CosineAnnealingLR", "init_args": {"T_max": 30}, "interval": "step"},
+    # a rate that falls with each look, for nothing is better than it was by 1e6
+    "plateau": {
+        "class_path": "ReduceLROnPlateau",
+        "init_args": {"patience": 0, "threshold": 1e6, "threshold_mode": "abs"},
+        "monitor": "validation/loss",
+    },
+}
+VALUES: dict[str, list[Any]] = {
+    "model": list(SIZES),
+    "lengths": [False, True, "batch"],
+    "bucketing": [True, False],
+    "workers": [0, 2],
+    "accumulate": [1, 3],
+    "precision": ["32-true", "bf16-mixed", "64-true"],
+    "scheduler": list(SCHEDULERS),
+    "moment": ["step", "validation", "epoch"],
+}
+CASES = [
+    ("EncoderDecoderLSTM", False, False, 0, 3, "bf16-mixed", "plateau", "epoch"),
+    ("EncoderDecoderLSTM", "batch", True, 2, 1, "32-true", "none", "validation"),
+    ("EncoderDecoderLSTM", True, True, 2, 3, "64-true", "steps", "step"),
+    ("AttentionLSTM", True, True, 2, 1, "32-true", "plateau", "epoch"),
+    ("AttentionLSTM", False, False, 0, 3, "64-true", "steps", "validation"),
+    ("AttentionLSTM", "batch", True, 0, 1, "bf16-mixed", "none", "step"),
+    ("TransformerLSTM", True, False, 0, 1, "bf16-mixed", "none", "step"),
+    ("TransformerLSTM", "batch", False, 2, 3, "64-true", "plateau", "validation"),
+    ("TransformerLSTM", False, True, 0, 1, "32-true", "steps", "epoch"),
+    ("TFT", "batch", True, 2, 3, "64-true", "steps", "step"),
+    ("TFT", False, False, 0, 1, "bf16-mixed", "none", "epoch"),
+    ("TFT", True, True, 2, 3, "32-true", "plateau", "validation"),
+    ("PFTemporalFusionTransformer", False, False, 0, 3, "32-true", "none", "validation"),
+    ("PFTemporalFusionTransformer", "batch", True, 2, 3, "bf16-mixed", "plateau", "step"),
+    ("PFTemporalFusionTransformer", True, True, 0, 1, "64-true", "steps", "epoch"),
+    ("xTFT", False, True, 2, 1, "bf16-mixed", "steps", "validation"),
+    ("xTFT", True, False, 0, 3, "64-true", "plateau", "validation"),
+    ("xTFT", "batch", True, 2, 3, "32-true", "none", "step"),
+    ("xTFT", False, False, 0, 1, "64-true", "steps", "epoch"),
+    ("LSTM", "batch", False, 0, 1, "64-true", "plateau", "validation"),
+    ("LSTM", True, True, 0, 3, "32-true", "steps", "epoch"),
+    ("LSTM", False, True, 2, 1, "bf16-mixed", "none", "step"),
+    ("GRU", "batch", False, 2, 3, "64-true", "none", "epoch"),
+    ("GRU", False, True, 0, 1, "32-true", "plateau", "step"),
+    ("GRU", True, False, 0, 1, "bf16-mixed", "steps", "validation"),
+]
+EPOCHS = 3
+
+
+def test_all_pairs_of_values_are_covered() -> None:
+    for (first, left), (second, right) in itertools.combinations(enumerate(VALUES.values()), 2):
+        found = {(case[first], case[second]) for case in CASES}
+        assert found == set(itertools.product(left, right))
+
+
+def last(name: str, version: int) -> dict[str, Any]:
+    path = Path("runs", name, f"version_{version}", "checkpoints", "last.ckpt")
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    return content
+
+
+def metrics(name: str, *versions: int) -> pd.DataFrame:
+    frames = [pd.read_csv(Path("runs", name, f"version_{v}", "metrics.csv")) for v in versions]
+    return pd.concat(frames, ignore_index=True)
+
+
+def equal(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(equal(left[k], right[k]) for k in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return bool(left == right)
+
+
+def require_equal_states(left: dict[str, Any], right: dict[str, Any]) -> None:
+    """Compare all that a fit goes on with; paths differ, as the runs do."""
+    for key in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops",
+                "resumption"):  # fmt: skip
+        assert equal(left[key], right[key]), key
+    best = [
+        next(state for key, state in content["callbacks"].items() if key.startswith("Best"))
+        for content in (left, right)
+    ]
+    assert equal(*(state["best_model_score"] for state in best))
+    assert len({Path(state["best_model_path"]).name for state in best}) == 1
+
+
+Windows = list[tuple[list[int], list[int]]]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> Windows:
+    """The windows of each batch that was trained on, in order."""
+    seen: Windows = []
+    step = ForecastModule.training_step
+
+    def note(self: ForecastModule, batch: Any, batch_idx: int) -> torch.Tensor:
+        places = (
+            batch["series"],
+            batch["origin"],
+            *(batch[name] for name in batch if name.endswith("lengths")),
+        )
+        seen.append(tuple(place.tolist() for place in places))  # type: ignore[arg-type]
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(ForecastModule, "training_step", note)
+    return seen
+
+
+def stop_once(
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    number: signal.Signals = signal.SIGTERM,
+    epoch: int = 1,
+) -> None:
+    """Send a signal in the second step of an epoch, in its validation, or at its end."""
+    cls, name, skipped = {
+        "step": (ForecastModule, "training_step", 1),
+        "validation": (ForecastModule, "validation_step", 1),
+        "epoch": (LossCurve, "on_train_epoch_end", 0),
+    }[moment]
+    original: Callable[..., Any] = getattr(cls, name)
+    calls = itertools.count()
+
+    def send(self: Any, *arguments: Any) -> Any:
+        trainer = arguments[0] if moment == "epoch" else self.trainer
+        if trainer.current_epoch == epoch and next(calls) == skipped:
+            os.kill(os.getpid(), number)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(cls, name, send)
+
+
+def change(config: dict[str, Any], case: tuple[Any, ...]) -> None:
+    """Bring the values of a case into a configuration."""
+    model, lengths, bucketing, workers, accumulate, precision, scheduler, _ = case
+    config["model"] = {"class_path": model, "init_args": {**SIZES[model], "dropout": 0.2}}
+    data = config["data"]["init_args"]
+    data |= {"bucket_by_length": bucketing, "num_workers": workers, "randomize_seq_len": lengths}
+    data |= {"noise_std": 0.1, "batch_size": 12}
+    if model in SEQUENCE_MODELS:
+        config["data"]["class_path"] = "TimeSeriesDataModule"
+        data["known_covariates"] = [*data["known_covariates"], *data.pop("known_past_covariates")]
+        for name in ("ctxt_seq_len", "tgt_seq_len"):
+            del data[name]
+        data |= {"seq_len": CONTEXT, "min_seq_len": 3}
+    else:
+        data |= {"min_ctxt_seq_len": 3, "min_tgt_seq_len": 2}
+        assert data["tgt_seq_len"] == HORIZON
+    config["trainer"] |= {"accumulate_grad_batches": accumulate, "max_epochs": EPOCHS}
+    if precision == "64-true":
+        data["dtype"] = "float64"
+    else:
+        config["trainer"]["precision"] = precision
+    if SCHEDULERS[scheduler] is not None:
+        config["lr_scheduler"] = SCHEDULERS[scheduler]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+def test_goes_on_as_if_undisturbed(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    trained: Windows,
+    case: tuple[Any, ...],
+) -> None:
+    config = str(experiment.write(workdir, lambda tree: change(tree, case)))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    undisturbed = trained.copy()
+    trained.clear()
+    with monkeypatch.context() as patch:
+        stop_once(patch, case[-1])
+        assert main(["fit", "--config", config, "-n", "parts"]) == 130
+    told = capsys.readouterr().err
+    assert "go on with --ckpt_path last" in told
+    assert 0 < len(trained) < len(undisturbed)
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+
+    assert trained == undisturbed
+    require_equal_states(last("parts", 1), last("whole", 0))
+    pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))

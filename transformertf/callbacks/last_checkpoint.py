@@ -1,0 +1,122 @@
+"""The checkpoint a fit goes on from: after each epoch, now and then within, and at a signal."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from transformertf.callbacks.interruption import Interruption
+from transformertf.checkpoint_file import WholeCheckpoints
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes the one file that holds the latest state, and stops the trainer when asked.
+
+    A state is kept where nothing is under way: after an optimizer step that neither a validation
+    nor the end of the epoch follows, before a validation, or at the end of an epoch. There are no
+    gradients then that wait for further batches.
+
+    Args:
+        path: the file.
+        every: optimizer steps, or time, from one checkpoint within an epoch to the next; None for
+            none.
+        interruption: knows of signals.
+    """
+
+    def __init__(
+        self, path: Path, every: int | timedelta | None, interruption: Interruption
+    ) -> None:
+        self.path = path
+        self.every = every
+        self.interruption = interruption
+        self._wanted = False
+        self._step = 0
+        self._saved_step = 0
+        self._saved_at = 0.0
+
+    def setup(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        """Take the file of the first process, and let all checkpoints be written whole."""
+        self.path = trainer.strategy.broadcast(self.path)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # a user's own stays
+            trainer.strategy.checkpoint_io = WholeCheckpoints()
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Count steps and time from here."""
+        self._step = self._saved_step = trainer.global_step
+        self._saved_at = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Stop if asked, after the epoch whose end was kept."""
+        self._stop(trainer)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Keep the state after a step, where it is time or a signal asks for it."""
+        if trainer.global_step == self._step:
+            return  # gradients are collected
+        self._step = trainer.global_step
+        self._wanted = self._agree(trainer, self._wanted or self._is_due(trainer))
+        if self._wanted and not self._more_follows(trainer):
+            self._save(trainer)
+            self._stop(trainer)
+
+    def on_validation_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Keep the state before a validation."""
+        if self._wanted and not trainer.sanity_checking:
+            self._save(trainer)
+            self._stop(trainer)
+
+    def on_validation_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Keep the state before this validation; of several processes none can stop alone."""
+        asked = self.interruption.asked is not None and trainer.world_size == 1
+        if asked and not trainer.sanity_checking:
+            self._save(trainer)
+            self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Keep the state after an epoch; of one that a limit cut short, the step is kept."""
+        whole = trainer.is_last_batch
+        if whole or self._saved_step != trainer.global_step:
+            self._save(trainer)
+
+    def _is_due(self, trainer: lightning.Trainer) -> bool:
+        """Whether the state after this step is to be kept."""
+        # a limit ends the epoch here, and a fit with a higher one goes on from here
+        ends = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if self.interruption.asked is not None or ends:
+            return True
+        if isinstance(self.every, int):
+            return trainer.global_step - self._saved_step >= self.every
+        waited = time.monotonic() - self._saved_at
+        return self.every is not None and waited >= self.every.total_seconds()
+
+    def _more_follows(self, trainer: lightning.Trainer) -> bool:
+        """Whether a validation or the end of the epoch comes next."""
+        if trainer.is_last_batch:
+            return True
+        loop = trainer.fit_loop
+        assert loop._data_fetcher is not None
+        # only what was asked to stop validates for that reason, and does not when it goes on
+        return not trainer.should_stop and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+    def _agree(self, trainer: lightning.Trainer, wanted: bool) -> bool:
+        """Whether any of the processes wants it."""
+        return trainer.strategy.reduce_boolean_decision(wanted, all=False)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        if getattr(trainer, "fast_dev_run", False):
+            return
+        self._wanted = False
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        trainer.save_checkpoint(self.path)
+
+    def _stop(self, trainer: lightning.Trainer) -> None:
+        if self._agree(trainer, self.interruption.asked is not None):
+            raise KeyboardInterrupt

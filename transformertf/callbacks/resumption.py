@@ -1,0 +1,207 @@
+"""What Lightning leaves out of a checkpoint, so that a resumed fit goes on as if undisturbed."""
+
+import logging
+from typing import Any, cast
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import distributed
+from torchmetrics import Metric
+
+from transformertf.callbacks.random_state import random_state, restore_random_state
+
+log = logging.getLogger(__name__)
+
+KEY = "resumption"
+
+
+class Resumption(Callback):
+    """Keeps and restores what a fit goes on with, beside weights, optimizer and counters.
+
+    These are the states of the random generators of each process, the training metrics of an epoch
+    that is under way, the metrics that are there to be looked at by schedulers and callbacks, and a
+    step that a scheduler was about to take. `docs/decisions/resuming.md` tells what
+    Lightning 2.6 does without.
+    """
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] | None = None
+        self._before_validation: dict[str, Any] | None = None
+        self._no_batch_yet = True
+
+    def on_save_checkpoint(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Add the state; all processes call this together."""
+        checkpoint[KEY] = {
+            "random": _gather(self._before_validation or random_state()),
+            "seen": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
+            "training_metrics": {} if _epoch_ends(trainer) else _metric_states(pl_module),
+            "schedulers": _waiting(trainer),
+        }
+        if self._before_validation is not None:
+            _go_back_before(checkpoint["loops"]["fit_loop"])
+
+    def on_load_checkpoint(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Keep the state until training starts: building the trainer draws numbers, too."""
+        self._state = checkpoint[KEY]
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Restore the state, or let the processes of a new fit draw numbers of their own."""
+        state, self._state = self._state, None
+        if state is None:
+            _part_from_rank_0(trainer)
+            return
+        if len(state["random"]) == trainer.world_size:
+            restore_random_state(state["random"][trainer.global_rank])
+        else:
+            log.warning(
+                "resumed on %d processes, was %d: other random numbers from here",
+                trainer.world_size,
+                len(state["random"]),
+            )
+            restore_random_state(state["random"][0])
+            _part_from_rank_0(trainer)
+        _restore_metrics(pl_module, state["training_metrics"], trainer.is_global_zero)
+        trainer._logger_connector._callback_metrics.update(state["seen"])
+        for index, value in state["schedulers"]:
+            scheduler = trainer.lr_scheduler_configs[index].scheduler
+            pl_module.lr_scheduler_step(scheduler, value)
+            trainer.fit_loop.epoch_loop.scheduler_progress.increment_ready()
+            trainer.fit_loop.epoch_loop.scheduler_progress.increment_completed()
+        _leave_finished_epoch(trainer)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Note that this process trains in this epoch."""
+        self._no_batch_yet = False
+
+    def on_validation_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note the random states a fit that is stopped here goes on with."""
+        if not trainer.sanity_checking:
+            self._before_validation = random_state()
+
+    def on_validation_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """From here on the validation is behind."""
+        self._before_validation = None
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Let the epoch that was resumed end as others do."""
+        # else Lightning would not let its schedulers look at the metrics
+        trainer.fit_loop._restarting = False
+        if self._no_batch_yet:  # resumed between the last batch and the validation
+            for name, metric in _training_metrics(pl_module).items():
+                pl_module.log(name, metric, on_step=False, on_epoch=True, prog_bar=True)
+        self._no_batch_yet = True
+
+
+def _gather(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the states of all processes, in the order of their ranks."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [state]
+    states: list[dict[str, Any]] = [{}] * distributed.get_world_size()
+    distributed.all_gather_object(states, state)
+    return states
+
+
+def _part_from_rank_0(trainer: lightning.Trainer) -> None:
+    """Let a process draw other numbers than the first one, which draws what a single one would."""
+    if trainer.global_rank:
+        torch.manual_seed((torch.initial_seed() + trainer.global_rank) % 2**63)
+
+
+def _training_metrics(module: lightning.LightningModule) -> dict[str, Metric]:
+    return getattr(module, "training_metrics", {})
+
+
+def _metric_states(module: lightning.LightningModule) -> dict[str, dict[str, torch.Tensor]]:
+    """Return the states of the training metrics, summed over all processes."""
+    states = {}
+    for name, metric in _training_metrics(module).items():
+        with metric.sync_context():
+            state: dict[str, Any] = metric.metric_state
+            states[name] = {key: value.clone().cpu() for key, value in state.items()}
+    return states
+
+
+def _restore_metrics(
+    module: lightning.LightningModule, states: dict[str, dict[str, torch.Tensor]], is_first: bool
+) -> None:
+    """Let the first process have what all had together."""
+    for name, metric in _training_metrics(module).items():
+        if name in states and is_first:
+            for key, value in states[name].items():
+                setattr(metric, key, value.to(metric.device))
+        metric._update_count = 1  # else it warns of a metric without updates
+
+
+def _epoch_ends(trainer: lightning.Trainer) -> bool:
+    """Whether an epoch is over, but for what callbacks and schedulers do then."""
+    epoch = cast("Any", trainer.fit_loop.epoch_progress.current)
+    return bool(epoch.processed > epoch.completed)
+
+
+def _waiting(trainer: lightning.Trainer) -> list[tuple[int, torch.Tensor]]:
+    """Return the schedulers that look at a metric and step right after this, and what they see.
+
+    Lightning lets them step after the callbacks that write checkpoints.
+    """
+    loop = cast("Any", trainer.fit_loop)
+    batch = loop.epoch_loop.batch_progress.current
+    ends = {
+        "epoch": trainer.current_epoch + 1 if _epoch_ends(trainer) else 0,
+        "step": batch.ready if batch.processed > batch.completed else 0,
+    }
+    waiting = []
+    for index, config in enumerate(trainer.lr_scheduler_configs):
+        value = trainer.callback_metrics.get(str(config.monitor))
+        count = ends[config.interval]
+        if (
+            config.reduce_on_plateau
+            and count
+            and count % config.frequency == 0
+            and value is not None
+        ):
+            waiting.append((index, value.cpu()))
+    return waiting
+
+
+def _go_back_before(loops: dict[str, Any]) -> None:
+    """Let Lightning take the state for one in a validation, of which it has done nothing."""
+    begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+    progress = loops["epoch_loop.val_loop.batch_progress"]
+    progress["total"], progress["current"] = dict(begun), dict(begun)
+
+
+def _leave_finished_epoch(trainer: lightning.Trainer) -> None:
+    """Begin the next epoch where the last one was finished.
+
+    Where steps are limited, Lightning would go through the end of the last epoch once more.
+    """
+    loop = trainer.fit_loop
+    progress = loop.epoch_progress
+    if progress.total.ready == progress.total.processed and loop.restarting:
+        progress.total.completed = progress.total.processed
+        progress.current.completed = progress.current.processed
+        loop._restarting = loop.epoch_loop._restarting = loop.epoch_loop.val_loop._restarting = (
+            False
+        )
+        loop.reset_restart_stage()
+        loop.epoch_loop.reset_restart_stage()
+        loop.epoch_loop.val_loop.reset_restart_stage()

@@ -1,0 +1,47 @@
+"""Files that are replaced whole, or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+SUFFIX = ".part"
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write; at the end it takes the place of `path`, flushed to disk.
+
+    Whatever happens in between, a full disk or the end of the process, the file that was there
+    stays as it was. Only a process that is killed leaves its unfinished part behind, beside it.
+
+    Args:
+        path: the file, in a folder that exists.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder."""
+    for part in folder.glob(f".*{SUFFIX}"):
+        part.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring a folder's list of names to disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
