@@ -56,6 +56,13 @@ class ForecastPlots(Callback):
         self.every_n_epochs = every_n_epochs
         self.panels = panels
         self.folder = None if folder is None else Path(folder)
+        self._place: Path | None = None
+
+    def setup(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        """Find the folder of the run, of which all processes ask the first one together."""
+        self._place = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "plots"
 
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -73,9 +80,9 @@ class ForecastPlots(Callback):
                 f"{type(pl_module).__name__} and {type(data).__name__}; leave the callback out"
             )
         figure = self._draw(trainer, pl_module, data)
-        folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "plots"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"forecasts_epoch={trainer.current_epoch}.png"
+        assert self._place is not None
+        self._place.mkdir(parents=True, exist_ok=True)
+        path = self._place / f"forecasts_epoch={trainer.current_epoch}.png"
         figure.savefig(path)
         for logger in trainer.loggers:
             _log(logger, figure, path, trainer.global_step)

@@ -46,6 +46,7 @@ class ForecastWriter(Callback):
         self._waiting: list[ForecastRows] = []
         self._thread: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
+        self._writes = True
 
     def setup(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
@@ -54,6 +55,9 @@ class ForecastWriter(Callback):
         if trainer.world_size > 1:
             token = trainer.strategy.broadcast(str(os.getpid()))
             self.file.share(trainer.global_rank, trainer.world_size, token)
+            # where each process forecasts everything, the first one has it all
+            shares = self.tables.data.hparams["distributed"] is not False
+            self._writes = shares or trainer.is_global_zero
 
     def on_predict_batch_end(
         self,
@@ -66,6 +70,8 @@ class ForecastWriter(Callback):
     ) -> None:
         """Take the forecasts of one batch."""
         assert isinstance(pl_module, ForecastModule)
+        if not self._writes:
+            return
         self._waiting.append(self.tables.rows(pl_module, batch, outputs))
         if sum(map(len, self._waiting)) >= ROWS:
             self._write(pl_module)

@@ -144,11 +144,11 @@ def _restore_metrics(
     module: lightning.LightningModule, states: dict[str, dict[str, torch.Tensor]], is_first: bool
 ) -> None:
     """Let the first process have what all had together."""
-    for name, metric in _training_metrics(module).items():
-        if name in states and is_first:
-            for key, value in states[name].items():
-                setattr(metric, key, value.to(metric.device))
-        metric._update_count = 1  # else it warns of a metric without updates
+    metrics = _training_metrics(module)
+    for name, state in states.items():
+        metrics[name]._update_count = 1  # else it warns of a metric without updates
+        for key, value in state.items() if is_first else ():
+            setattr(metrics[name], key, value.to(metrics[name].device))
 
 
 def _epoch_ends(trainer: lightning.Trainer) -> bool:
@@ -172,12 +172,8 @@ def _waiting(trainer: lightning.Trainer) -> list[tuple[int, torch.Tensor]]:
     for index, config in enumerate(trainer.lr_scheduler_configs):
         value = trainer.callback_metrics.get(str(config.monitor))
         count = ends[config.interval]
-        if (
-            config.reduce_on_plateau
-            and count
-            and count % config.frequency == 0
-            and value is not None
-        ):
+        due = config.reduce_on_plateau and count and count % config.frequency == 0
+        if due and value is not None:
             waiting.append((index, value.cpu()))
     return waiting
 
@@ -194,14 +190,11 @@ def _leave_finished_epoch(trainer: lightning.Trainer) -> None:
 
     Where steps are limited, Lightning would go through the end of the last epoch once more.
     """
-    loop = trainer.fit_loop
-    progress = loop.epoch_progress
-    if progress.total.ready == progress.total.processed and loop.restarting:
+    fit = cast("Any", trainer.fit_loop)
+    progress = fit.epoch_progress
+    if fit.restarting and progress.total.ready == progress.total.processed:
         progress.total.completed = progress.total.processed
         progress.current.completed = progress.current.processed
-        loop._restarting = loop.epoch_loop._restarting = loop.epoch_loop.val_loop._restarting = (
-            False
-        )
-        loop.reset_restart_stage()
-        loop.epoch_loop.reset_restart_stage()
-        loop.epoch_loop.val_loop.reset_restart_stage()
+        for loop in (fit, fit.epoch_loop, fit.epoch_loop.val_loop):
+            loop._restarting = False
+            loop.reset_restart_stage()

@@ -1,6 +1,7 @@
 """The command that trains."""
 
 import argparse
+import signal
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from transformertf.callbacks import (
     Resumption,
 )
 from transformertf.checkpoint import Checkpoint
-from transformertf.cli import runs
+from transformertf.cli import runs, slurm
 from transformertf.cli.agreement import AlreadyTrainedError, prepare_resume
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.loading import experiment, find_checkpoint, make_composer, monitored, run
@@ -38,6 +39,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     checkpoint = find_checkpoint(options)
     composer = make_composer(options, flags, None)
     folder: Path | None = None
+    interruption = Interruption(patient=True)
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         nonlocal folder
@@ -48,10 +50,11 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         cli.model.configure_optimizers()  # an impossible setting is told before anything is read
         cli.datamodule.setup("fit")
         folder = runs.new_version(name or type(cli.model).__name__)
-        _save_config(cli, folder, checkpoint)
-        if checkpoint is not None:
-            sweep(checkpoint.path.parent)
-        return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder)}
+        if is_first_process():
+            _save_config(cli, folder, checkpoint)
+            if checkpoint is not None:
+                sweep(checkpoint.path.parent)
+        return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder, interruption)}
 
     try:
         cli = ForecastCLI(composer, prepare)
@@ -65,6 +68,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
             f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
             "raise --trainer.max_epochs (or max_steps) to go on"
         )
+    except KeyboardInterrupt:
+        if interruption.asked == signal.SIGUSR1 and is_first_process():
+            slurm.requeue()
+        raise
     finally:
         if folder is not None and is_first_process():
             _close(folder)
@@ -117,8 +124,8 @@ def _loggers(folder: Path) -> list[Logger]:
     return loggers
 
 
-def _callbacks(cli: ForecastCLI, folder: Path) -> list[Callback]:
-    place, interruption = folder / "checkpoints", Interruption(patient=True)
+def _callbacks(cli: ForecastCLI, folder: Path, interruption: Interruption) -> list[Callback]:
+    place = folder / "checkpoints"
     every = _interval(cli.config["checkpoint_every"])
     callbacks: list[Callback] = [
         Resumption(),
@@ -140,14 +147,14 @@ def _interval(every: int | str | None) -> int | timedelta | None:
     if not isinstance(every, str):
         return every
     try:
-        interval = pd.Timedelta(every).to_pytimedelta()
+        interval = pd.Timedelta(every)
     except ValueError:
-        interval = timedelta(0)
-    if not interval > timedelta(0):
+        interval = pd.Timedelta(0)
+    if not interval > pd.Timedelta(0):
         raise InputError(
             f"checkpoint_every is {every!r}: expected steps, or a time such as 30s or 2h"
         )
-    return interval
+    return interval.to_pytimedelta()
 
 
 def _close(folder: Path) -> None:

@@ -1,0 +1,273 @@
+"""Signals, full disks and failures in the middle of a fit: what is kept, and what is said."""
+
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.cli.conftest import Experiment
+from tests.cli.test_resume import last, stop_once
+from transformertf.callbacks import LastCheckpoint
+from transformertf.cli import main
+from transformertf.models import ForecastModule
+
+
+def fit(config: Path, *words: str) -> int:
+    return main(["fit", "--config", str(config), *words])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_the_step_and_leaves(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    before = [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)]
+    stop_once(monkeypatch, "step", number)
+    assert fit(experiment.write(workdir)) == 130
+    told = capfd.readouterr().err
+    assert "stopping after this step, with a checkpoint; once more stops at once" in told
+    assert "checkpoints: runs/tiny/version_0/checkpoints (epoch=0-step=6.ckpt, last.ckpt)" in told
+    assert "interrupted; go on with --ckpt_path last" in told
+    assert "Traceback" not in told
+    assert last("tiny", 0)["global_step"] == 6 + 2
+    assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_second_signal_stops_at_once(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = ForecastModule.training_step
+
+    def insist(self: ForecastModule, *arguments: Any) -> torch.Tensor:
+        if self.global_step == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(ForecastModule, "training_step", insist)
+    assert fit(experiment.write(workdir)) == 130
+    assert last("tiny", 0)["global_step"] == 6
+
+
+@pytest.mark.parametrize("moment", ["reading", "sanity", "step"])
+def test_before_the_first_step_there_is_nothing_to_keep(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    moment: str,
+) -> None:
+    cls, name = {
+        "reading": (type(experiment_data()), "setup"),
+        "sanity": (ForecastModule, "validation_step"),
+        "step": (ForecastModule, "training_step"),
+    }[moment]
+    original = getattr(cls, name)
+
+    def send(self: Any, *arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        if moment == "step":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(cls, name, send)
+    assert fit(experiment.write(workdir)) == 130
+    assert not Path("runs").exists()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def experiment_data() -> Any:
+    from transformertf.data import EncoderDecoderDataModule
+
+    return EncoderDecoderDataModule("target", "known")
+
+
+@pytest.fixture
+def scontrol(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for SLURM's command, which notes what it is asked."""
+    asked = workdir / "asked"
+    command = workdir / "bin" / "scontrol"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@" > {asked}\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "123")
+    return asked
+
+
+@pytest.mark.parametrize("moment", ["step", "validation", "epoch"])
+def test_slurms_notice_keeps_the_step_and_requeues_the_job(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    scontrol: Path,
+    moment: str,
+) -> None:
+    config = experiment.write(workdir)
+    with monkeypatch.context() as patch:
+        stop_once(patch, moment, signal.SIGUSR1, epoch=0)
+        assert fit(config, "--ckpt_path", "last") == 130
+    assert scontrol.read_text() == "requeue 123\n"
+    assert "job 123 is requeued" in capsys.readouterr().err
+    # what the job does when it runs again
+    assert fit(config, "--ckpt_path", "last") == 0
+    whole = torch.load(experiment.checkpoint, weights_only=True)["state_dict"]
+    found = last("tiny", 1)["state_dict"]
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_a_fit_that_ends_is_not_requeued(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch, scontrol: Path
+) -> None:
+    stop_once(monkeypatch, "epoch", signal.SIGUSR1)  # in the last one
+    assert fit(experiment.write(workdir)) == 0
+    assert not scontrol.exists()
+
+
+def test_without_slurm_nothing_is_requeued(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "123")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "120")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("PATH", str(workdir))
+    stop_once(monkeypatch, "step", signal.SIGUSR1, epoch=0)
+    assert fit(experiment.write(workdir)) == 130
+    assert "job 120_3 is not requeued" in capsys.readouterr().err
+
+
+class OwnError(RuntimeError):
+    """Not one of the user's."""
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    step = ForecastModule.training_step
+
+    def fail(self: ForecastModule, *arguments: Any) -> torch.Tensor:
+        if self.global_step == at:
+            raise OwnError
+        return step(self, *arguments)
+
+    monkeypatch.setattr(ForecastModule, "training_step", fail)
+
+
+@pytest.mark.parametrize(
+    ("every", "kept"), [("2", 10), ("3", 9), ("1h", 6), ("null", 6), ("1us", 11)]
+)
+def test_checkpoints_within_an_epoch(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    every: str,
+    kept: int,
+) -> None:
+    fail_at(monkeypatch, 11)
+    assert fit(experiment.write(workdir), "--checkpoint_every", every) == 1
+    assert "epoch=0-step=6.ckpt, last.ckpt" in capsys.readouterr().err
+    assert last("tiny", 0)["global_step"] == kept
+
+
+@pytest.mark.parametrize("every", ["soon", "0s", "-1h", "0", "-3", "1.5", "[1]", "NaT"])
+def test_checkpoints_at_no_time_are_refused(
+    experiment: Experiment, workdir: Path, fails: Any, every: str
+) -> None:
+    experiment.write(workdir)
+    words = ("fit", "--config", "tiny.yml", f"--checkpoint_every={every}")
+    assert "checkpoint_every" in fails(*words)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A disk that has no room for the checkpoint after the first whole epoch and two steps."""
+    save = LastCheckpoint._save
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(self: LastCheckpoint, trainer: Any) -> None:
+        if trainer.global_step == 8:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        save(self, trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LastCheckpoint, "_save", fill)
+        yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(experiment.write(workdir), "--checkpoint_every", "2") == 2
+    told = capsys.readouterr().err
+    assert "last.ckpt: the checkpoint cannot be written (File too large)" in told
+    assert "Traceback" not in told
+    assert last("tiny", 0)["global_step"] == 6
+    assert {path.name for path in Path("runs/tiny/version_0/checkpoints").iterdir()} == {
+        "last.ckpt",
+        "epoch=0-step=6.ckpt",
+    }
+
+
+def test_the_best_checkpoint_is_taken_along(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # from the second epoch on it only gets worse
+    config = experiment.write(workdir, lambda tree: tree["optimizer"]["init_args"].update(lr=0.3))
+    words = ("--trainer.max_epochs", "4", "--data.shuffle", "false")
+    assert fit(config, "-n", "whole", *words) == 0
+    (best,) = Path("runs/whole/version_0/checkpoints").glob("epoch=*")
+    assert best.name != "epoch=3-step=24.ckpt"
+    with monkeypatch.context() as patch:
+        stop_once(patch, "step", epoch=3)
+        assert fit(config, "-n", "parts", *words) == 130
+    assert fit(config, "-n", "parts", "--ckpt_path", "last", *words) == 0
+    for version in (0, 1):
+        names = {path.name for path in Path(f"runs/parts/version_{version}/checkpoints").iterdir()}
+        assert names == {best.name, "last.ckpt"}
+    left, right = (
+        torch.load(path, weights_only=True)["state_dict"]
+        for path in (best, Path("runs/parts/version_1/checkpoints", best.name))
+    )
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_best_checkpoint_that_is_gone_is_told(
+    experiment: Experiment,
+    workdir: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = experiment.write(workdir)
+    assert fit(config) == 0
+    (best,) = Path("runs/tiny/version_0/checkpoints").glob("epoch=*")
+    best.unlink()
+    assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 0
+    assert f"{best.resolve()} is gone: the best checkpoint counts from here" in caplog.text
+    assert list(Path("runs/tiny/version_1/checkpoints").glob("epoch=2*"))
+
+
+def test_other_batches_within_an_epoch_are_told(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = experiment.write(workdir)
+    with monkeypatch.context() as patch:
+        stop_once(patch, "step")
+        assert fit(config) == 130
+    assert fit(config, "--ckpt_path", "last", "--data.batch_size", "20") == 0
+    assert "resumed within epoch 1 with other batches: 85 windows, 20 a batch" in caplog.text
+    assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 0

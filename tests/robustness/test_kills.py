@@ -1,0 +1,95 @@
+"""A fit that is killed at any moment goes on, and ends with the bits of one that was not."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.robustness.killed_fit import PHASES
+from transformertf.cli import main
+from transformertf.whole_file import SUFFIX
+
+# `make soak` kills ten times as often
+KILLS = 50 if os.environ.get("TRANSFORMERTF_SOAK") else 5
+ROOT = Path(__file__).parents[2]
+EPOCHS, CHECKPOINT_EVERY = 3, 2
+
+
+def moment(seed: int) -> tuple[str, int, float]:
+    """Return phase, event and delay; all phases come up, and all of a fit."""
+    generator = random.Random(seed)
+    phase = list(PHASES)[seed % len(PHASES)]
+    # of 18 steps, 10 batches of validation, and at least 10 checkpoints
+    last = {"start": 1, "step": 18, "validation": 10, "writing": 10}[phase]
+    return phase, generator.randint(1, last), generator.uniform(0, PHASES[phase][2])
+
+
+@pytest.fixture(scope="module")
+def config(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def short(tree: dict[str, Any]) -> None:
+        tree["trainer"] |= {"max_epochs": EPOCHS, "enable_model_summary": False}
+        tree["checkpoint_every"] = CHECKPOINT_EVERY
+
+    path: Path = experiment.write(tmp_path_factory.mktemp("killed"), short)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config: Path) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(config.parent)
+        assert main(["fit", "--config", str(config)]) == 0
+        return weights()
+
+
+def weights() -> dict[str, Any]:
+    newest = max(Path("runs", "tiny").iterdir(), key=lambda path: int(path.name.split("_")[1]))
+    content = torch.load(newest / "checkpoints" / "last.ckpt", weights_only=True)
+    return {key: content[key] for key in ("epoch", "global_step", "state_dict", "optimizer_states")}
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_goes_on_after_a_kill(
+    config: Path,
+    undisturbed: dict[str, Any],
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+    seed: int,
+) -> None:
+    phase, event, delay = moment(seed)
+    fit = ["fit", "--config", str(config), "--ckpt_path", "last"]
+    words = [phase, str(event), f"{delay:.4f}", *fit]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.robustness.killed_fit", *words],
+        cwd=workdir, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == -9, done.stderr
+    record_property("phase", phase)
+    for path in Path("runs").rglob("*.ckpt"):
+        torch.load(path, weights_only=True)  # whole, whatever was under way
+    capsys.readouterr()
+
+    assert main(fit) == 0
+    told = capsys.readouterr().err
+    assert re.search("starting anew|checkpoint: runs/tiny/version_0", told)
+    assert same(weights(), undisturbed)
+    assert not list(Path("runs").rglob(f"*{SUFFIX}"))
