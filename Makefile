@@ -3,6 +3,8 @@
 # make check   format, lint, types, layers
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more
+# make soak    kills, ranks, bad input and long runs, for half an hour; writes
+#              docs/benchmarks/reliability.md
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
@@ -12,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench sample-data epf clean
+.PHONY: demo test check bench soak sample-data epf clean
 
 demo: $(STAMP)
 	$(BIN)/python scripts/demo.py
@@ -34,6 +36,9 @@ bench: $(STAMP)
 	$(BIN)/python scripts/bench_predict.py
 	$(BIN)/python scripts/bench_streaming.py
 	$(BIN)/python scripts/calibration_coverage.py
+
+soak: $(STAMP)
+	$(BIN)/python scripts/soak.py
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py

@@ -39,15 +39,15 @@ PAGE = """\
 
 {table}
 
-`python scripts/soak.py` (`make soak`) breaks things for long and writes this page. The suite runs the
-same tests with fewer kills, shorter searches and fewer steps.
+`python scripts/soak.py` (`make soak`) breaks things for long and writes this page. The suite runs
+the same tests with fewer kills, shorter searches and fewer steps.
 
 - **Resumes**: fits of every model, stopped by a signal in a step, in a validation, at the end of an
   epoch, resumed, and compared with one that was not: weights, optimizer, schedulers, random states,
   the order of the windows and the logged metrics, all to the bit. Every pair of random lengths,
   bucketing, workers, gradient accumulation, precision, scheduler and moment is covered.
-- **Kills**: SIGKILL at seeded moments, {kills}; `fit --ckpt_path last` then ends with the weights of
-  an undisturbed fit, and no part of a file is left.
+- **Kills**: SIGKILL at seeded moments, {kills}; `fit --ckpt_path last` then ends with the weights
+  of an undisturbed fit, and no part of a file is left.
 - **Ranks**: two processes against one, by gloo on CPU.
 - **Bad input**: frames, files, configurations, lengths, checkpoints, numbers: refused in one line
   with exit code 2 and nothing left behind, or it works. {cases}
@@ -141,6 +141,7 @@ def write_page(machine: str, outcomes: dict[str, Outcome], counts: Counter[str])
     phases = Counter(value for name, value in outcomes["kills"].properties if name == "phase")
     survived = ", ".join(f"{number} in {phase}" for phase, number in phases.items())
     figures = dict(outcomes["long run"].properties)
+    tried = counts["refused"] + counts["works"]
     long = ", ".join(
         f"{name} {figures.get(f'first {name}', '?')} at first, {figures.get(f'last {name}', '?')} "
         "at last"
@@ -150,8 +151,7 @@ def write_page(machine: str, outcomes: dict[str, Outcome], counts: Counter[str])
         machine=machine,
         table=markdown_table(["", "tests", "held", "seconds", "failed"], rows),
         kills=f"{sum(phases.values())} of them ({survived})",
-        cases=f"{counts['refused'] + counts['works']} cases were tried beside the tests' own lists: "
-        f"{counts['refused']} refused, {counts['works']} worked.",
+        cases=f"Of {tried} cases {counts['refused']} were refused and {counts['works']} worked.",
         long=f"10,000 steps with validations and checkpoints: {long}; no temporary file",
     )
 
