@@ -91,7 +91,7 @@ def run_group(paths: Sequence[str], folder: Path, counts: Path, seconds: float) 
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-n", "2", "--hypothesis-profile", "soak",
-             f"--junitxml={report}", *words],
+             f"--junitxml={report}", "-o", "junit_family=xunit1", *words],
             cwd=ROOT, env={**os.environ, **own}, timeout=seconds, check=False,
         )  # fmt: skip
         problem = None if done.returncode in (0, 1) else f"pytest ended with {done.returncode}"

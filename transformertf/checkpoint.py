@@ -1,15 +1,24 @@
 """Checkpoints as files: read without running code, and told apart from what is not one."""
 
+import contextlib
 import os
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
+from transformertf import __version__
+from transformertf.checkpoint_content import check_content
 from transformertf.errors import InputError
 
 TRAINING = ("optimizer", "lr_scheduler")
+# how Python's own pickles begin, in its protocols 2 to 5
+PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
 @dataclass(frozen=True)
@@ -19,10 +28,12 @@ class Checkpoint:
     Attributes:
         path: its file.
         content: what Lightning stored, tensors and primitives.
+        flag: the flag that named it, for messages.
     """
 
     path: Path
     content: dict[str, Any]
+    flag: str = "--ckpt_path"
 
     @classmethod
     def read(cls, path: Path, flag: str = "--ckpt_path") -> "Checkpoint":
@@ -33,24 +44,44 @@ class Checkpoint:
             flag: the flag that named it, for messages.
 
         Raises:
-            InputError: no such file, not a whole checkpoint, or not one of this package.
+            InputError: no such file, not a whole checkpoint, one that holds code, or not one of
+                this package and of the format it reads.
         """
-        if not path.is_file():
-            raise InputError(f"{flag} {path}: no such file")
+        place = f"{flag} {path}"
         try:
+            _check_archive(path, place)
             content = torch.load(path, map_location="cpu", weights_only=True)
+        except InputError:
+            raise
+        except FileNotFoundError as error:
+            raise InputError(f"{place}: no such file") from error
+        except OSError as error:
+            raise InputError(f"{place}: cannot be read ({error.strerror or error})") from error
         except Exception as error:  # bytes that are no checkpoint can fail in any way
             raise InputError(
-                f"{flag} {path}: not a whole checkpoint of tensors and primitives "
-                f"({type(error).__name__})"
+                f"{place}: not a whole checkpoint of tensors and primitives "
+                f"({type(error).__name__}); give another one"
             ) from error
-        wanted = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters")
-        if not isinstance(content, dict) or any(key not in content for key in wanted):
-            raise InputError(
-                f"{flag} {path}: not a checkpoint of transformertf (it names no model and "
-                "data module); give one that `transformertf fit` wrote"
-            )
-        return cls(path, content)
+        check_content(content, place)
+        return cls(path, content, flag)
+
+    @property
+    def place(self) -> str:
+        """Flag and file, for messages."""
+        return f"{self.flag} {self.path}"
+
+    def refuse_non_finite(self) -> None:
+        """Refuse weights that are not finite.
+
+        Raises:
+            InputError: names the first of them.
+        """
+        for name, weight in self.content["state_dict"].items():
+            if not torch.isfinite(weight).all():
+                raise InputError(
+                    f"{self.place}: the weights {name} hold NaN or infinite numbers: its "
+                    "training diverged; give an earlier checkpoint"
+                )
 
     @property
     def model(self) -> dict[str, Any]:
@@ -74,12 +105,25 @@ class Checkpoint:
     @property
     def epochs(self) -> int:
         """Number of whole epochs trained."""
-        return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        with blamed(self.place):
+            return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a callback saw no more progress, and ended the training."""
+        states = self.content.get("callbacks", {})
+        with blamed(self.place):
+            return any(
+                state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value
+                for name, state in states.items()
+                if name.startswith(EarlyStopping.__name__)
+            )
 
     @property
     def steps(self) -> int:
         """Number of optimizer steps taken."""
-        return int(self.content["global_step"])
+        with blamed(self.place):
+            return int(self.content["global_step"])
 
     @property
     def data_state(self) -> dict[str, Any]:
@@ -123,7 +167,7 @@ class Checkpoint:
         own = self.model["class_path"].rpartition(".")[2]
         if own != type(model).__name__:
             raise InputError(
-                f"--ckpt_path {self.path}: a checkpoint of {own}, but the config asks for "
+                f"{self.place}: a checkpoint of {own}, but the config asks for "
                 f"{type(model).__name__}; give the matching config or checkpoint"
             )
         stored = {name: tuple(t.shape) for name, t in self.content["state_dict"].items()}
@@ -131,7 +175,7 @@ class Checkpoint:
         for name in (*wanted, *stored):
             if stored.get(name) != wanted.get(name):
                 raise InputError(
-                    f"--ckpt_path {self.path}: {name} has shape {stored.get(name, 'none')} in "
+                    f"{self.place}: {name} has shape {stored.get(name, 'none')} in "
                     f"the checkpoint and {wanted.get(name, 'none')} by the config"
                     f"{self._differences(model)}; give the matching config or checkpoint"
                 )
@@ -140,6 +184,28 @@ class Checkpoint:
         stored, own = self.model["init_args"], dict(getattr(model, "hparams", {}))
         names = [name for name in stored if name in own and own[name] != stored[name]]
         return "".join(f" ({name}: {stored[name]} there, {own[name]} here)" for name in names[:3])
+
+
+@contextlib.contextmanager
+def blamed(place: str) -> Iterator[None]:
+    """Tell that what fails within is a fault of a checkpoint's content.
+
+    Args:
+        place: flag and file, for messages.
+
+    Raises:
+        InputError: something failed.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # what was changed by hand can fail in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"{place}: what it holds does not make a forecaster of transformertf {__version__} "
+            f"({reason:.600}); give a checkpoint as `transformertf fit` wrote it"
+        ) from error
 
 
 def check_place(path: Path, flag: str) -> None:
@@ -153,6 +219,45 @@ def check_place(path: Path, flag: str) -> None:
         raise InputError(f"{flag} {path}: expected a file in a folder that exists")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{flag} {path}: the folder {folder} cannot be written to; give another")
+
+
+def _check_archive(path: Path, place: str) -> None:
+    """Refuse a file that is no archive of `torch.save`, or whose bytes have changed.
+
+    Nothing in it is unpickled. torch itself does not look at the check sums.
+
+    Raises:
+        InputError: it is not, or they have.
+        OSError: it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{place}: not a file; give the checkpoint itself")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in PICKLES:
+        raise InputError(
+            f"{place}: a pickle, which holds objects that can run code; it was not read; give a "
+            "checkpoint that `transformertf fit` wrote"
+        )
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        # torch stores what it writes as it is: what unpacks could fill the memory
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise InputError(f"{place}: a compressed archive; expected one as torch writes it")
+        spoilt = archive.testzip()
+    if spoilt is not None:
+        raise InputError(
+            f"{place}: not a whole checkpoint: {spoilt} in it has changed since it was written; "
+            "give another one, or copy it again"
+        )
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise InputError(f"{place}: a TorchScript archive, which holds code; it was not read")
+    unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    if unsafe:
+        raise InputError(
+            f"{place}: holds objects that would run code ({', '.join(unsafe[:3])}); it was not "
+            "read; give a checkpoint of tensors and primitives, as `transformertf fit` writes it"
+        )
 
 
 def _as_class_path(hyper_parameters: dict[str, Any]) -> dict[str, Any]:

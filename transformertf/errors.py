@@ -3,6 +3,11 @@
 import difflib
 from collections.abc import Iterable
 
+# sizes beyond it overflow where several are multiplied
+LARGEST = 2**31 - 1
+# words of a hint
+_SHOWN = 40
+
 
 class InputError(ValueError):
     """A mistake in what the user gave: a file, a column, a key or a value.
@@ -21,19 +26,23 @@ class NonFiniteLossError(RuntimeError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint naming the known word nearest to `word`, or all of them if none is near."""
+    """Return a hint naming the known word nearest to `word`, or the first if none is near."""
     candidates = sorted(known)
     match = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
     if match:
         return f"did you mean {match[0]!r}?"
-    return f"known: {', '.join(candidates)}"
+    shown = [name if name.isprintable() and name else repr(name) for name in candidates[:_SHOWN]]
+    more = len(candidates) - len(shown)
+    return f"known: {', '.join(shown) or 'none'}{f' and {more} more' if more else ''}"
 
 
 def at_least_one(**sizes: int) -> None:
-    """Refuse sizes below 1, by name."""
+    """Refuse sizes below 1, or beyond what indices are counted in, by name."""
     for name, size in sizes.items():
         if size < 1:
             raise InputError(f"{name} must be at least 1, found {size}")
+        if size > LARGEST:
+            raise InputError(f"{name} must be at most {LARGEST}, found {size}")
 
 
 def probability(**shares: float) -> None:

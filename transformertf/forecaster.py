@@ -9,7 +9,8 @@ import lightning
 import pandas as pd
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.checkpoint import Checkpoint
+from transformertf.checkpoint import Checkpoint, blamed
+from transformertf.class_paths import allowing, find_object, refuse_foreign
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.base import WindowDataModule
 from transformertf.data.stages import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
@@ -24,7 +25,6 @@ from transformertf.forecasting import (
     calibration_origin,
     sample_paths,
 )
-from transformertf.hyperparameters import find_object
 from transformertf.models import ForecastModule
 from transformertf.plots import can_plot, forecast_figure
 from transformertf.reporting import (
@@ -41,7 +41,7 @@ from transformertf.streaming import Stream
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind = TypeVar("Kind")
+Kind = TypeVar("Kind", ForecastModule, WindowDataModule)
 Given = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame
 
 
@@ -51,6 +51,8 @@ class Forecaster:
     Args:
         checkpoint: read by `Checkpoint.read`.
         accelerator: where to compute, as `lightning.Trainer` names it.
+        allow: packages beside transformertf, torch, lightning and torchmetrics whose classes the
+            checkpoint may name.
 
     Attributes:
         model: the trained model.
@@ -58,27 +60,33 @@ class Forecaster:
             checkpoint holds none.
     """
 
-    def __init__(self, checkpoint: Checkpoint, accelerator: str = "auto") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, accelerator: str = "auto", allow: Sequence[str] = ()
+    ) -> None:
         self.checkpoint = checkpoint
         self.accelerator = accelerator
-        model = _class(checkpoint.model, ForecastModule)
-        self.model: ForecastModule = model.load_from_checkpoint(
-            checkpoint.path, map_location="cpu", weights_only=True
-        )
+        self.allow = tuple(allow)
+        checkpoint.refuse_non_finite()
+        model = self._class(checkpoint.model, ForecastModule)
+        self.model = self._build(model, map_location="cpu")
         self.calibration = calibration_of(checkpoint)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], accelerator: str = "auto") -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], accelerator: str = "auto", allow: Sequence[str] = ()
+    ) -> Self:
         """Load a checkpoint, without running code from it.
 
         Args:
             path: the file that `transformertf fit` wrote.
             accelerator: where to compute: "auto", "cpu", "cuda" and others.
+            allow: packages beside transformertf, torch, lightning and torchmetrics whose classes
+                the checkpoint may name; their code runs.
 
         Raises:
             InputError: no such file, or not a whole checkpoint of this package.
         """
-        return cls(Checkpoint.read(Path(path), "checkpoint"), accelerator)
+        return cls(Checkpoint.read(Path(path), "checkpoint"), accelerator, allow)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the checkpoint with the calibration of this forecaster, where it has one.
@@ -325,7 +333,7 @@ class Forecaster:
         given: dict[str, Any] = {PREDICT_PATHS: None}
         if batch_size is not None:
             given["batch_size"] = batch_size
-        data = _class(self.checkpoint.data, WindowDataModule)
+        data = self._class(self.checkpoint.data, WindowDataModule)
         if issubclass(data, EncoderDecoderDataModule):
             given |= {"origin": origin, FUTURE_PATHS: None}
         elif origin != "auto":
@@ -333,7 +341,28 @@ class Forecaster:
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
-        return data.load_from_checkpoint(self.checkpoint.path, weights_only=True, **given)
+        return self._build(data, **given)
+
+    def _build(self, cls: type[Kind], **given: Any) -> Kind:
+        """Return the model or data module of the checkpoint, with arguments on top."""
+        with allowing(self.allow), blamed(self.checkpoint.place):
+            made = cls.load_from_checkpoint(self.checkpoint.path, weights_only=True, **given)
+        assert isinstance(made, cls)
+        return made
+
+    def _class(self, described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
+        """Return the class that the checkpoint names.
+
+        Raises:
+            InputError: there is none, of another kind, or one that is not allowed.
+        """
+        path, place = described["class_path"], self.checkpoint.place
+        with allowing(self.allow):
+            refuse_foreign(described, "", f" in {place}")
+            found = find_object(path, place)
+        if not (isinstance(found, type) and issubclass(found, kind)):
+            raise InputError(f"{place}: no {kind.__name__} has the import path {path!r}")
+        return found
 
     def _run(
         self,
@@ -369,18 +398,3 @@ def _give(module: WindowDataModule, argument: str, data: Given) -> None:
         return
     paths = [data] if isinstance(data, (str, os.PathLike)) else data
     module.hparams[argument] = [os.fspath(path) for path in paths]
-
-
-def _class(described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
-    """Return the class that a checkpoint names.
-
-    Raises:
-        InputError: there is none, or of another kind.
-    """
-    path = described["class_path"]
-    found = find_object(path)
-    if found is None:
-        raise InputError(f"checkpoint: no class {path!r}")
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise InputError(f"checkpoint: {path!r} is no {kind.__name__}")
-    return found

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
-from transformertf.checkpoint import Checkpoint
+from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.base import WindowDataModule
 from transformertf.data.frames import FloatArray, Series
@@ -164,7 +164,8 @@ class ForecastTables:
 def calibration_of(checkpoint: Checkpoint) -> Calibration | None:
     """Return the calibration that a checkpoint holds, where it holds one."""
     state = checkpoint.calibration
-    return None if state is None else Calibration.from_state_dict(state)
+    with blamed(checkpoint.place):
+        return None if state is None else Calibration.from_state_dict(state)
 
 
 def calibration_origin(data: WindowDataModule, stage: Stage) -> str:

@@ -1,28 +1,17 @@
 """What a checkpoint must say of a module so that it can be built again: primitives only."""
 
 import inspect
-from importlib import import_module
 from typing import Any
 
 import torch
 
+from transformertf.class_paths import class_path
 from transformertf.errors import InputError
 
 PRIMITIVES = (bool, int, float, str, type(None))
 
-
-def class_path(instance: object) -> str:
-    """Return the importable path of an object's class."""
-    return f"{type(instance).__module__}.{type(instance).__qualname__}"
-
-
-def find_object(path: str) -> object:
-    """Return what has an import path; None where nothing has."""
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name, None)
-    except (ImportError, ValueError):
-        return None
+# of what a checkpoint holds, and how; one that is read must be of the same
+CHECKPOINT_FORMAT = 1
 
 
 def describe(module: object, **arguments: Any) -> dict[str, Any]:

@@ -289,6 +289,22 @@ def test_finished_fit_has_nothing_left_to_do(
     assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
 
 
+def test_fit_that_was_stopped_early_has_nothing_left_to_do(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopping = {"monitor": "validation/loss", "patience": 1, "min_delta": 1e6}
+    callback = {"class_path": "EarlyStopping", "init_args": stopping}
+    config = experiment.write(workdir, lambda c: c["trainer"].update(callbacks=[callback]))
+    words = ("--trainer.max_epochs", "9")
+    assert fit(config, *words) == 0
+    assert fit(config, *words, "--ckpt_path", "last") == 0
+    assert "was stopped early after 2 epochs; leave EarlyStopping out" in capsys.readouterr().err
+    assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
+    without = experiment.write(workdir)
+    assert fit(without, "--trainer.max_epochs", "3", "--ckpt_path", "last") == 0
+    assert torch.load(last("tiny", 1), weights_only=True)["epoch"] == 2
+
+
 def test_limit_of_steps_ends_a_fit_for_good(experiment: Experiment, workdir: Path) -> None:
     config = experiment.write(workdir)
     assert fit(config, "--trainer.max_steps", "3") == 0

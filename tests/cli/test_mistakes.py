@@ -80,7 +80,6 @@ CONFIG_MISTAKES = [
     (lambda c: c.update(model=3), "model in tiny.yml: expected keys and values, found 3"),
     (lambda c: c["model"].update(init_args=[1]), "model.init_args in tiny.yml: expected keys"),
     (lambda c: c.update(trainer="foo"), "trainer in tiny.yml: expected keys and values"),
-    (lambda c: c["trainer"].update(devices=2), "more than one process is not supported yet"),
     (lambda c: data(c).update(train_df_paths=None), "no train data: give train_df_paths"),
 ]  # fmt: skip
 

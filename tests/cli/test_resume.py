@@ -255,3 +255,26 @@ def test_goes_on_however_epochs_and_validations_lie(
     assert trained == undisturbed
     require_equal_states(last("parts", 3), last("whole", 0))
     pd.testing.assert_frame_equal(metrics("parts", *range(4)), metrics("whole", 0))
+
+
+def test_goes_on_where_a_limit_of_time_ended_it(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch, trained: Windows
+) -> None:
+    config = str(experiment.write(workdir, lambda tree: change(tree, ONE)))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    undisturbed = trained.copy()
+    trained.clear()
+    with monkeypatch.context() as patch:
+        step = ForecastModule.training_step
+
+        def stop(self: ForecastModule, batch: Any, batch_idx: int) -> torch.Tensor:
+            # as Lightning's timer does, in the middle of an epoch
+            self.trainer.should_stop = self.trainer.should_stop or self.global_step == 10
+            return step(self, batch, batch_idx)
+
+        patch.setattr(ForecastModule, "training_step", stop)
+        assert main(["fit", "--config", config, "-n", "parts"]) == 0
+    assert last("parts", 0)["global_step"] == 11
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+    assert trained == undisturbed
+    require_equal_states(last("parts", 1), last("whole", 0))

@@ -17,6 +17,7 @@ WAYS = [
     ("--data.num_workers", "2"),
     ("--trainer.devices", "2"),
     ("--trainer.devices", "2", "--data.batch_size", "64"),  # one batch: the second has none
+    ("--trainer.devices", "2", "--data.distributed", "false"),  # each has everything
 ]
 
 

@@ -1,5 +1,6 @@
 """Signals, full disks and failures in the middle of a fit: what is kept, and what is said."""
 
+import errno
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ from tests.cli.conftest import Experiment
 from tests.cli.test_resume import last, stop_once
 from transformertf.callbacks import LastCheckpoint
 from transformertf.cli import main
+from transformertf.cli.main import COMMANDS
 from transformertf.models import ForecastModule
 
 
@@ -271,3 +273,47 @@ def test_other_batches_within_an_epoch_are_told(
     assert fit(config, "--ckpt_path", "last", "--data.batch_size", "20") == 0
     assert "resumed within epoch 1 with other batches: 85 windows, 20 a batch" in caplog.text
     assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 0
+
+
+def test_a_forecast_that_is_ended_leaves_nothing_behind(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step = ForecastModule.predict_step
+
+    def send(self: ForecastModule, batch: Any, batch_idx: int) -> torch.Tensor:
+        if batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(ForecastModule, "predict_step", send)
+    data = str(experiment.root / "a.parquet")
+    words = ["--origin", "all", "--data.batch_size", "4", "--data.predict_df_paths", data]
+    assert main(["predict", "--ckpt_path", str(experiment.checkpoint), *words]) == 130
+    assert list(workdir.iterdir()) == []
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_full_disk_for_other_files_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")
+
+    monkeypatch.setitem(COMMANDS, "fit", (write, ""))
+    assert main(["fit"]) == 2
+    told = capsys.readouterr().err
+    assert told == "error: metrics.csv cannot be written: No space left on device\n"
+
+
+def test_other_errors_of_the_system_are_failures_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setitem(COMMANDS, "fit", (read, ""))
+    assert main(["fit"]) == 1
+    assert "this is a failure of transformertf" in capsys.readouterr().err

@@ -195,7 +195,7 @@ def test_static_columns_count_each_training_series_once():
         for place, value in enumerate(values)
     ]
     scaling = fitted("series", series, {"area": "LogTransform"}, None, columns, (2, 3, 4, 0))
-    found = np.array([scaling.static_features(item) for item in series])
+    found = np.array([scaling.static_features(item, "float64") for item in series])
     spread = np.log(100) * np.std([0, 1, 2])
     expected = (np.log([1, 100, 1e4, 1e9]) - np.log(100)) / spread
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12, atol=1e-14)

@@ -73,7 +73,7 @@ def test_a_file_that_breaks_on_the_way_is_one_clear_line(tmp_path, folder):
 @pytest.mark.parametrize("error", [OSError("a\nb"), ValueError(""), pa.ArrowInvalid("x")])
 def test_what_a_reader_raises_is_one_line(error):
     with (
-        pytest.raises(InputError, match=r"^run: not a readable file \(.+\)$"),
+        pytest.raises(InputError, match=r"^run: not a readable file \(.+\); see that it is .+$"),
         readable("run", "file"),
     ):
         raise error

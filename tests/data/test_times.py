@@ -1,6 +1,7 @@
 """Time columns to time stamps of one type."""
 
 import datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,13 @@ def clock_of(*columns):
 
 KINDS = {
     "integers": (np.arange(6), "int64"),
-    "small integers": (np.arange(6, dtype=np.uint8), "uint8"),
+    "small integers": (np.array([-128, -1, 0, 1, 2, 127], dtype=np.int8), "int64"),
+    "half floats": (np.arange(6, dtype=np.float16) / 4, "float64"),
+    "single floats": (np.arange(6, dtype=np.float32) / 4, "float32"),
+    "integers among objects": (pd.Series(range(6), dtype=object), "int64"),
+    "decimals": ([Decimal(n) / 4 for n in range(6)], "float64"),
+    "numbers that are categories": (pd.Categorical(np.arange(6) / 4), "float64"),
+    "sparse numbers": (pd.arrays.SparseArray(np.arange(6.0)), "float64"),
     "floats": (np.arange(6) / 4, "float64"),
     "nullable integers": (pd.array(range(6), dtype="Int64"), "int64"),
     "dates": (DATES.as_unit("us"), "datetime64[us]"),

@@ -1,14 +1,6 @@
-"""Two ranks train as one process with all their rows: loss, gradients, weights and logs.
+"""Two ranks train as one process with all their rows: loss, gradients, weights and logs."""
 
-One pair of gloo processes serves all tests. They meet over a file, no port is opened, and a
-collective that one of them does not reach is an error after `PATIENCE`.
-"""
-
-import os
-from concurrent.futures import ProcessPoolExecutor
-from datetime import timedelta
 from functools import partial
-from multiprocessing import get_context
 
 import lightning
 import pytest
@@ -17,14 +9,13 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from tests.distributed.conftest import RANKS
 from transformertf.batch import Batch, check_batch
 from transformertf.errors import NonFiniteLossError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.nn import QuantileLoss
 from transformertf.utils.sequence import create_padding_mask
 
-RANKS = 2
-PATIENCE = timedelta(seconds=20)
 # of two ranks against one process: only the order of the sums differs
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5}
 CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.7])}
@@ -32,34 +23,6 @@ CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.
 SHARES = [[0, 2, 4], [3, 1]]
 # seed and windows of the validation batches of each rank: not even their number is alike
 VALIDATION = [[(3, [0, 2, 4])], [(3, [3, 1]), (4, [4])]]
-
-
-def join_group(rank, path):
-    torch.set_num_threads(1)
-    # so that Lightning takes the processes it is in and starts no others
-    os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(RANKS), "NODE_RANK": "0"}
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{path}", rank=rank, world_size=RANKS, timeout=PATIENCE
-    )
-
-
-@pytest.fixture(scope="module")
-def on_ranks(tmp_path_factory):
-    """Return what calls a function of this module on every rank and gives all its results."""
-    path = tmp_path_factory.mktemp("group") / "store"
-    pools = [
-        ProcessPoolExecutor(1, get_context("spawn"), join_group, (rank, path))
-        for rank in range(RANKS)
-    ]
-
-    def call(function, *arguments):
-        futures = [pool.submit(function, *arguments) for pool in pools]
-        return [future.result(timeout=60) for future in futures]
-
-    yield call
-    call(distributed.destroy_process_group)
-    for pool in pools:
-        pool.shutdown()
 
 
 def make_module(criterion="MSE", dtype=torch.float64, **options):

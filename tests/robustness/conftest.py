@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import experiment, fails, workdir
+
+__all__ = ["experiment", "fails", "tried", "workdir"]
+
 # the file that the counts are appended to, by `make soak`
 COUNTS = "TRANSFORMERTF_SOAK_COUNTS"
 

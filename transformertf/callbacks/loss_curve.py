@@ -1,17 +1,22 @@
-"""The loss curve of a fit, drawn into the run's folder after every epoch."""
+"""The loss curve of a fit, drawn into the run's folder as it goes."""
 
+import math
+import time
 from pathlib import Path
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
 from transformertf.plots import loss_figure
+from transformertf.whole_file import whole_file
 
 LOSSES = ("train/loss", "validation/loss")
+PERIOD = 5.0  # seconds from one drawing to the next: epochs can be shorter than a drawing takes
 
 
 class LossCurve(Callback):
-    """Draws training and validation loss over the epochs.
+    """Draws training and validation loss over the epochs, every few seconds and at the end.
 
     Args:
         path: PNG to write; its folder is made.
@@ -20,6 +25,7 @@ class LossCurve(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.history: dict[str, dict[int, float]] = {name: {} for name in LOSSES}
+        self._drawn = -math.inf
 
     def state_dict(self) -> dict[str, dict[str, dict[int, float]]]:
         """Return the history, so that a resumed run draws the whole curve."""
@@ -32,10 +38,27 @@ class LossCurve(Callback):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Add the epoch's losses and draw."""
+        """Add the epoch's losses."""
         for name in LOSSES:
             if name in trainer.callback_metrics:
                 self.history[name][trainer.current_epoch] = float(trainer.callback_metrics[name])
-        if trainer.is_global_zero:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            loss_figure(self.history).savefig(self.path, dpi=120)
+        if time.monotonic() - self._drawn >= PERIOD:
+            self._draw(trainer)
+
+    def on_train_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Draw the whole curve."""
+        self._draw(trainer)
+
+    def on_exception(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Draw what there is."""
+        self._draw(trainer)
+
+    def _draw(self, trainer: lightning.Trainer) -> None:
+        if not trainer.is_global_zero or not any(self.history.values()):
+            return
+        self._drawn = time.monotonic()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.path) as file:  # whoever looks at it meanwhile sees all of it
+            loss_figure(self.history).savefig(file, format="png", dpi=120)

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from lightning.pytorch.callbacks import EarlyStopping
+
 from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
@@ -75,7 +77,17 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
         0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
         or 0 <= steps <= checkpoint.steps
     ):
-        raise AlreadyTrainedError
+        raise AlreadyTrainedError(
+            f"{checkpoint.path} has trained {checkpoint.epochs} epochs already; raise "
+            "--trainer.max_epochs (or max_steps) to go on"
+        )
+    given = cli.config_init["trainer"]["callbacks"]
+    callbacks = given if isinstance(given, list) else [given]
+    if checkpoint.stopped_early and any(isinstance(item, EarlyStopping) for item in callbacks):
+        raise AlreadyTrainedError(
+            f"{checkpoint.path} was stopped early after {checkpoint.epochs} epochs; leave "
+            "EarlyStopping out to go on"
+        )
     for key in TRAINING:
         stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
         if stored.get("class_path") != own.get("class_path"):

@@ -12,8 +12,8 @@ import transformertf.data
 import transformertf.data.transform
 import transformertf.models
 import transformertf.nn
+from transformertf.class_paths import find_object
 from transformertf.errors import InputError, nearest
-from transformertf.hyperparameters import find_object
 from transformertf.models import ForecastModule
 
 
@@ -94,9 +94,9 @@ def import_class(path: str, where: str) -> type:
     """Return the class of an import path.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is of a package that is not allowed.
     """
-    cls = find_object(path)
+    cls = find_object(path, where)
     if cls is None:
         known = next(
             (names for key, names in SECTIONS.items() if where.startswith(key)), BARE_NAMES

@@ -16,6 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from transformertf.class_paths import refuse_foreign
 from transformertf.cli.classes import (
     BARE_NAMES,
     arguments_of,
@@ -23,6 +24,7 @@ from transformertf.cli.classes import (
     import_class,
     refuse_other_batches,
 )
+from transformertf.cli.yaml_file import read_yaml
 from transformertf.errors import InputError, nearest
 
 Tree = dict[str, Any]
@@ -30,6 +32,7 @@ Tree = dict[str, Any]
 TOP_LEVEL = (
     "seed_everything",
     "num_threads",
+    "checkpoint_every",
     "trainer",
     "model",
     "data",
@@ -61,16 +64,7 @@ class Composer:
         Raises:
             InputError: no such file, or not a mapping in YAML.
         """
-        if not path.is_file():
-            raise InputError(f"--config {path}: no such file")
-        try:
-            tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        except (yaml.YAMLError, OmegaConfBaseException, UnicodeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"--config {path}: not valid YAML ({reason})") from error
-        if not isinstance(tree, dict):
-            raise InputError(f"--config {path}: expected keys and values, found {tree!r:.60}")
-        tree = _shape({str(key): value for key, value in tree.items()}, str(path))
+        tree = _shape(read_yaml(path), str(path))
         _find_data(tree, path.parent)
         self.sources.append((str(path), tree))
 
@@ -171,7 +165,7 @@ def _shape(tree: Tree, source: str) -> Tree:
     """Bring shorthands to `class_path` and `init_args`, and bare names to full ones.
 
     Raises:
-        InputError: a section is no mapping.
+        InputError: a section is no mapping, or a class is of a package that is not allowed.
     """
     shaped = {key: value for key, value in _qualify(tree).items() if value is not None}
     for section in ("model", "data", "optimizer", "lr_scheduler"):
@@ -182,6 +176,7 @@ def _shape(tree: Tree, source: str) -> Tree:
     for key in ("criterion", "optimizer", "lr_scheduler"):
         if isinstance(arguments.get(key), str):
             arguments[key] = {"class_path": BARE_NAMES.get(arguments[key], arguments[key])}
+    refuse_foreign(shaped, "", f" in {source}")
     return shaped
 
 

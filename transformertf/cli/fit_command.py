@@ -62,12 +62,8 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
         run(cli, "fit", ckpt_path=None if checkpoint is None else checkpoint.path)
-    except AlreadyTrainedError:
-        assert checkpoint is not None
-        say(
-            f"nothing to do: {checkpoint.path} has trained {checkpoint.epochs} epochs already; "
-            "raise --trainer.max_epochs (or max_steps) to go on"
-        )
+    except AlreadyTrainedError as error:
+        say(f"nothing to do: {error}")
     except KeyboardInterrupt:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             slurm.requeue()

@@ -11,8 +11,10 @@ from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from transformertf.class_paths import refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
+from transformertf.cli.ranks import supervise
 from transformertf.data.base import WindowDataModule
 from transformertf.errors import InputError
 from transformertf.models import ForecastModule
@@ -62,7 +64,7 @@ class ForecastCLI(LightningCLI):
         without: Sequence[str] = (),
         is_trained: bool = False,
         is_refit: bool = False,
-        shares: bool = False,
+        shares: bool = True,
     ) -> None:
         self._trainer_options = trainer_options
         self._shares = shares
@@ -104,6 +106,13 @@ class ForecastCLI(LightningCLI):
             default=None,
             help="CPU threads of torch; small recurrent models are fastest with 1",
         )
+        parser.add_argument(
+            "--checkpoint_every",
+            type=PositiveInt | str | None,
+            default="10min",
+            help="optimizer steps, or time such as 30s or 2h, from one checkpoint within an epoch "
+            "to the next; null for none, beside those at the end of each epoch",
+        )
         for source, target in self.links.items():
             parser.link_arguments(source, target, apply_on="instantiate")
 
@@ -140,7 +149,9 @@ class ForecastCLI(LightningCLI):
             options.pop("logger", None)
         if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:
             options["precision"] = "64-true"
-        return super().instantiate_trainer(**options, callbacks=callbacks)
+        trainer = super().instantiate_trainer(**options, callbacks=callbacks)
+        supervise(trainer, divides_cores=self.config["num_threads"] is None)
+        return trainer
 
     def _forget(self) -> None:
         """Leave out what only the rows of another run are described or watched by."""
@@ -183,6 +194,15 @@ def explain(message: str, config: dict[str, Any], where: Callable[[str], str]) -
         if isinstance(value, dict) and key not in value and key in (value.get("init_args") or {}):
             path, value = f"{path}.init_args", value["init_args"]
         path, value = f"{path}.{key}".lstrip("."), value.get(key) if isinstance(value, dict) else ""
+    denied = re.search(r"Importing '([^']+)' is not allowed", message)
+    if denied is not None:
+        refuse_package(denied[1], path, where(path))
+    lacking = re.search(r"the following arguments are required: (\w+)", message)
+    if lacking is not None:
+        return f"{path}{where(path)}: lacks {lacking[1]}, which has no default"
+    other = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message)
+    if other is not None:
+        return f"{path}{where(path)}: expected a {other[2]}; found {other[1]}"
     tail = message[message.rindex(f'"{keys[-1]}"') :]
     expected = [
         _plain_type(line) for line in re.findall(r"(?:Expected|Not) (?:an? )?(.+)", tail)
@@ -214,6 +234,6 @@ def _refuse_processes(devices: object, nodes: int) -> None:
     # "auto" and -1 mean what is there: only the running trainer knows, and the data module asks it
     if devices not in ("auto", "-1", -1, "1", 1, [0]) or nodes != 1:
         raise InputError(
-            f"trainer.devices is {devices} and trainer.num_nodes {nodes}: more than one "
-            "process is not supported yet, but by predict and evaluate; set both to 1"
+            f"trainer.devices is {devices} and trainer.num_nodes {nodes}: this command "
+            "runs in one process; set both to 1"
         )

@@ -1,16 +1,18 @@
 """From the options of a command to what it runs: checkpoint, configuration, model and data."""
 
 import argparse
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.connectors import checkpoint_connector
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from transformertf.callbacks import Interruption
-from transformertf.checkpoint import Checkpoint
+from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
 from transformertf.cli.classes import arguments_of, import_class
@@ -47,7 +49,8 @@ def load(
 
     def prepare(cli: ForecastCLI) -> dict[str, Any]:
         require_agreement(checkpoint, cli, untold=MAY_DIFFER)
-        cli.datamodule.load_state_dict(checkpoint.data_state)
+        with blamed(checkpoint.place):
+            cli.datamodule.load_state_dict(checkpoint.data_state)
         cli.datamodule.setup(stage)
         callbacks = [Interruption(), *make_callbacks(cli, checkpoint)]
         return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
@@ -58,7 +61,7 @@ def load(
         prepare,
         without=("logger", "callbacks"),
         is_trained=True,
-        shares=options.command in ("predict", "evaluate"),
+        shares=options.command != "calibrate",
     )
     return cli, checkpoint
 
@@ -101,16 +104,31 @@ def run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
         command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
     except MisconfigurationException as error:
         raise InputError(str(error)) from error
-    except RuntimeError as error:
+    except InputError:
+        raise
+    except Exception as error:
         # Lightning's callback finds out after an epoch that its metric is not logged
         if str(error).startswith("Early stopping conditioned on"):
             raise InputError(str(error)) from error
+        if _is_restoring(error):
+            with blamed(f"--ckpt_path {arguments.get('ckpt_path')}"):
+                raise
         raise
     except SystemExit as error:
         # Lightning leaves so after Ctrl-C, once loggers and workers are closed
         if cli.trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
+
+
+def _is_restoring(error: BaseException) -> bool:
+    """Whether an error comes from where Lightning hands a checkpoint's content out."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(
+        frame.f_globals.get("__name__") == checkpoint_connector.__name__
+        and frame.f_code.co_name.lstrip("_").startswith(("restore", "resume"))
+        for frame in frames
+    )
 
 
 def experiment(options: argparse.Namespace) -> str | None:
@@ -129,8 +147,15 @@ def find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     """Return the checkpoint that was asked for; None where a fit starts anew.
 
     Raises:
-        InputError: there is none, or not a whole one.
+        InputError: there is none, not a whole one, or one whose training diverged.
     """
+    checkpoint = _find_checkpoint(options)
+    if checkpoint is not None:
+        checkpoint.refuse_non_finite()
+    return checkpoint
+
+
+def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     if options.ckpt_path is None:
         return None
     if options.ckpt_path != "last":

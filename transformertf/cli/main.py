@@ -1,6 +1,7 @@
 """The entry point: options of each command, exit codes, and what is said on the way."""
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -11,8 +12,9 @@ from typing import NoReturn
 import jsonargparse
 
 from transformertf import __version__
-from transformertf.cli import cache_command, commands, evaluate_command, fit_command
-from transformertf.cli.process import fast_process
+from transformertf.class_paths import PACKAGES, allowing
+from transformertf.cli import cache_command, commands, evaluate_command, fit_command, ranks
+from transformertf.cli.process import ended_by_sigterm, fast_process
 from transformertf.cli.screen import quiet, say
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError, NonFiniteLossError, nearest
@@ -33,7 +35,11 @@ COMMANDS = {
     ),
     "cache": (cache_command.cache, "show or clear what is kept of large tables, see data.storage"),
 }
+# of an error, in characters: what was given can be of any length
+LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
+# what the system says of a disk that takes no more
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,28 +74,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
         options, flags = _make_parser().parse_known_args(words)
-        with quiet(verbose), fast_process():
+        allowed = getattr(options, "allow", ())
+        with (
+            quiet(verbose),
+            fast_process(),
+            ended_by_sigterm(),
+            allowing(allowed),
+            ranks.ending_together(),
+        ):
             COMMANDS[options.command][0](options, flags)
     except InputError as error:
-        _report(error, verbose)
-        return EXIT_USER
+        return _report(error, verbose, EXIT_USER)
     except NonFiniteLossError as error:
-        _report(error, verbose)
-        return EXIT_FAILURE
+        return _report(error, verbose, EXIT_FAILURE)
     except BrokenPipeError:
         return EXIT_FAILURE
+    except OSError as error:
+        if error.errno not in FULL:
+            return _report_failure()
+        where = error.filename or "a file"
+        return _report(error, verbose, EXIT_USER, f"{where} cannot be written: {error.strerror}")
     except KeyboardInterrupt:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
         say(f"interrupted{hint}")
         return EXIT_INTERRUPTED
-    except Exception:
-        # the last resort: our failure, with what is needed to report it
-        traceback.print_exc()
-        say("error: this is a failure of transformertf, please report it")
-        return EXIT_FAILURE
+    except Exception as error:
+        if ranks.is_lost(error):
+            _report(error, verbose, EXIT_FAILURE, ranks.LOST)
+            return ranks.exit_code(EXIT_FAILURE)
+        return _report_failure()
     finally:
         _flush()
     return 0
+
+
+def _report_failure() -> int:
+    """The last resort: our failure, with what is needed to report it."""
+    traceback.print_exc()
+    say("error: this is a failure of transformertf, please report it")
+    return EXIT_FAILURE
 
 
 def _flush() -> None:
@@ -101,10 +124,16 @@ def _flush() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _report(error: Exception, verbose: bool) -> None:
-    if verbose:
-        traceback.print_exception(error)
-    say(f"error: {' '.join(str(error).split())}")
+def _report(error: Exception, verbose: bool, code: int, message: str | None = None) -> int:
+    """Print one line, and the traceback where asked for; return the exit code."""
+    if ranks.speaks(code):
+        if verbose:
+            traceback.print_exception(error)
+        line = " ".join((message or str(error)).split())
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        print(f"error: {line}", file=sys.stderr)
+    return code
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -136,6 +165,9 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("--ckpt_path", metavar="FILE", help="checkpoint, or `last` for the newest of NAME")
     add("-n", "--name", help="name of the experiment; default: the config's stem")
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
+    add("--allow", action="append", default=[], metavar="PACKAGE",
+        help="take classes from this package, too; repeatable (always: "
+        f"{', '.join(PACKAGES)})")  # fmt: skip
     if command == "fit":
         add("--transfer-ckpt", type=Path, metavar="FILE",
             help="start from the weights of this checkpoint that fit")  # fmt: skip

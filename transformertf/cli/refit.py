@@ -114,7 +114,8 @@ def _fit_and_forecast(
                     "callbacks": callbacks, "default_root_dir": folder}  # fmt: skip
 
         # a run of its own has no logger, and leaves no files
-        cli = ForecastCLI(composer, prepare, without=("logger", "default_root_dir"), is_refit=True)
+        without = ("logger", "default_root_dir")
+        cli = ForecastCLI(composer, prepare, without=without, is_refit=True, shares=False)
         run(cli, "fit")
         path = None if best is None else best.best_model_path
         run(cli, "predict", ckpt_path=path, return_predictions=False)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from transformertf.checkpoint import Checkpoint
+from transformertf.cli.screen import is_first_process
 from transformertf.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,15 @@ def versions(name: str) -> list[Path]:
 
 
 def new_version(name: str) -> Path:
-    """Make the next run folder; two fits that start at once get different ones."""
+    """Make the next run folder; two fits that start at once get different ones.
+
+    Of several processes the first one makes it; the others write nothing, and get a name only.
+    """
     while True:
         found = versions(name)
         path = ROOT / name / f"version_{number(found[0]) + 1 if found else 0}"
+        if not is_first_process():
+            return path
         try:
             path.mkdir(parents=True)
         except FileExistsError:

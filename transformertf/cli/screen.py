@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ def say(text: str) -> None:
 
 def is_first_process() -> bool:
     """Whether this process is the only one, or the first of several."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+    # before the trainer is made, Lightning does not count the machines that its user starts it on
+    machine = int(os.environ.get("NODE_RANK", 0))
+    return int(getattr(rank_zero_only, "rank", 0)) == 0 and machine == 0
 
 
 @contextlib.contextmanager

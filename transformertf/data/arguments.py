@@ -1,5 +1,6 @@
 """Arguments that all data modules share, and what they may be."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -28,6 +29,10 @@ CHOICES: Choices = {
 }
 
 
+# more than any machine has cores for
+MOST_WORKERS = 1024
+
+
 def check_arguments(given: Mapping[str, Any], choices: Choices) -> None:
     """Refuse values that an argument cannot have, and arguments that exclude each other.
 
@@ -41,6 +46,13 @@ def check_arguments(given: Mapping[str, Any], choices: Choices) -> None:
     for name in ("num_workers", "noise_std"):
         if given[name] < 0:
             raise InputError(f"{name} must be at least 0, found {given[name]}")
+    if given["num_workers"] > MOST_WORKERS:
+        raise InputError(
+            f"num_workers must be at most {MOST_WORKERS}, found {given['num_workers']}: each is a "
+            "process"
+        )
+    if not math.isfinite(given["noise_std"]):
+        raise InputError(f"noise_std must be a finite number, found {given['noise_std']}")
     at_least_one(**{name: given[name] for name in ("stride", "downsample", "batch_size")})
     for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
         if given[own] is not None and given[share] is not None:

@@ -18,7 +18,7 @@ from transformertf.data.dataset import StoredWindows
 from transformertf.data.frames import Series
 from transformertf.data.loader import make_loader
 from transformertf.data.panels import Missing
-from transformertf.data.processes import device_of, first_epoch, rank_of, refuse_ranks
+from transformertf.data.processes import device_of, first_epoch, rank_of, require_agreement
 from transformertf.data.reading import Reader, Reading
 from transformertf.data.sampler import BatchSampler, RankShare, Request
 from transformertf.data.scaling import Scaling
@@ -150,16 +150,16 @@ class WindowDataModule(lightning.LightningDataModule):
         Raises:
             InputError: files are missing, or what is in them cannot be used.
         """
-        if stage != "predict":
-            refuse_ranks(self.trainer)
         if stage == "fit" and not self._fitted_here:
             self._fit()
+        windows = len(self._windows("train")) if stage == "fit" else 0
         if stage == "validate" or (stage == "fit" and self.has_validation):
-            self._check("validation")
+            windows += self._check("validation")
         elif stage == "test":
-            self._check("test")
+            windows = self._check("test")
         elif stage == "predict":
-            self.forecast_windows()
+            windows = len(self.forecast_windows())
+        require_agreement(self.trainer, windows=windows, seed=self.seed)
 
     def teardown(self, stage: str) -> None:
         """Let go of the files' content; the next stage reads them again."""
@@ -342,12 +342,12 @@ class WindowDataModule(lightning.LightningDataModule):
             "vocabularies": self.vocabularies.state_dict(),
         }
 
-    def _check(self, stage: Stage) -> None:
-        """Read what a stage needs, and see that its windows can be made."""
+    def _check(self, stage: Stage) -> int:
+        """Read what a stage needs, see that its windows can be made, and return their number."""
         if self.stages.is_split(stage) and self.stages.by_series and self.seed is None:
             self._read(self.stages.argument(stage))  # which are its own, a checkpoint will tell
-        else:
-            self._windows(stage)
+            return 0
+        return len(self._windows(stage))
 
     def _windows(self, stage: Stage) -> Windows:
         self._read(self.stages.argument(stage))
@@ -373,8 +373,9 @@ class WindowDataModule(lightning.LightningDataModule):
     def _loader(
         self, dataset: StoredWindows, *, training: bool = False, shared: bool = False
     ) -> DataLoader[Batch]:
-        """Return what gives batches, in a share for each process where they are `shared`."""
+        """Return what gives batches: parts of them all, or a stretch where they are `shared`."""
         assert self.seed is not None
+        rank, world_size = rank_of(self.trainer if self.hparams["distributed"] else None)
         batches = BatchSampler(
             dataset.windows,
             self.hparams["batch_size"],
@@ -385,9 +386,8 @@ class WindowDataModule(lightning.LightningDataModule):
             bucketing=self.hparams["bucket_by_length"],
             noise=training and self.hparams["noise_std"] > 0,
             epoch=first_epoch(self.trainer) if training else 0,
+            rank=0 if shared else rank,
+            world_size=1 if shared else world_size,
         )
-        sampler: Sampler[Request] = batches
-        if shared:
-            shares = self.hparams["distributed"] is not False
-            sampler = RankShare(batches, *rank_of(self.trainer if shares else None))
+        sampler: Sampler[Request] = RankShare(batches, rank, world_size) if shared else batches
         return make_loader(dataset, sampler, self.hparams["num_workers"], self.seed)

@@ -153,6 +153,11 @@ def naming(place: str) -> Iterator[None]:
 def _check_names(columns: Columns, given: Mapping[str, Any]) -> None:
     real = (*columns.values, *columns.static)
     categories = (*columns.categories, *columns.static_categories, *columns.calendar_categories)
+    if TIME in real:
+        raise InputError(
+            f"column {TIME!r} has the name that the time feature has in extra_transforms; rename "
+            "the column"
+        )
     for name in given:
         if name in real or (name == TIME and columns.has_time):
             continue

@@ -14,7 +14,7 @@ from transformertf.data.mapped import release
 from transformertf.data.panels import Panel, Rules
 from transformertf.data.slices import PIECE, slices
 from transformertf.data.tables import Table
-from transformertf.data.times import Stamps
+from transformertf.data.times import Stamps, as_index
 from transformertf.data.transform.statistics import sum_is_finite
 from transformertf.errors import InputError
 
@@ -103,6 +103,7 @@ def check_time(
         bad = _falls(panel.stamps, panel.starts)
     if bad.size:
         _refuse_fall(panel, origins, int(bad[0]), str(columns.time))
+    _refuse_span(panel, origins, str(columns.time))
     return order
 
 
@@ -144,6 +145,25 @@ def _refuse_fall(panel: Panel, origins: Origins, place: int, name: str) -> None:
         f"0), but goes on to {before} in {origins.tables[before_table].where}; of a series in "
         "several files, one file must end before the next one starts, or set sort: true"
     )
+
+
+def _refuse_span(panel: Panel, origins: Origins, name: str) -> None:
+    """Refuse stamps whose distance their type cannot hold."""
+    assert panel.stamps is not None
+    ends = np.stack([panel.starts[:-1], panel.starts[1:] - 1])
+    begin, end = panel.stamps[ends]
+    with np.errstate(over="ignore"):
+        span = end - begin
+    # what is too far for integers comes out as less than nothing
+    far = np.flatnonzero(~np.isfinite(span) | (span < 0))
+    if far.size:
+        first, last = ends[:, far[0]]
+        time = as_index(panel.stamps[[first, last]], panel.time_type)
+        raise InputError(
+            f"{origins.where(int(first))}: time column {name!r} goes from {time[0]} to {time[1]}, "
+            f"farther than {panel.stamps.dtype} reaches; correct the time stamps, or give them in "
+            "a larger unit"
+        )
 
 
 def check_values(

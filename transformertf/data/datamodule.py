@@ -109,8 +109,8 @@ class EncoderDecoderDataModule(WindowDataModule):
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training windows in random order.
         dtype: floating type of the batches.
-        distributed: where several processes forecast: "auto" gives each a share of the batches,
-            False all of them to each.
+        distributed: on several processes: "auto" gives each a share of the windows, False all of
+            them to each.
     """
 
     gives = "windows"

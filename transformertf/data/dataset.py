@@ -91,6 +91,9 @@ class StoredWindows(Dataset[Batch]):
         start = self.stored.offset[series] + origin + 1
         steps = self._fill(batch, start, context, horizon, request.noise)
         self._add_series(batch, series, start, steps)
+        if not request.counts and "target" in batch:
+            batch["target_mask"] = torch.zeros_like(batch["target_mask"])
+            batch["weight"] = torch.zeros_like(batch["target"][:, 0, 0])
         if not self._checked and self.device == HOST:
             # all are made in one way, and to check each would take a third of the time
             check_batch(batch)

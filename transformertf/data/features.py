@@ -10,6 +10,7 @@ import pandas as pd
 from transformertf.data.calendar import calendar_pairs
 from transformertf.data.chains import Chain
 from transformertf.data.columns import Columns
+from transformertf.data.extent import refuse_large
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.slices import slices
 
@@ -109,7 +110,9 @@ class FeatureWriter:
                     pair = x if column == len(reads) - 1 else None
                     result = chain.apply_extra(item.name, values, pair, last[column])
                     last[column] = float(values[-1])
-                    result = (result - loc[column]) / scale[column]
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        result = (result - loc[column]) / scale[column]
+                    refuse_large(result, values, out.dtype, item.name, chain.name, rows.start)
                     out[rows, self._places.values[column]] = result
                 self._write_others(item, first, rows, out)
 

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
@@ -24,7 +25,11 @@ Opened = tuple[int, Reader]
 
 def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
     # mapped, so that a large row group is not held in memory; text as numbers and a dictionary
-    file = pyarrow.parquet.ParquetFile(map_file(path), read_dictionary=text)
+    options = {"page_checksum_verification": True}
+    try:
+        file = pyarrow.parquet.ParquetFile(map_file(path), read_dictionary=text, **options)
+    except KeyError:  # lists and the like have no dictionary; they are refused later
+        file = pyarrow.parquet.ParquetFile(map_file(path), **options)
 
     def read(names: list[str]) -> Iterator[pd.DataFrame]:
         for group in range(file.num_row_groups):
@@ -41,6 +46,8 @@ def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
 
 def _open_feather(path: Path, columns: list[str], text: list[str]) -> Opened:
     table = pyarrow.feather.read_table(path, columns=columns, memory_map=True)
+    # else text of a damaged file could be read from anywhere in memory
+    table.validate(full=True)
 
     def read(names: list[str]) -> Iterator[pd.DataFrame]:
         for batch in table.select(names).to_batches(PIECE):
@@ -50,19 +57,45 @@ def _open_feather(path: Path, columns: list[str], text: list[str]) -> Opened:
 
 
 def _open_csv(path: Path, columns: list[str], text: list[str]) -> Opened:
+    header = _csv_columns(path)
     # a blank line of a file with a single column is a missing value, not decoration
-    blank = len(_csv_columns(path)) > 1
-    frame = pd.read_csv(path, usecols=columns, skip_blank_lines=blank)
+    blank = len(header) > 1
+    places = [header.index(name) for name in columns]
+    with warnings.catch_warnings():
+        # a word among many numbers is told later, with its row
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+        # all columns are read, piece by piece: only then pandas counts the fields of a row;
+        # how the text of those not wanted is written does not matter
+        with pd.read_csv(
+            path, skip_blank_lines=blank, chunksize=4 * PIECE, encoding_errors="replace"
+        ) as pieces:
+            parts = [_csv_piece(path, piece, len(header)).iloc[:, places] for piece in pieces]
+    frame = pd.concat(parts, ignore_index=True).set_axis(columns, axis=1)
     if text:
+        places = sorted(header.index(name) for name in text)
         # else 007 would be a number, and NA a missing value
-        frame[text] = pd.read_csv(
-            path, usecols=text, dtype="str", keep_default_na=False, skip_blank_lines=blank
-        )
+        frame[[header[place] for place in places]] = pd.read_csv(
+            path, usecols=places, dtype="str", keep_default_na=False, skip_blank_lines=blank
+        ).to_numpy()
     return len(frame), lambda names: iter([frame[names]])
 
 
+def _csv_piece(path: Path, piece: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Refuse rows that are all longer than the header, which pandas takes for an index."""
+    if not isinstance(piece.index, pd.RangeIndex):
+        raise InputError(
+            f"{path}: its rows have {width + piece.index.nlevels} fields, expected {width} as in "
+            "its first line; see that no number is written with a comma, and no row ends with one"
+        )
+    return piece
+
+
 def _csv_columns(path: Path) -> list[str]:
-    return [str(name) for name in pd.read_csv(path, nrows=0).columns]
+    """Return the names of the columns as they are written; those that have none as pandas does."""
+    names = pd.read_csv(path, nrows=0).columns
+    first = pd.read_csv(path, nrows=1, header=None, dtype="str", keep_default_na=False)
+    # pandas tells repeated names apart by numbers
+    return [own or str(name) for own, name in zip(first.iloc[0], names, strict=True)]
 
 
 OPENERS: dict[str, Callable[[Path, list[str], list[str]], Opened]] = {
@@ -103,7 +136,10 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
                 # it also names the folders whose files it names
                 found = [name for name in found if not os.path.isdir(name)]
         if not found:
-            raise InputError(f"{argument}: no file {pattern} (working directory {os.getcwd()})")
+            name = pattern if pattern and pattern.isprintable() else repr(pattern)
+            raise InputError(
+                f"{argument}: no file {name} (working directory {os.getcwd()}); correct the path"
+            )
         for name in found:
             if os.path.isdir(name) and not parquet_parts(Path(name)):
                 raise InputError(
@@ -154,9 +190,12 @@ def open_tables(
     ending = path.suffix.lower()
     if ending not in OPENERS:
         raise InputError(
-            f"{path}: cannot read {ending or 'a file without ending'!r}; expected "
-            f"one of {', '.join(sorted(OPENERS))}"
+            f"{path}: cannot read {repr(ending) if ending else 'a file without ending'}; expected "
+            f"one of {', '.join(sorted(OPENERS))}; convert it"
         )
+    if not path.is_file():
+        what = "a link to what is not there" if path.is_symlink() else "no file"
+        raise InputError(f"{path}: expected a file, found {what}; correct the path")
     kind = f"{ending[1:]} file"
     with readable(path, kind):
         names = match(HEADERS[ending](path))
@@ -184,19 +223,48 @@ def frame_table(
         InputError: a column is missing.
     """
     header = [str(name) for name in frame.columns]
-    names = [name for name in wanted if name not in optional or name in header]
-    for name in names:
-        _find_column(name, header, where)
+    index = [str(name) for name in frame.index.names]
+    for name in wanted:
+        if name in index and name not in header:
+            raise InputError(
+                f"{where}: no column {name!r}, which is its index; give frame.reset_index()"
+            )
+        if name in header or name not in optional:
+            _find_column(name, header, where)
     return Table.of_frame(where, frame)
 
 
 def _find_column(name: str, header: Sequence[str], path: Path | str) -> str:
-    if name in header:
-        return name
-    stripped = [column for column in header if column.strip() == name.strip()]
-    if len(stripped) == 1:
+    stripped = [name] if name in header else [c for c in header if c.strip() == name.strip()]
+    if len(stripped) == 1 and header.count(stripped[0]) == 1:
         return stripped[0]
-    raise InputError(f"{path}: no column {name!r}; {nearest(name, header)}")
+    if stripped:
+        count = max(len(stripped), header.count(stripped[0]))
+        raise InputError(f"{path}: {count} columns are named {name!r}; rename all but one")
+    raise InputError(f"{path}: no column {name!r}; {_layout(header) or nearest(name, header)}")
+
+
+def _layout(header: Sequence[str]) -> str | None:
+    """Return what is wrong where a header is no list of names; None where it may be one."""
+    if any("\0" in name for name in header):
+        return "it holds zeros: expected text in UTF-8, save it as that"
+    if header and all(_is_number(name) for name in header):
+        return f"expected names of columns in its first line, found {header[0]!r}; put them there"
+    first = header[0] if len(header) == 1 else ""
+    if first.startswith("#"):
+        return f"expected names of columns in its first line, found {first!r}; cut that line"
+    for separator in (";", "\t", "|"):
+        if separator in first:
+            return f"expected commas between columns, found {separator!r}; separate by commas"
+    return None
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def series_names(paths: Sequence[Path]) -> list[str]:

@@ -8,18 +8,16 @@ import pandas as pd
 
 from transformertf.data.checks import check_time, check_values
 from transformertf.data.columns import Columns
-from transformertf.data.frames import FloatArray, Series
+from transformertf.data.frames import Series
 from transformertf.data.futures import require_later, require_past
 from transformertf.data.groups import Grouping, IntArray, Numbering, group_files, group_rows
 from transformertf.data.mapped import release
+from transformertf.data.numbers import as_numbers
 from transformertf.data.panels import MakeArray, Panel, Rules, in_memory, open_all
 from transformertf.data.progress import reading
 from transformertf.data.tables import Table, ahead, shown
 from transformertf.data.times import Clock
 from transformertf.errors import InputError
-
-# what a column of objects may hold, besides missing values, in the words of pandas
-_NUMBERS = ("boolean", "integer", "floating", "mixed-integer-float", "decimal")
 
 
 def fill_panel(
@@ -116,7 +114,7 @@ class _Filler:
             places = _advance(cursor, series)
             for index, name in enumerate(self.columns.values):
                 self.values[index, places] = (
-                    _as_numbers(frame[name], table.where, begin) if name in frame else np.nan
+                    as_numbers(frame[name], table.where, begin) if name in frame else np.nan
                 )
             for index, book in enumerate(self.books):
                 self.codes[index, places] = (
@@ -161,7 +159,7 @@ class _Filler:
         """Keep the value of a static column for each series, and refuse a second one."""
         book = self.static_books.get(name)
         if book is None:
-            values = _as_numbers(column, where, begin)
+            values = as_numbers(column, where, begin)
         else:
             codes = book.number(column, where)
             values = np.where(codes < 0, np.nan, codes)
@@ -195,20 +193,3 @@ def _advance(cursor: IntArray, series: IntArray) -> slice | IntArray:
     places[order] = np.arange(len(series)) + np.repeat(cursor[known] - first, count)
     cursor[known] += count
     return places
-
-
-def _as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    there = column.notna()
-    if not there.any():
-        return np.full(len(column), np.nan)
-    if pd.api.types.infer_dtype(column) in _NUMBERS:
-        return column.where(there, np.nan).to_numpy(dtype=np.float64)
-    words = there & pd.to_numeric(column.astype("object"), errors="coerce").isna()
-    row = int(np.flatnonzero(words if words.any() else there)[0])
-    raise InputError(
-        f"{where}: column {column.name!r} must be numeric, found {shown(column.iloc[row])} in row "
-        f"{begin + row} (counted from 0); convert the column, name it in categorical_covariates, "
-        "or leave it out"
-    )

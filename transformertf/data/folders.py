@@ -82,6 +82,10 @@ def _factory(
     return ds.FileSystemDatasetFactory(
         pyarrow.fs.LocalFileSystem(),
         [str(path) for path in files],
-        ds.ParquetFileFormat(),
+        ds.ParquetFileFormat(
+            default_fragment_scan_options=ds.ParquetFragmentScanOptions(
+                page_checksum_verification=True
+            )
+        ),
         options,
     )

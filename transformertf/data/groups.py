@@ -41,7 +41,11 @@ class Numbering:
         Raises:
             InputError: a value is of a type that makes no name.
         """
-        codes, known = pd.factorize(values)
+        try:
+            codes, known = pd.factorize(values)
+        except TypeError:  # of what cannot be hashed, as lists
+            found = next(value for value in values if not pd.api.types.is_hashable(value))
+            raise self._refusal(found, where) from None
         # a csv file has nothing where a value is missing
         texts = [self._text(value, where) for value in known]
         numbers = [self.texts.setdefault(t, len(self.texts)) if t else -1 for t in texts]
@@ -58,7 +62,10 @@ class Numbering:
         if isinstance(value, datetime.date):
             # a day is written in one way, whether a file holds a date or midnight
             return str(value).removesuffix(" 00:00:00")
-        raise InputError(
+        raise self._refusal(value, where)
+
+    def _refusal(self, value: object, where: str) -> InputError:
+        return InputError(
             f"{where}: {self.role} column {self.column!r} holds {shown(value)}, expected text, "
             "whole numbers, booleans or dates; convert it"
         )

@@ -1,7 +1,10 @@
 """What a data module wants to know of its trainer: processes, epoch and device."""
 
+from typing import Any
+
 import lightning
 import torch
+from torch import distributed
 
 from transformertf.data.gather import HOST
 from transformertf.errors import InputError
@@ -14,14 +17,31 @@ def rank_of(trainer: Trainer) -> tuple[int, int]:
     return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
 
-def refuse_ranks(trainer: Trainer) -> None:
-    """Refuse to train, validate or test on several processes."""
+def require_agreement(trainer: Trainer, **own: Any) -> None:
+    """Refuse to go on where processes differ: they would wait for one another without end.
+
+    All processes call this together, once they have met.
+
+    Args:
+        trainer: of this process.
+        own: what this process found, by name.
+
+    Raises:
+        InputError: on every process, and names two that differ.
+    """
     _, world_size = rank_of(trainer)
-    if world_size > 1:
-        raise InputError(
-            f"training on {world_size} processes is not supported yet; set "
-            "trainer.devices and trainer.num_nodes to 1"
-        )
+    if world_size == 1:
+        return
+    found: list[dict[str, Any]] = [{} for _ in range(world_size)]
+    distributed.all_gather_object(found, own)
+    for rank, other in enumerate(found):
+        for name, value in other.items():
+            if value != found[0][name]:
+                raise InputError(
+                    f"the processes of this run differ in their {name}: process 0 has "
+                    f"{found[0][name]}, process {rank} has {value}; give all of them the same "
+                    "files and seed (seed_everything: a number)"
+                )
 
 
 def first_epoch(trainer: Trainer) -> int:

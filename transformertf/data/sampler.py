@@ -27,23 +27,26 @@ class Request:
         context: (B,) longest context of each.
         horizon: (B,) longest horizon of each.
         noise: seed of the noise on this batch; None without noise.
+        counts: False where no target of the batch is to count: it only keeps a rank in step.
     """
 
     index: IntArray
     context: IntArray
     horizon: IntArray
     noise: int | None = None
+    counts: bool = True
 
 
 class BatchSampler(Sampler[Request]):
     """Batches of windows; a pure function of seed, epoch and rank.
 
     All ranks draw the same batches of `world_size` times `batch_size` windows and take their
-    share of each, so that every rank has as many batches, of like lengths. Memory does not grow
-    with the windows, but for the square root of their number where they are shuffled.
+    share of each, so that every rank has as many batches, of like lengths. Where the last batch has
+    too few windows, a rank without any gets its first one, which does not count. Memory does not
+    grow with the windows, but for the square root of their number where they are shuffled.
 
     Args:
-        windows: the windows to draw from; at least `world_size`.
+        windows: the windows to draw from.
         batch_size: windows of a batch on each rank; the last batch may be smaller.
         limits: longest and shortest context and horizon.
         seed: seed of order and lengths.
@@ -101,11 +104,7 @@ class BatchSampler(Sampler[Request]):
 
     def __len__(self) -> int:
         """Return the number of batches, the same on every rank."""
-        step = self.batch_size * self.world_size
-        count = -(-len(self.windows) // step)
-        last = len(self.windows) - (count - 1) * step
-        # too few for every rank to have one: they join the batch before
-        return count - 1 if count > 1 and last < self.world_size else count
+        return -(-len(self.windows) // (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[Request]:
         """Yield this rank's part of the batches of the current epoch."""
@@ -152,8 +151,10 @@ class BatchSampler(Sampler[Request]):
             seeds = generator.integers(2**63, size=(len(batches), self.world_size), dtype=np.uint64)
             noise = seeds[:, self.rank].tolist()
         for batch, seed in zip(batches, noise, strict=True):
-            mine = slice(batch.start + self.rank, batch.stop, self.world_size)
-            yield Request(index[mine], context[mine], horizon[mine], seed)
+            first = batch.start + self.rank
+            counts = first < batch.stop
+            mine = slice(first if counts else batch.start, batch.stop, self.world_size)
+            yield Request(index[mine], context[mine], horizon[mine], seed, counts)
 
     def _draw(self, generator: np.random.Generator, size: int) -> tuple[IntArray, IntArray]:
         """Return random contexts and horizons, each (size,)."""

@@ -13,6 +13,7 @@ import torch
 from transformertf.batch import Batch, forecast_mask
 from transformertf.data.chains import TIME, Chain, make_chains
 from transformertf.data.columns import Columns
+from transformertf.data.extent import refuse_large, refuse_spread
 from transformertf.data.features import FeatureWriter, Impute
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.mapped import release
@@ -118,11 +119,14 @@ class Scaling:
         rows = TrainingRows(series, ends)
         for index, chain in enumerate(self._chains.values()):
             chain.fit(rows.pieces(index, self._covariate_of(chain)))
+            training = zip(series, ends, strict=True)
+            refuse_spread(chain, ((item.name, item.values[:end, index]) for item, end in training))
             release()
-        training = [item for item, end in zip(series, ends, strict=True) if end > 0]
+        trained = [item for item, end in zip(series, ends, strict=True) if end > 0]
         for index, chain in enumerate(self._static.values()):
-            column = np.array([item.static[index] for item in training])
+            column = np.array([item.static[index] for item in trained])
             chain.fit(partial(iter, [Piece(column)]))
+            refuse_spread(chain, ((item.name, item.static[[index]]) for item in trained))
         if self.columns.indicators:
             self._writer.fill = [_mean(rows, index) for index in range(len(self._chains))]
         self._tables = self._global_tables()
@@ -196,12 +200,13 @@ class Scaling:
             return item.values[:, column]
         return self._writer.original(item, column)
 
-    def static_features(self, item: Series) -> FloatArray:
-        """Return the scaled static columns (columns,), 0 where missing."""
+    def static_features(self, item: Series, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the scaled static columns (columns,), 0 where missing, that fit into a type."""
         scaled = np.zeros(len(self._static))
         for index, chain in enumerate(self._static.values()):
             value = chain.apply_extra(item.name, item.static[index : index + 1])
             scaled[index] = (value[0] - chain.loc) / chain.scale
+            refuse_large(scaled[[index]], item.static[[index]], dtype, item.name, chain.name)
         return np.where(np.isnan(scaled), 0.0, scaled)
 
     def inverse_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:

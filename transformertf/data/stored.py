@@ -114,7 +114,7 @@ def store_series(
     scaling.warn_unseen(series)
     categories = len(columns.categories) + len(columns.calendar_categories)
     statistics = np.array([scaling.statistics_of(item) for item in series], dtype=np.int64)
-    static = [scaling.static_features(item) for item in series]
+    static = [scaling.static_features(item, dtype) for item in series]
     static_codes = [vocabularies.static_codes(item) for item in series]
     stretches = [
         first + begin

@@ -36,9 +36,14 @@ class Table:
 
     @classmethod
     def of_frame(cls, where: str, frame: pd.DataFrame) -> "Table":
-        """Return a table of what is in memory."""
-        headers = {str(name): str(name) for name in frame.columns}
-        return cls(where, len(frame), headers, lambda names: iter([frame[names]]))
+        """Return a table of what is in memory; labels of columns that are no text, as text."""
+        place = {str(name): number for number, name in enumerate(frame.columns)}
+
+        def read(names: list[str]) -> Iterator[pd.DataFrame]:
+            columns = {name: frame.iloc[:, place[name]] for name in names}
+            yield pd.DataFrame(columns, frame.index, copy=False)
+
+        return cls(where, len(frame), {name: name for name in place}, read)
 
     @property
     def path(self) -> Path:
@@ -94,4 +99,13 @@ class readable:  # noqa: N801  a context manager
         expected = pa.ArrowException, OSError, UnicodeError, ValueError
         if isinstance(error, expected) and not isinstance(error, InputError):
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{self.where}: not a readable {self.kind} ({reason})") from error
+            remedy = "see that it is whole, and of the kind that its ending says"
+            if isinstance(error, PermissionError | FileNotFoundError):
+                remedy = "see that it is there and may be read"
+            elif isinstance(error, pd.errors.ParserError):
+                remedy = "see that each row has as many fields as the first one"
+            elif isinstance(error, UnicodeError) and self.kind == "csv file":
+                remedy = "expected text in UTF-8: save it as that"
+            raise InputError(
+                f"{self.where}: not a readable {self.kind} ({reason}); {remedy}"
+            ) from error

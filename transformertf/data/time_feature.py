@@ -1,12 +1,15 @@
 """The time feature: time since a window's start, or since the step before, and its scale."""
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from transformertf.data.chains import TIME, naming
+from transformertf.data.extent import largest
 from transformertf.data.frames import FloatArray, Series
 from transformertf.data.transform import TransformCollection
 from transformertf.data.windows import Windows
@@ -46,23 +49,32 @@ class TimeFeature:
     def fit(self, series: Sequence[Series], windows: Windows) -> None:
         """Fit to the time in training windows."""
         times = list(self._sample(series, windows))
-        squares, steps = 0.0, 0
         with naming(f"extra_transforms: {TIME!r}"):
             self._extra.fit_series([(values,) for values in times])
-            for values in times:
-                squares += float(np.square(self._extra.transform(values)).sum())
-                steps += values.size
-        self.scale = (squares / max(steps, 1)) ** 0.5 or 1.0
+            features = [np.asarray(self._extra.transform(values), np.float64) for values in times]
+        self.scale = _root_mean_square(features) or 1.0
         self.kind = series[0].time_kind
 
     def check(self, series: Sequence[Series]) -> None:
-        """Refuse time stamps of another kind than those the feature was scaled on."""
+        """Refuse time stamps of another kind, or much farther apart, than those in training."""
         for item in series:
             if self.kind not in (None, item.time_kind):
                 raise InputError(
                     f"series {item.name!r}: time column {self.column!r} holds "
                     f"{item.time_kind}s, in training it held {self.kind}s; convert it"
                 )
+            if self.kind is not None and not self._extra.transforms:
+                self._refuse_span(item)
+
+    def _refuse_span(self, item: Series) -> None:
+        assert item.time is not None
+        ends = item.time[[0, -1]]
+        span = replace(item, time=ends).elapsed()[1] / self.scale
+        if span > largest(np.float32):
+            raise InputError(
+                f"series {item.name!r}: time column {self.column!r} goes from {ends[0]} to "
+                f"{ends[1]}, {span:.3g} times as far as a training window; correct the time stamps"
+            )
 
     def transform(self, elapsed: torch.Tensor) -> torch.Tensor:
         """Return the feature of elapsed times, of any shape: transformed and scaled."""
@@ -90,3 +102,17 @@ class TimeFeature:
             assert item.time is not None
             stamps = Series(item.name, item.values[rows], item.time[rows], 0).elapsed()
             yield stamps if self.time_format == "absolute" else np.diff(stamps)
+
+
+def _root_mean_square(parts: Sequence[FloatArray]) -> float:
+    """Return the root mean square of values (n,) in parts, however large or small; 0 of none."""
+    peak = max((float(np.abs(values).max()) for values in parts if values.size), default=0.0)
+    if peak == 0:
+        return 0.0
+    # a power of two changes no digit
+    unit = math.ldexp(0.5, math.frexp(peak)[1])
+    squares, steps = 0.0, 0
+    for values in parts:
+        squares += float(np.square(values / unit).sum())
+        steps += values.size
+    return math.sqrt(squares / steps) * unit

@@ -93,8 +93,8 @@ class TimeSeriesDataModule(WindowDataModule):
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training sequences in random order.
         dtype: floating type of the batches.
-        distributed: where several processes forecast: "auto" gives each a share of the batches,
-            False all of them to each.
+        distributed: on several processes: "auto" gives each a share of the windows, False all of
+            them to each.
     """
 
     gives = "sequences"

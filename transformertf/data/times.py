@@ -1,5 +1,6 @@
 """Time columns to time stamps of one type for all tables."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data.numbers import REAL_OBJECTS, as_numbers, is_real, no_numbers, plain
 from transformertf.data.tables import Table, shown
 from transformertf.errors import InputError
 
 Stamps = npt.NDArray[Any]
+
+_NO_DAY = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([ap]m)?\s*", re.IGNORECASE)
 
 
 class Clock:
@@ -34,9 +38,7 @@ class Clock:
         # tables whose time stamps are text; how it is written, only all of it tells
         self._parsed: dict[int, pd.Index] = {}
         heads = [self._head(number, table) for number, table in enumerate(tables)]
-        dtype = heads[0].append(heads[1:]).dtype
-        # of nullable numbers, none is missing
-        self.dtype = getattr(dtype, "numpy_dtype", dtype)
+        self.dtype = heads[0].append(heads[1:]).dtype
         if self.dtype == np.dtype(object):
             kinds = ", ".join(dict.fromkeys(str(head.dtype) for head in heads))
             raise InputError(
@@ -78,9 +80,11 @@ class Clock:
 
     def _head(self, number: int, table: Table) -> pd.Index:
         """Return no time stamps, of a table's type; text is read whole."""
-        first = next(table.pieces([self.name]))[self.name]
+        first = plain(next(table.pieces([self.name]))[self.name])
+        if _is_number(first):
+            return pd.Index(np.empty(0, _number_type(first.dtype)))
         head: pd.Index = pd.Index(first[:0])
-        if not _is_time(first):
+        if not _is_date(first):
             whole = pd.concat([piece[self.name] for piece in table.pieces([self.name])])
             self._parsed[number] = _read(whole, self.name, table.where, 0)
             head = self._parsed[number][:0]
@@ -97,29 +101,63 @@ def as_index(stamps: Stamps, dtype: Any) -> pd.Index:
     return index
 
 
-def _is_time(column: pd.Series) -> bool:
-    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return bool(number or pd.api.types.is_datetime64_any_dtype(column))
+def _is_date(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_datetime64_any_dtype(column))
+
+
+def _is_number(column: pd.Series) -> bool:
+    dtype = column.dtype
+    return bool(
+        pd.api.types.is_numeric_dtype(dtype)
+        and not pd.api.types.is_bool_dtype(dtype)
+        and not pd.api.types.is_complex_dtype(dtype)
+    )
+
+
+def _number_type(dtype: Any) -> np.dtype[Any]:
+    """Return the type that number stamps are kept in; differences of whole ones fit into 64 bits.
+
+    Of nullable numbers, none is missing.
+    """
+    own: np.dtype[Any] = np.dtype(getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)))
+    if own in (np.uint64, np.float32):
+        return own
+    return np.dtype(np.int64 if own.kind in "iu" else np.float64)
 
 
 def _read(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
-    if _is_time(column):
+    """Return time stamps; see `Clock.stamps`."""
+    column = plain(column)
+    if _is_date(column):
         stamps = column
-        if pd.api.types.is_numeric_dtype(column):
-            numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-            infinite = np.flatnonzero(~np.isfinite(numbers))
-            if infinite.size:
-                _refuse(float(numbers[infinite[0]]), name, where, begin + int(infinite[0]))
+    elif _is_number(column) or pd.api.types.infer_dtype(column) in REAL_OBJECTS:
+        return _read_numbers(column, name, where, begin)
     else:
         with warnings.catch_warnings():
             # pandas warns where it finds no one format; what it cannot read is told below
             warnings.simplefilter("ignore", UserWarning)
-            stamps = _parse(column)
-    bad = np.flatnonzero(stamps.isna())
-    if bad.size:
-        _refuse(column.iloc[int(bad[0])], name, where, begin + int(bad[0]))
+            # a number beside dates would be one of nanoseconds since 1970
+            stamps = _parse(column.mask(is_real(column)) if column.dtype == object else column)
+    bad = stamps.isna()
+    if bad.any():
+        words = no_numbers(column)
+        # one word among numbers makes text of them all
+        row = int(np.argmax(words if 0 < 2 * words.sum() < len(words) else bad))
+        _refuse(column.iloc[row], name, where, begin + row)
     index: pd.Index = pd.Index(stamps)
     return index
+
+
+def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
+    numbers = as_numbers(column, where, begin)
+    infinite = np.flatnonzero(~np.isfinite(numbers))
+    if infinite.size:
+        row = int(infinite[0])
+        _refuse(float(numbers[row]), name, where, begin + row)
+    if _is_number(column):
+        return pd.Index(column.to_numpy(dtype=_number_type(column.dtype)))
+    whole = pd.api.types.infer_dtype(column) == "integer" and np.abs(numbers).max() < 2**53
+    return pd.Index(numbers.astype(np.int64) if whole else numbers)
 
 
 def _refuse(value: object, name: str, where: str, row: int) -> None:
@@ -130,7 +168,12 @@ def _refuse(value: object, name: str, where: str, row: int) -> None:
 
 
 def _parse(column: pd.Series) -> pd.Series:
-    """Return time stamps of text; in UTC where the text changes its offset."""
+    """Return time stamps of text; in UTC where the text changes its offset.
+
+    A time without a day is none: pandas would make it one of today.
+    """
+    if all(isinstance(value, str) and _NO_DAY.fullmatch(value) for value in column[:1]):
+        return pd.Series(pd.NaT, column.index)
     try:
         return pd.to_datetime(column, errors="coerce")
     except ValueError:

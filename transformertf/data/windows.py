@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from transformertf.errors import InputError, TooShortError
+from transformertf.errors import InputError, TooShortError, at_least_one
 
 IntArray = npt.NDArray[np.int64]
 
@@ -47,6 +47,7 @@ class WindowLimits:
                 raise InputError(
                     f"{name} is {high} and min_{name} {low}: expected 1 <= min_{name} <= {name}"
                 )
+            at_least_one(**{name: high})
 
 
 @dataclass(frozen=True)

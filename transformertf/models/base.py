@@ -11,16 +11,8 @@ import torchmetrics
 
 from transformertf import __version__
 from transformertf.batch import Batch, BatchKind, BatchSource, sides
-from transformertf.errors import NonFiniteLossError
-from transformertf.hyperparameters import describe
-from transformertf.models.distributions import (
-    check_distribution,
-    decode_quantiles,
-    draw_quantiles,
-    refuse_other_distribution,
-    refuse_targets,
-    take_units,
-)
+from transformertf.hyperparameters import CHECKPOINT_FORMAT, describe
+from transformertf.models import distributions
 from transformertf.models.inputs import check_source, sizes_for, take_covariates, widening_for
 from transformertf.models.layout import ForecastOutput, bring_first, put_back
 from transformertf.models.loss import (
@@ -32,7 +24,8 @@ from transformertf.models.loss import (
     several_ranks,
     weighted_losses,
 )
-from transformertf.models.metrics import make_metrics
+from transformertf.models.metrics import MeanLosses, make_metrics
+from transformertf.models.nonfinite import NonFinite, OnNonFinite, zero_with_zero_gradient
 from transformertf.models.optimisation import (
     LRSchedulerCallable,
     OptimizerCallable,
@@ -41,21 +34,21 @@ from transformertf.models.optimisation import (
     freeze_all_but,
     gradient_norm,
     make_optimizers,
+    take_precision,
 )
 from transformertf.models.outputs import (
     MEANING,
     PredictionType,
     add_last_value,
     check_meaning,
+    point_of,
     refuse_other_values,
     rising_quantiles,
     undo_window,
 )
 from transformertf.nn.embedding import D_CATEGORY
-from transformertf.nn.losses import median, quantile_levels
+from transformertf.nn.losses import quantile_levels
 from transformertf.nn.recurrent import Packing
-
-STAGES = ("train", "validation", "test")
 
 
 class ForecastModule(lightning.LightningModule):
@@ -87,6 +80,8 @@ class ForecastModule(lightning.LightningModule):
             only forecasts runs without the wait for a compiler.
         log_grad_norm: log the norm of the whole gradient of each step, before clipping, as
             `train/grad_norm`.
+        on_nonfinite: "stop" at a batch whose loss or gradient is not finite, or "skip" it; then
+            `train/skipped` is their number in each epoch.
         logging_metrics: names of metrics to log for validation and test, in original units:
             MAE, MAPE, MSE, RMSE, SMAPE.
         optimizer: makes the optimizer of the parameters. Default: Adam with learning rate 1e-3.
@@ -123,6 +118,7 @@ class ForecastModule(lightning.LightningModule):
         trainable_parameters: Sequence[str] | None = None,
         compile_model: bool = False,
         log_grad_norm: bool = False,
+        on_nonfinite: OnNonFinite = "stop",
         logging_metrics: Sequence[str] = ("MAE", "RMSE"),
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -157,7 +153,7 @@ class ForecastModule(lightning.LightningModule):
         self.use_loss_masking = use_loss_masking
         self.packing = packing
         check_meaning(prediction_type, monotone, type(self).__name__, self.takes, self.criterion)
-        check_distribution(self.criterion, prediction_type, use_loss_masking)
+        distributions.check_distribution(self.criterion, prediction_type, use_loss_masking)
         self.prediction_type = prediction_type
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
@@ -168,9 +164,8 @@ class ForecastModule(lightning.LightningModule):
         self.log_grad_norm = log_grad_norm
         self.validation_metrics = make_metrics(logging_metrics, "validation")
         self.test_metrics = make_metrics(logging_metrics, "test")
-        self.losses = torch.nn.ModuleDict(
-            {f"{stage}_loss": torchmetrics.MeanMetric() for stage in STAGES}
-        )
+        self.losses = MeanLosses(("train", "validation", "test"))
+        self._nonfinite = NonFinite(on_nonfinite, self.losses)
         self._make_optimizers = partial(
             make_optimizers,
             make_optimizer=optimizer,
@@ -231,13 +226,18 @@ class ForecastModule(lightning.LightningModule):
         return result
 
     @property
+    def training_metrics(self) -> dict[str, torchmetrics.Metric]:
+        """Metrics that add up over a training epoch, by the names they are logged under."""
+        return {"train/loss": self.losses.of("train")}
+
+    @property
     def quantiles(self) -> list[float] | None:
         """Levels of what is shown, or None where there is one point forecast."""
         return quantile_levels(self.criterion)
 
     def decode(self, output: torch.Tensor) -> torch.Tensor:
         """Return what is shown (B, Td, Q) of outputs (B, Td, P): a distribution's quantiles."""
-        return decode_quantiles(self.criterion, output)
+        return distributions.decode_quantiles(self.criterion, output)
 
     def draw(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return the quantile (B, K, Td) of outputs (B, Td, P) at levels (B, K, Td).
@@ -245,19 +245,11 @@ class ForecastModule(lightning.LightningModule):
         Raises:
             InputError: the outputs are a point forecast.
         """
-        return draw_quantiles(self.criterion, output, levels)
+        return distributions.draw_quantiles(self.criterion, output, levels)
 
     def point_forecast(self, shown: torch.Tensor) -> torch.Tensor:
-        """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q): the 0.5 quantile.
-
-        Quantiles trained side by side can cross; they are brought in order first, which is
-        never worse (Chernozhukov, Fernandez-Val and Galichon 2010).
-        """
-        levels = self.quantiles
-        if levels is None:
-            return shown
-        assert shown.size(-1) == len(levels)
-        return median(shown.sort(dim=-1).values, levels)
+        """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q)."""
+        return point_of(shown, self.quantiles)
 
     def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the mean loss over data elements, and quantiles: sum(w l) / sum(w).
@@ -291,13 +283,14 @@ class ForecastModule(lightning.LightningModule):
         return trains and several_ranks()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return the loss of a batch and log `train/loss`."""
-        refuse_targets(self.criterion, batch, self._describe_window)
+        """Return the loss of a batch and log `train/loss`; 0 where the batch is left out."""
+        distributions.refuse_targets(self.criterion, batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(self._describe_non_finite(output, batch, loss))
-        self._log_loss("train", loss, batch)
+        describe = partial(self._describe_windows, output.detach(), batch, self._describe_window)
+        if not self._nonfinite.take(loss, observed_weight(batch), describe):
+            return zero_with_zero_gradient(self.parameters())
+        self._log_mean_loss("train")
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
         return loss
 
@@ -322,20 +315,31 @@ class ForecastModule(lightning.LightningModule):
                 without the units that the criterion wants.
         """
         check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
+        take_precision(self, self._trainer)
         if stage == "fit":
-            take_units(self.criterion, self._source())
+            distributions.take_units(self.criterion, self._source())
             freeze_all_but(self, self.trainable_parameters)
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
                 compile_in_place(self.model, device.type)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the norm of the gradient, which is not clipped yet."""
-        if self.log_grad_norm:
+        """Log the norm of the gradient, which is not clipped yet, where a step follows."""
+        if self.log_grad_norm and self._nonfinite.steps:
             self.log("train/grad_norm", gradient_norm(self.parameters()))
 
+    def configure_gradient_clipping(self, *args: Any, **options: Any) -> None:
+        """Clip the gradients of a step; torch refuses to clip where there are none."""
+        if self._nonfinite.steps:
+            super().configure_gradient_clipping(*args, **options)
+
+    def configure_callbacks(self) -> list[lightning.Callback]:
+        """Return what keeps the weights from what is not finite."""
+        return [self._nonfinite]
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the version that wrote the checkpoint."""
+        """Note the format of the checkpoint, and the version that wrote it."""
+        checkpoint["transformertf_format"] = CHECKPOINT_FORMAT
         checkpoint["transformertf_version"] = __version__
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -348,7 +352,7 @@ class ForecastModule(lightning.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
-        refuse_other_distribution(self.criterion, stored)
+        distributions.refuse_other_distribution(self.criterion, stored)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
@@ -359,21 +363,21 @@ class ForecastModule(lightning.LightningModule):
         if "target" not in batch:
             return
         place = partial("{} data, series {}, origin row {}".format, stage)
-        refuse_targets(self.criterion, batch, place)
+        distributions.refuse_targets(self.criterion, batch, place)
         output = self(batch, need_weights=False)["output"]
-        self._log_loss(stage, self.calc_loss(output, batch), batch)
+        loss = self.calc_loss(output, batch)
+        self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))
+        self.losses.of(stage).update(loss, observed_weight(batch))
+        self._log_mean_loss(stage)
         mask = batch["target_mask"]
         point = self._to_original(self.point_forecast(self.decode(output)), batch)
         target = self._to_original(batch["target"], batch)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
 
-    def _log_loss(self, stage: str, loss: torch.Tensor, batch: Batch) -> None:
-        """Log the mean over the epoch, exact whatever the batches: sum(w l) / sum(w)."""
-        metric = self.losses[f"{stage}_loss"]
-        assert isinstance(metric, torchmetrics.MeanMetric)
-        metric.update(loss.detach(), observed_weight(batch))
-        self.log(f"{stage}/loss", metric, on_step=False, on_epoch=True, prog_bar=True)
+    def _log_mean_loss(self, stage: str) -> None:
+        mean = self.losses.of(stage)
+        self.log(f"{stage}/loss", mean, on_step=False, on_epoch=True, prog_bar=True)
 
     def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         source = self._source()
@@ -384,12 +388,11 @@ class ForecastModule(lightning.LightningModule):
         source = getattr(self._trainer, "datamodule", None)
         return source if isinstance(source, BatchSource) else None
 
-    def _describe_non_finite(self, output: torch.Tensor, batch: Batch, loss: torch.Tensor) -> str:
-        losses, _ = weighted_losses(self.criterion, output.detach(), batch, self.use_loss_masking)
-        together = self._ranks_step_together()
-        which = describe_non_finite(losses, batch, together, self._describe_window)
-        when = f"epoch {self.current_epoch}, step {self.global_step}"
-        return f"the training loss is {loss.item()} in {when} {which}"
+    def _describe_windows(
+        self, output: torch.Tensor, batch: Batch, place: Callable[[int, int], str]
+    ) -> str:
+        losses, _ = weighted_losses(self.criterion, output, batch, self.use_loss_masking)
+        return describe_non_finite(losses, batch, self._ranks_step_together(), place)
 
     def _describe_window(self, series: int, origin: int) -> str:
         source = self._source()

@@ -131,7 +131,7 @@ def non_finite_windows(
 def describe_non_finite(
     losses: torch.Tensor, batch: Batch, over_ranks: bool, describe: Callable[[int, int], str]
 ) -> str:
-    """Return words for the windows that `non_finite_windows` gives, and for what to do.
+    """Return words for the windows that `non_finite_windows` gives.
 
     Args:
         losses: (B, Td, Q) or (B, Td, 1) weighted losses.
@@ -141,7 +141,4 @@ def describe_non_finite(
     """
     bad, count = non_finite_windows(losses, batch, over_ranks)
     names = [describe(series, origin) for _, series, origin in bad[:3]]
-    return (
-        f"({len(bad)} of {count} windows: {'; '.join(names)}): lower the learning rate, or clip "
-        "gradients with trainer.gradient_clip_val"
-    )
+    return f"({len(bad)} of {count} windows: {'; '.join(names)})"

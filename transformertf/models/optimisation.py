@@ -6,8 +6,10 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
+import lightning
 import torch
 import torch.fx.experimental._config as shape_config
+from lightning.pytorch.plugins import DoublePrecision
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf.errors import InputError
@@ -41,6 +43,25 @@ def make_optimizers(
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": monitor},
     }
+
+
+def take_precision(module: lightning.LightningModule, trainer: lightning.Trainer | None) -> None:
+    """Bring weights into double precision where the trainer wants it; refuse to train in float16.
+
+    In float16 the squares of most gradients are 0, and so is what Adam adds to their root.
+
+    Raises:
+        InputError: names the precision.
+    """
+    if trainer is None:
+        return
+    if isinstance(trainer.precision_plugin, DoublePrecision):
+        module.double()  # Lightning does so after it has read a checkpoint, in single digits
+    if trainer.precision == "16-true" and trainer.state.fn == "fit":
+        raise InputError(
+            "trainer.precision 16-true keeps the weights in float16, in which training gives NaN "
+            "after few steps; take 16-mixed or bf16-true"
+        )
 
 
 def freeze_all_but(module: torch.nn.Module, patterns: Sequence[str] | None) -> None:

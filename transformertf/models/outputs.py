@@ -12,7 +12,7 @@ import torch
 from transformertf.batch import Batch, BatchKind
 from transformertf.errors import InputError, nearest
 from transformertf.nn.distributions import DistributionLoss
-from transformertf.nn.losses import quantile_levels
+from transformertf.nn.losses import median, quantile_levels
 
 PredictionType = Literal["point", "delta"]
 # the arguments that give a network's outputs their meaning
@@ -94,6 +94,22 @@ def rising_quantiles(values: torch.Tensor, levels: Sequence[float]) -> torch.Ten
     below = distance[..., :middle].flip(-1).cumsum(dim=-1).flip(-1)
     above = distance[..., middle + 1 :].cumsum(dim=-1)
     return torch.cat([anchor - below, anchor, anchor + above], dim=-1)
+
+
+def point_of(shown: torch.Tensor, levels: Sequence[float] | None) -> torch.Tensor:
+    """Return the point forecast (B, Td, 1) of a forecast (B, Td, Q): the 0.5 quantile.
+
+    Quantiles trained side by side can cross; they are brought in order first, which is
+    never worse (Chernozhukov, Fernandez-Val and Galichon 2010).
+
+    Args:
+        shown: (B, Td, Q).
+        levels: Q quantile levels; None where the forecast is a point already.
+    """
+    if levels is None:
+        return shown
+    assert shown.size(-1) == len(levels)
+    return median(shown.sort(dim=-1).values, levels)
 
 
 def last_context_value(past: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

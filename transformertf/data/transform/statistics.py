@@ -10,6 +10,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # values taken in at once: small enough for a core's cache, and for sums in one thread
 BLOCK = 2**13
+# share of a mean that a spread around it is put down to
+_ROUNDING = 1e-14
 
 
 def sum_is_finite(values: FloatArray) -> bool:
@@ -43,7 +45,8 @@ class Nothing:
 class Moments:
     """Population mean and spread of values that come in pieces (Chan, Golub and LeVeque 1979).
 
-    A spread below 1e-154, whose square float64 does not hold, counts as none.
+    A spread below 1e-154, whose square float64 does not hold, counts as none. Values beyond 1e154
+    make mean or squares infinite or NaN.
 
     Attributes:
         count: values seen.
@@ -59,17 +62,23 @@ class Moments:
     def is_constant(self) -> bool:
         """Whether all values seen are equal, up to rounding of float64."""
         spread = (self.squares / max(self.count, 1)) ** 0.5
-        return bool(spread <= 1e-14 * abs(self.mean))
+        return bool(spread <= _ROUNDING * abs(self.mean))
 
     @property
     def std(self) -> float:
-        """Standard deviation of the values seen, 1 where they are all equal."""
-        return 1.0 if self.is_constant else (self.squares / self.count) ** 0.5
+        """Standard deviation of the values seen, 1 where they are all equal.
+
+        Where these are so large that their rounding is more than 1, what counts as rounding.
+        """
+        if self.is_constant:
+            return max(1.0, _ROUNDING * abs(self.mean))
+        return float((self.squares / self.count) ** 0.5)
 
     def add(self, values: FloatArray) -> None:
         """Take in finite values (n,), n at least 1."""
-        for first in range(0, values.size, BLOCK):
-            self._add_block(values[first : first + BLOCK])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first in range(0, values.size, BLOCK):
+                self._add_block(values[first : first + BLOCK])
 
     def _add_block(self, values: FloatArray) -> None:
         mean = float(np.add.reduce(values)) / values.size
@@ -77,7 +86,7 @@ class Moments:
         shift = mean - self.mean
         centred = values - mean
         self.squares += float(centred @ centred)
-        self.squares += shift**2 * self.count * values.size / total
+        self.squares += shift * shift * self.count * values.size / total
         self.mean += shift * values.size / total
         self.count = total
 

@@ -1,0 +1,93 @@
+"""What a checkpoint must hold to be one of this package, and of the format that is read."""
+
+from typing import Any
+
+import torch
+
+from transformertf import __version__
+from transformertf.errors import InputError
+from transformertf.hyperparameters import CHECKPOINT_FORMAT, PRIMITIVES
+
+# lists and mappings within each other in what describes model and data
+DEEPEST = 32
+
+
+def check_content(content: Any, place: str) -> None:
+    """Refuse what is no checkpoint of this package, of another format, or incomplete.
+
+    Args:
+        content: of the file, tensors and primitives.
+        place: flag and file, for messages.
+
+    Raises:
+        InputError: names what was expected and found.
+    """
+    wanted = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters")
+    if not isinstance(content, dict) or any(key not in content for key in wanted):
+        raise InputError(
+            f"{place}: not a checkpoint of transformertf (it names no model and "
+            "data module); give one that `transformertf fit` wrote"
+        )
+    _check_format(content, place)
+    weights = _mapping(content, "state_dict", place)
+    for name, weight in weights.items():
+        if not isinstance(weight, torch.Tensor):
+            raise _incomplete(place, f"state_dict.{name}", "a tensor", weight)
+    for key in wanted[1:]:
+        described = _mapping(content, key, place)
+        if not isinstance(described.get("_class_path"), str):
+            raise _incomplete(
+                place, f"{key}._class_path", "a class path", described.get("_class_path")
+            )
+        _check_primitives(described, key, place, DEEPEST)
+    data = content["datamodule_hyper_parameters"]["_class_path"].rpartition(".")[2]
+    _mapping(content, data, place)
+    if content.get("calibration") is not None:
+        _mapping(content, "calibration", place)
+
+
+def _check_format(content: dict[Any, Any], place: str) -> None:
+    version = content.get("transformertf_version", "of a version unknown")
+    found = content.get("transformertf_format")
+    if found is None:
+        raise InputError(
+            f"{place}: names no transformertf_format, written by transformertf {version}; expected "
+            f"format {CHECKPOINT_FORMAT}; fit again, or use the version that wrote it"
+        )
+    if type(found) is not int or found != CHECKPOINT_FORMAT:
+        newer = type(found) is int and found > CHECKPOINT_FORMAT
+        remedy = "update transformertf" if newer else "use the version that wrote it, or fit again"
+        raise InputError(
+            f"{place}: of format {found!r:.40}, written by transformertf {version}; this one, "
+            f"{__version__}, reads format {CHECKPOINT_FORMAT}; {remedy}"
+        )
+
+
+def _mapping(content: dict[Any, Any], key: str, place: str) -> dict[str, Any]:
+    found = content.get(key)
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise _incomplete(place, key, "names and values", found)
+    return found
+
+
+def _check_primitives(node: Any, path: str, place: str, depth: int) -> None:
+    """Refuse what YAML cannot say: other types, keys that are no names, and no end."""
+    if depth == 0:
+        raise InputError(f"{place}: {path[:60]}... in it nests deeper than {DEEPEST} levels")
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if not isinstance(key, str):
+                raise _incomplete(place, path, "names as keys", key)
+            _check_primitives(value, f"{path}.{key}", place, depth - 1)
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            _check_primitives(value, f"{path}.{index}", place, depth - 1)
+    elif not isinstance(node, PRIMITIVES):
+        raise _incomplete(place, path, "numbers, text, lists and mappings", node)
+
+
+def _incomplete(place: str, key: str, expected: str, found: object) -> InputError:
+    return InputError(
+        f"{place}: {key} in it: expected {expected}, found {type(found).__name__} "
+        f"{found!s:.60}; give a checkpoint as `transformertf fit` wrote it"
+    )

@@ -1,0 +1,150 @@
+"""Classes by import path, from the packages that a configuration or a checkpoint may name.
+
+Importing a module runs its code. So the package is looked at before anything is imported, and
+what jsonargparse imports by itself is held to the same packages.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any
+
+import jsonargparse
+from jsonargparse._common import parsing_settings
+
+from transformertf.errors import InputError
+
+PACKAGES = ("transformertf", "torch", "lightning", "torchmetrics")
+
+# where a text is the path of a class
+CLASS_KEYS = (
+    "class_path",
+    "_class_path",
+    "criterion",
+    "optimizer",
+    "lr_scheduler",
+    "callbacks",
+    "logger",
+    "plugins",
+    "profiler",
+    "strategy",
+)
+
+_allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed packages", default=PACKAGES)
+# jsonargparse keeps its settings for the whole process
+_settings_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def allowing(packages: Iterable[str] = ()) -> Iterator[None]:
+    """Hold class paths to `PACKAGES` and the given ones until the context ends.
+
+    Args:
+        packages: names of further packages, without dots.
+
+    Raises:
+        InputError: not the name of a package, or of one that reads class paths itself.
+    """
+    names = tuple(packages)
+    for name in names:
+        if not name.isidentifier() or name == "jsonargparse":
+            raise InputError(
+                f"--allow {name}: expected the name of a package, such as my_models for "
+                "my_models.network.Net"
+            )
+    with _settings_lock:
+        before, token = dict(parsing_settings), _allowed.set((*PACKAGES, *names))
+        jsonargparse.set_parsing_settings(
+            import_path_denylist=["*"],
+            import_path_allowlist=list(_allowed.get()),
+            # what is a class by its type alone is made, never what only looks like one
+            instantiate_subclass_spec_in_any=False,
+        )
+        try:
+            yield
+        finally:
+            _allowed.reset(token)
+            parsing_settings.clear()
+            parsing_settings.update(before)
+
+
+def class_path(instance: object) -> str:
+    """Return the importable path of an object's class."""
+    return f"{type(instance).__module__}.{type(instance).__qualname__}"
+
+
+def find_object(path: str, where: str) -> object:
+    """Return what has an import path; None where nothing has.
+
+    Args:
+        path: such as `torch.optim.Adam`.
+        where: the key that names it, for messages.
+
+    Raises:
+        InputError: it is of another package than allowed, or its module cannot be imported.
+    """
+    refuse_package(path, where)
+    module, _, name = path.rpartition(".")
+    if not module or not all(part.isidentifier() for part in path.split(".")):
+        return None
+    try:
+        found: object = getattr(import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
+    except Exception as error:
+        raise InputError(f"{where}: importing {module!r} fails ({error!r})") from error
+    # a module also holds what it has imported
+    if isinstance(found, type):
+        refuse_package(f"{found.__module__}.{found.__qualname__}", where)
+    return found
+
+
+def refuse_foreign(node: Any, where: str, source: str = "") -> None:
+    """Refuse a tree that names, anywhere in it, a class of another package than allowed.
+
+    Args:
+        node: mappings, lists and values; nothing of it is imported.
+        where: the key it stands at, for messages.
+        source: names where the tree comes from, likewise.
+
+    Raises:
+        InputError: names the first such class, or what stands where one should.
+    """
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(node, dict):
+        items = node.items()
+    elif isinstance(node, list | tuple):
+        items = enumerate(node)
+    for key, value in items:
+        place = f"{where}.{key}".lstrip(".")
+        if key == "class_path" and not isinstance(value, str):
+            raise InputError(
+                f"{place}{source}: expected the import path of a class, found {value!r:.60}"
+            )
+        if key in CLASS_KEYS:
+            for path in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(path, str):
+                    refuse_package(path, place, source)
+        refuse_foreign(value, place, source)
+
+
+def refuse_package(path: str, where: str, source: str = "") -> None:
+    """Refuse the path of something in another package than allowed.
+
+    Args:
+        path: such as `torch.optim.Adam`; a bare name passes, for nothing is imported of it.
+        where: the key that names it, for messages.
+        source: names where the key comes from, likewise.
+
+    Raises:
+        InputError: names the package.
+    """
+    package, dot, _ = path.partition(".")
+    if dot and package.isidentifier() and package not in _allowed.get():
+        raise InputError(
+            f"{where}{source}: {path!r} is of the package {package}, whose code would run; "
+            f"expected a class of {', '.join(_allowed.get())}; if you trust it, give "
+            f"--allow {package} (in Python: allow)"
+        )
