@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from transformertf import __version__
 from transformertf.checkpoint_content import check_content
+from transformertf.checkpoint_file import write_checkpoint
 from transformertf.errors import InputError
 
 TRAINING = ("optimizer", "lr_scheduler")
@@ -151,12 +152,14 @@ class Checkpoint:
         content = {key: value for key, value in self.content.items() if key != "calibration"}
         if calibration is not None:
             content["calibration"] = calibration
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            torch.save(content, part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_checkpoint(content, path)
+
+    def fill(self, model: torch.nn.Module) -> None:
+        """Bring the weights into a model of this class, without rounding those in float64."""
+        weights = self.content["state_dict"]
+        if any(weight.dtype == torch.float64 for weight in weights.values()):
+            model.double()
+        model.load_state_dict(weights)
 
     def refuse_other(self, model: torch.nn.Module) -> None:
         """Refuse to load into a model of another class or another shape.

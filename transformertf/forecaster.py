@@ -69,6 +69,7 @@ class Forecaster:
         checkpoint.refuse_non_finite()
         model = self._class(checkpoint.model, ForecastModule)
         self.model = self._build(model, map_location="cpu")
+        checkpoint.fill(self.model)
         self.calibration = calibration_of(checkpoint)
 
     @classmethod
@@ -80,8 +81,7 @@ class Forecaster:
         Args:
             path: the file that `transformertf fit` wrote.
             accelerator: where to compute: "auto", "cpu", "cuda" and others.
-            allow: packages beside transformertf, torch, lightning and torchmetrics whose classes
-                the checkpoint may name; their code runs.
+            allow: further packages whose classes the checkpoint may name; their code runs.
 
         Raises:
             InputError: no such file, or not a whole checkpoint of this package.

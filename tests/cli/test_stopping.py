@@ -19,6 +19,14 @@ from transformertf.cli.main import COMMANDS
 from transformertf.models import ForecastModule
 
 
+@pytest.fixture(autouse=True)
+def can_be_interrupted() -> Iterator[None]:
+    """Python's own handler: a shell's background job begins with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def fit(config: Path, *words: str) -> int:
     return main(["fit", "--config", str(config), *words])
 

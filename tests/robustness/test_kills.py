@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.depth import examples
 from tests.robustness.killed_fit import PHASES
 from transformertf.cli import main
 from transformertf.whole_file import SUFFIX
 
-# `make soak` kills ten times as often
-KILLS = 50 if os.environ.get("TRANSFORMERTF_SOAK") else 5
+KILLS = examples(5, 50)
 ROOT = Path(__file__).parents[2]
 EPOCHS, CHECKPOINT_EVERY = 3, 2
 

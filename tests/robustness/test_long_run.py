@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.depth import examples
 from transformertf.callbacks import LastCheckpoint
 from transformertf.cli import main
 from transformertf.whole_file import SUFFIX
 
-SOAK = bool(os.environ.get("TRANSFORMERTF_SOAK"))
-STEPS = 10_000 if SOAK else 300
+STEPS = examples(300, 10_000)
 EVERY = STEPS // 100
 MEGABYTES = 30  # 3 KB a step over 10,000 steps would be seen
 

@@ -1,5 +1,6 @@
 """The loss curve of a fit, drawn into the run's folder as it goes."""
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -52,8 +53,9 @@ class LossCurve(Callback):
         self._draw(trainer)
 
     def on_exception(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Draw what there is."""
-        self._draw(trainer)
+        """Draw what there is; on a full disk that fails, and the exception is what counts."""
+        with contextlib.suppress(OSError):
+            self._draw(trainer)
 
     def _draw(self, trainer: lightning.Trainer) -> None:
         if not trainer.is_global_zero or not any(self.history.values()):

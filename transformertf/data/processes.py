@@ -29,10 +29,9 @@ def require_agreement(trainer: Trainer, **own: Any) -> None:
     Raises:
         InputError: on every process, and names two that differ.
     """
-    _, world_size = rank_of(trainer)
-    if world_size == 1:
+    if not (distributed.is_available() and distributed.is_initialized()) or trainer is None:
         return
-    found: list[dict[str, Any]] = [{} for _ in range(world_size)]
+    found: list[dict[str, Any]] = [{} for _ in range(trainer.world_size)]
     distributed.all_gather_object(found, own)
     for rank, other in enumerate(found):
         for name, value in other.items():

@@ -376,8 +376,9 @@ class ForecastModule(lightning.LightningModule):
         self.log_dict(metrics, prog_bar=True)
 
     def _log_mean_loss(self, stage: str) -> None:
-        mean = self.losses.of(stage)
-        self.log(f"{stage}/loss", mean, on_step=False, on_epoch=True, prog_bar=True)
+        self.log(
+            f"{stage}/loss", self.losses.of(stage), on_step=False, on_epoch=True, prog_bar=True
+        )
 
     def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         source = self._source()
