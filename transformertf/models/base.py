@@ -376,9 +376,8 @@ class ForecastModule(lightning.LightningModule):
         self.log_dict(metrics, prog_bar=True)
 
     def _log_mean_loss(self, stage: str) -> None:
-        self.log(
-            f"{stage}/loss", self.losses.of(stage), on_step=False, on_epoch=True, prog_bar=True
-        )
+        mean = self.losses.of(stage)
+        self.log(f"{stage}/loss", mean, on_step=False, on_epoch=True, prog_bar=True)
 
     def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         source = self._source()
@@ -396,7 +395,5 @@ class ForecastModule(lightning.LightningModule):
         return describe_non_finite(losses, batch, self._ranks_step_together(), place)
 
     def _describe_window(self, series: int, origin: int) -> str:
-        source = self._source()
-        if source is None:
-            return f"series {series}, origin row {origin}"
-        return source.describe_training_window(series, origin)
+        source, words = self._source(), "series {}, origin row {}".format
+        return (words if source is None else source.describe_training_window)(series, origin)
