@@ -208,6 +208,18 @@ def test_files_take_the_place_of_a_share_and_python_gives_the_same(split: Path) 
     assert list(metrics) == [key for key in found if key not in SETTINGS]
 
 
+def test_in_half_precision(experiment: Experiment, workdir: Path) -> None:
+    config = experiment.write(workdir)
+    half = ("--trainer.precision", "bf16-true")
+    assert main(["fit", "--config", str(config), *half]) == 0
+    command = ["evaluate", "--config", str(config), "--ckpt_path", "last", "--plots"]
+    for name, words in (("half", half), ("single", ())):
+        assert main([*command, *words, "--output", name]) == 0
+        assert Path(name, "report.html").exists()
+    mae = [json.loads(Path(name, "metrics.json").read_text())["MAE"] for name in ("half", "single")]
+    assert mae[0] == pytest.approx(mae[1], rel=0.05)
+
+
 def test_a_calibration_that_fails_leaves_the_one_before(split: Path) -> None:
     forecaster = Forecaster.load(split, "cpu")
     kept = forecaster.calibrate(levels=[0.1, 0.9])

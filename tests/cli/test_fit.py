@@ -346,6 +346,16 @@ def test_failed_fit_leaves_no_run_behind(experiment: Experiment, workdir: Path) 
     assert not Path("runs").exists()
 
 
+def test_precision_that_the_device_lacks_is_told(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = experiment.write(workdir)
+    words = ("--trainer.max_steps", "1", "--trainer.precision", "16-mixed")
+    assert fit(config, *words) == 0
+    told = capsys.readouterr().err
+    assert "trainer.precision: no 16-mixed on this device, bf16-mixed instead" in told
+
+
 def test_callbacks_and_precision(experiment: Experiment, workdir: Path) -> None:
     callback = {
         "class_path": "ModelCheckpoint",

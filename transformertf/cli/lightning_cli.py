@@ -15,6 +15,7 @@ from transformertf.class_paths import refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.ranks import supervise
+from transformertf.cli.screen import say
 from transformertf.data.base import WindowDataModule
 from transformertf.errors import InputError
 from transformertf.models import ForecastModule
@@ -150,6 +151,8 @@ class ForecastCLI(LightningCLI):
         if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:
             options["precision"] = "64-true"
         trainer = super().instantiate_trainer(**options, callbacks=callbacks)
+        if chosen["precision"] == "16-mixed" and trainer.precision != "16-mixed":
+            say(f"trainer.precision: no 16-mixed on this device, {trainer.precision} instead")
         supervise(trainer, divides_cores=self.config["num_threads"] is None)
         return trainer
 

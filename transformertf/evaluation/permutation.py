@@ -101,13 +101,17 @@ def permutation_importance(
 
 @contextmanager
 def evaluating(model: ForecastModule) -> Iterator[None]:
-    """Hold a model in evaluation mode, without gradients."""
+    """Hold a model in evaluation mode, without gradients, in single precision at least."""
     modes = [(module, module.training) for module in model.modules()]
+    dtype = next(model.parameters()).dtype
+    if dtype in (torch.float16, torch.bfloat16):  # single precision holds each of its numbers
+        model.float()
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
+        model.to(dtype)
         for module, mode in modes:
             module.training = mode
 
