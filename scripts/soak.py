@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "docs" / "benchmarks" / "reliability.md"
 LIMIT = 3600.0  # seconds for everything
 GROUPS = {
-    "resumes to the bit": ["tests/cli/test_resume.py", "tests/cli/test_stopping.py"],
-    "kills": ["tests/robustness/test_kills.py", "tests/test_whole_file.py"],
-    "ranks": ["tests/distributed", "tests/cli/test_same_rows.py"],
     "bad input and numbers": ["tests/robustness", "tests/cli/test_mistakes.py",
                               "tests/data/test_mistakes.py"],
+    "kills": ["tests/robustness/test_kills.py", "tests/test_whole_file.py"],
+    "resumes to the bit": ["tests/cli/test_resume.py", "tests/cli/test_stopping.py"],
+    "ranks": ["tests/distributed", "tests/cli/test_same_rows.py"],
     "long run": ["tests/robustness/test_long_run.py"],
     "padding and compiling": ["tests/properties"],
 }  # fmt: skip

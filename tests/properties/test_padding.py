@@ -88,7 +88,7 @@ SHORT_AND_FULL = {
 @pytest.mark.parametrize(
     ("name", "alignments"), SUBJECTS, ids=["-".join([name, *ends]) for name, ends in SUBJECTS]
 )
-@settings(max_examples=examples(3, 20), deadline=None)
+@settings(max_examples=examples(3, 10), deadline=None)
 @example(case=SHORT_AND_FULL)
 @given(case=cases())
 def test_a_sample_is_the_same_alone_and_in_any_batch(name, criterion, dtype, alignments, case):

@@ -26,8 +26,8 @@ def moment(seed: int) -> tuple[str, int, float]:
     """Return phase, event and delay; all phases come up, and all of a fit."""
     generator = random.Random(seed)
     phase = list(PHASES)[seed % len(PHASES)]
-    # of 18 steps, 10 batches of validation, and at least 10 checkpoints
-    last = {"start": 1, "step": 18, "validation": 10, "writing": 10}[phase]
+    # of 18 steps, 2 batches of validation before them and after each epoch, 10 checkpoints or more
+    last = {"start": 1, "step": 18, "validation": 8, "writing": 10}[phase]
     return phase, generator.randint(1, last), generator.uniform(0, PHASES[phase][2])
 
 
