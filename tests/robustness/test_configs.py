@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +123,25 @@ def test_files_that_are_only_unusual(
     code, errors = run("fit", "--config", "tiny.yml", *QUICK)
     assert code == 0, errors
     tried("works")
+
+
+@pytest.mark.parametrize("value", [1.5, "rate", [1], True], ids=str)
+@pytest.mark.parametrize("another", [False, True])
+def test_arguments_that_have_no_names(
+    another: bool, value: object, workdir: Path, experiment: Experiment, tried: Tried
+) -> None:
+    def own(name: str, arguments: object) -> Callable[[dict[str, Any]], None]:
+        callback = {"class_path": name, "init_args": arguments}
+        return lambda tree: tree["trainer"].update(logger=callback)
+
+    experiment.write(workdir, own("CSVLogger", value)).rename("own.yml")
+    words = ["fit", "--config", "own.yml"]
+    if another:
+        experiment.write(workdir, own("TensorBoardLogger", value))
+        words += ["--config", "tiny.yml"]
+    told = refused(*words)
+    assert re.match(r"trainer.logger.init_args in \w+.yml: expected keys and values, found", told)
+    tried("refused")
 
 
 def length(name: str, *values: object) -> list[tuple[str, object]]:

@@ -136,9 +136,12 @@ class Composer:
             cls = import_class(node["class_path"], f"{path}.class_path")
             extra = ("interval", "monitor") if path == "lr_scheduler" else ()
             self._check_keys(node, path, ("class_path", "init_args", *extra))
-            known = arguments_of(cls)
+            known, arguments = arguments_of(cls), node.get("init_args") or {}
+            if not isinstance(arguments, dict):
+                place = f"{path}.init_args{self.where(f'{path}.init_args')}"
+                raise InputError(f"{place}: expected keys and values, found {arguments!r:.60}")
             if known is not None:
-                self._check_keys(node.get("init_args") or {}, f"{path}.init_args", known)
+                self._check_keys(arguments, f"{path}.init_args", known)
         for key, value in node.items():
             self._check_classes(value, f"{path}.{key}".lstrip("."))
 
@@ -208,8 +211,9 @@ def _merge(base: Tree, new: Tree, path: str) -> Tree:
     merged = dict(base)
     if "class_path" in new and base.get("class_path", new["class_path"]) != new["class_path"]:
         known = arguments_of(import_class(new["class_path"], f"{path}class_path"))
-        kept = {k: v for k, v in (base.get("init_args") or {}).items() if known and k in known}
-        merged["init_args"] = kept
+        before = base.get("init_args") or {}
+        if isinstance(before, dict):  # anything else is refused once all is merged
+            merged["init_args"] = {k: v for k, v in before.items() if known and k in known}
     for key, value in new.items():
         old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
