@@ -3,8 +3,8 @@
 # make check   format, lint, types, layers
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more
-# make soak    kills, ranks, bad input and long runs, for half an hour; writes
-#              docs/benchmarks/reliability.md
+# make soak    kills, ranks, bad input and long runs, written to docs/benchmarks/reliability.md;
+#              then padding and compiling at length; half an hour
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
@@ -39,6 +39,7 @@ bench: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python scripts/soak.py
+	TRANSFORMERTF_SOAK=1 $(BIN)/python -m pytest -n 2 tests/properties
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py

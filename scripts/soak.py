@@ -28,7 +28,6 @@ GROUPS = {
     "resumes to the bit": ["tests/cli/test_resume.py", "tests/cli/test_stopping.py"],
     "ranks": ["tests/distributed", "tests/cli/test_same_rows.py"],
     "long run": ["tests/robustness/test_long_run.py"],
-    "padding and compiling": ["tests/properties"],
 }  # fmt: skip
 # of the folder of bad input: what other groups run
 ELSEWHERE = ["tests/robustness/test_kills.py", "tests/robustness/test_long_run.py"]
@@ -53,8 +52,6 @@ the same tests with fewer kills, shorter searches and fewer steps.
 - **Bad input**: frames, files, configurations, lengths, checkpoints, numbers: refused in one line
   with exit code 2 and nothing left behind, or it works. {cases}
 - **Long run**: {long}.
-- **Padding and compiling**: no batch, padding or lengths change a forecast, a loss or a gradient of
-  any model, compiled or not; with more examples, and more models, than the suite has time for.
 """
 
 

@@ -53,7 +53,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
             if checkpoint is not None:
-                sweep(checkpoint.path.parent)
+                _sweep(checkpoint.path.parent)
         return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder, interruption)}
 
     try:
@@ -151,6 +151,12 @@ def _interval(every: int | str | None) -> int | timedelta | None:
             f"checkpoint_every is {every!r}: expected steps, or a time such as 30s or 2h"
         )
     return interval.to_pytimedelta()
+
+
+def _sweep(checkpoints: Path) -> None:
+    """Take away what a run that was killed left unfinished, beside its checkpoints and plots."""
+    for folder in (checkpoints, checkpoints.with_name("plots")):
+        sweep(folder)
 
 
 def _close(folder: Path) -> None:
