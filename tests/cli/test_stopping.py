@@ -327,12 +327,17 @@ def test_other_errors_of_the_system_are_failures_of_ours(
     assert "this is a failure of transformertf" in capsys.readouterr().err
 
 
-def test_what_a_killed_fit_left_unfinished_is_swept(experiment: Experiment, workdir: Path) -> None:
+@pytest.mark.parametrize("starts_anew", [False, True])
+def test_what_a_killed_fit_left_unfinished_is_swept(
+    experiment: Experiment, workdir: Path, starts_anew: bool
+) -> None:
     config = experiment.write(workdir)
     assert fit(config) == 0
     parts = [Path("runs/tiny/version_0", name) for name in ("checkpoints", "plots")]
     parts = [folder / f".{kind}.123.part" for folder, kind in zip(parts, ("a", "b"), strict=True)]
     for part in parts:
         part.write_bytes(b"half")
+    if starts_anew:
+        Path("runs/tiny/version_0/checkpoints/last.ckpt").unlink()
     assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 0
     assert not any(part.exists() for part in parts)

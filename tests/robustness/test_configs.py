@@ -144,6 +144,18 @@ def test_arguments_that_have_no_names(
     tried("refused")
 
 
+@pytest.mark.parametrize("name", ["accumulate_grad_batches", "check_val_every_n_epoch"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_what_is_divided_by(
+    name: str, value: int, workdir: Path, experiment: Experiment, tried: Tried
+) -> None:
+    experiment.write(workdir, lambda tree: tree["trainer"].update({name: value}))
+    assert refused("fit", "--config", "tiny.yml") == (
+        f"trainer.{name} must be at least 1, found {value}"
+    )
+    tried("refused")
+
+
 def length(name: str, *values: object) -> list[tuple[str, object]]:
     return [(f"data.init_args.{name}", value) for value in values]
 

@@ -52,8 +52,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         folder = runs.new_version(name or type(cli.model).__name__)
         if is_first_process():
             _save_config(cli, folder, checkpoint)
-            if checkpoint is not None:
-                _sweep(checkpoint.path.parent)
+            _sweep(options, name, checkpoint)
         return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder, interruption)}
 
     try:
@@ -153,10 +152,14 @@ def _interval(every: int | str | None) -> int | timedelta | None:
     return interval.to_pytimedelta()
 
 
-def _sweep(checkpoints: Path) -> None:
-    """Take away what a run that was killed left unfinished, beside its checkpoints and plots."""
-    for folder in (checkpoints, checkpoints.with_name("plots")):
-        sweep(folder)
+def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint | None) -> None:
+    """Take away what killed fits left unfinished: of the experiment, or of the run that goes on."""
+    found = [] if checkpoint is None else [checkpoint.path.absolute().parents[1]]
+    if options.ckpt_path == "last" and name is not None:
+        found = runs.versions(name)
+    for folder in found:
+        for own in ("checkpoints", "plots"):
+            sweep(folder / own)
 
 
 def _close(folder: Path) -> None:

@@ -17,7 +17,7 @@ from transformertf.cli.config import Composer
 from transformertf.cli.ranks import supervise
 from transformertf.cli.screen import say
 from transformertf.data.base import WindowDataModule
-from transformertf.errors import InputError
+from transformertf.errors import InputError, at_least_one
 from transformertf.models import ForecastModule
 
 # what a model must know of the data, where it takes it and the data has it
@@ -140,6 +140,9 @@ class ForecastCLI(LightningCLI):
         """Make the trainer, with the command's own loggers and callbacks."""
         self._check_links()
         chosen = self.config_init["trainer"]
+        for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning divides
+            if chosen[name] is not None:
+                at_least_one(**{f"trainer.{name}": chosen[name]})
         if not self._shares:
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
         # the data module shares windows out itself, so that none is forecast twice
