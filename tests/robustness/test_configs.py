@@ -144,6 +144,15 @@ def test_arguments_that_have_no_names(
     tried("refused")
 
 
+def test_a_class_path_that_an_interpolation_made_a_number(
+    workdir: Path, experiment: Experiment, tried: Tried
+) -> None:
+    experiment.write(workdir, lambda tree: tree["model"].update(class_path="${trainer.max_epochs}"))
+    told = refused("fit", "--config", "tiny.yml")
+    assert told == "model.class_path: expected the import path of a class, found 2"
+    tried("refused")
+
+
 @pytest.mark.parametrize("name", ["accumulate_grad_batches", "check_val_every_n_epoch"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_what_is_divided_by(

@@ -96,6 +96,8 @@ def import_class(path: str, where: str) -> type:
     Raises:
         InputError: there is none, or it is of a package that is not allowed.
     """
+    if not isinstance(path, str):  # what an interpolation gave
+        raise InputError(f"{where}: expected the import path of a class, found {path!r:.60}")
     cls = find_object(path, where)
     if cls is None:
         known = next(
