@@ -1,6 +1,7 @@
 """The loss curve of a fit, drawn into the run's folder as it goes."""
 
 import contextlib
+import gc
 import math
 import time
 from pathlib import Path
@@ -64,3 +65,4 @@ class LossCurve(Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.path) as file:  # whoever looks at it meanwhile sees all of it
             loss_figure(self.history).savefig(file, format="png", dpi=120)
+        gc.collect()  # the parts of a figure refer to each other, and would pile up
