@@ -155,11 +155,10 @@ class Checkpoint:
         write_checkpoint(content, path)
 
     def fill(self, model: torch.nn.Module) -> None:
-        """Bring the weights into a model of this class, without rounding those in float64."""
+        """Bring weights in float64 into a model, which Lightning has built from rounded ones."""
         weights = self.content["state_dict"]
         if any(weight.dtype == torch.float64 for weight in weights.values()):
-            model.double()
-        model.load_state_dict(weights)
+            model.double().load_state_dict(weights)
 
     def refuse_other(self, model: torch.nn.Module) -> None:
         """Refuse to load into a model of another class or another shape.

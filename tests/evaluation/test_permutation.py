@@ -35,7 +35,7 @@ PLACES = {
 class OneVariable(torch.nn.Module):
     """Forecasts from one column of a batch alone, and keeps the batches that it was given."""
 
-    device = torch.device("cpu")
+    device, dtype = torch.device("cpu"), torch.float32
 
     def __init__(self, key="decoder_input", column=0):
         super().__init__()

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import experiment, fails, workdir
+from tests.robustness.frames import batches_of, make_frame
+from transformertf.batch import Batch
 
 __all__ = ["experiment", "fails", "tried", "workdir"]
 
@@ -36,3 +38,9 @@ def tried(_counts: Counter[str]) -> Callable[[str], None]:
         _counts[outcome] += 1
 
     return count
+
+
+@pytest.fixture(scope="session")
+def clean() -> list[Batch]:
+    """The batches of a table without a fault."""
+    return batches_of(make_frame())

@@ -30,11 +30,6 @@ ENDINGS = ("parquet", "feather", "csv")
 
 
 @pytest.fixture(scope="module")
-def clean() -> list[Batch]:
-    return batches_of(make_frame())
-
-
-@pytest.fixture(scope="module")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The same table in each format."""
     folder = tmp_path_factory.mktemp("contents")

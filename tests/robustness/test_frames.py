@@ -27,11 +27,6 @@ from transformertf.batch import Batch
 HALF = ROWS // 2
 
 
-@pytest.fixture(scope="module")
-def clean() -> list[Batch]:
-    return batches_of(make_frame())
-
-
 def hours(**options: Any) -> pd.DatetimeIndex:
     return pd.date_range("2024-03-30", periods=ROWS, freq="h", **options)
 

@@ -27,11 +27,6 @@ from tests.robustness.frames import (
 from transformertf.batch import Batch
 
 
-@pytest.fixture(scope="module")
-def clean() -> list[Batch]:
-    return batches_of(make_frame())
-
-
 def labelled(*names: object) -> pd.DataFrame:
     frame = make_frame()
     frame.columns = pd.Index(names, dtype=object)

@@ -163,10 +163,10 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     name = experiment(options)
     if name is None:
         raise InputError("--ckpt_path last wants the experiment: give -n NAME or --config FILE")
-    path = runs.last_checkpoint(name)
-    if path is not None:
-        say(f"checkpoint: {path}")
-        return Checkpoint.read(path)
+    checkpoint = runs.last_checkpoint(name)
+    if checkpoint is not None:
+        say(f"checkpoint: {checkpoint.path}")
+        return checkpoint
     if options.command == "fit":
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
         return None

@@ -55,18 +55,16 @@ def discard(folder: Path) -> None:
             parent.rmdir()
 
 
-def last_checkpoint(name: str) -> Path | None:
-    """Return `last.ckpt` of the newest version that holds a whole one."""
+def last_checkpoint(name: str) -> Checkpoint | None:
+    """Return `last.ckpt`, read, of the newest version that holds a whole one."""
     for folder in versions(name):
         path = folder / "checkpoints" / "last.ckpt"
         if not path.exists():
             continue
         try:
-            Checkpoint.read(path)
+            return Checkpoint.read(path)
         except InputError as error:
             log.warning("skipped: %s", error)
-            continue
-        return path
     return None
 
 

@@ -103,7 +103,7 @@ def permutation_importance(
 def evaluating(model: ForecastModule) -> Iterator[None]:
     """Hold a model in evaluation mode, without gradients, in single precision at least."""
     modes = [(module, module.training) for module in model.modules()]
-    dtype = next(model.parameters()).dtype
+    dtype = model.dtype
     if dtype in (torch.float16, torch.bfloat16):  # single precision holds each of its numbers
         model.float()
     model.eval()
