@@ -1,4 +1,4 @@
-"""The loss curve is drawn at first, now and then, and at the end."""
+"""The loss curve is drawn now and then, and at the end."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +12,16 @@ from transformertf.callbacks import LossCurve, loss_curve
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of epochs in each figure that was drawn; time passes by `tick`."""
+    """The number of epochs in each figure that was drawn."""
     epochs: list[int] = []
     figure = loss_curve.loss_figure
 
-    def draw(history: dict[str, dict[int, float]]) -> Any:
+    def draw(history: dict[str, dict[int, float]], before: Any) -> Any:
         epochs.append(len(history["train/loss"]))
-        return figure(history)
+        made = figure(history, before)
+        assert before in (None, made)  # figures made anew would pile up in memory
+        assert (before is None) == (len(epochs) == 1)
+        return made
 
     monkeypatch.setattr(loss_curve, "loss_figure", draw)
     return epochs
@@ -29,20 +32,45 @@ def trainer(epoch: int, rank: int = 0) -> Any:
     return SimpleNamespace(current_epoch=epoch, callback_metrics=metrics, is_global_zero=rank == 0)
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in seconds, which only tests move."""
+    seconds = [100.0]
+    monkeypatch.setattr(loss_curve.time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
 def test_it_is_drawn_every_few_seconds_and_at_the_end(
-    tmp_path: Path, drawn: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drawn: list[int], now: list[float]
 ) -> None:
-    curve, now = LossCurve(tmp_path / "plots" / "loss.png"), [100.0]
-    monkeypatch.setattr(loss_curve.time, "monotonic", lambda: now[0])
-    for epoch in range(5):
-        curve.on_train_epoch_end(trainer(epoch), None)  # type: ignore[arg-type]
+    curve = LossCurve(tmp_path / "plots" / "loss.png")
+    curve.on_train_start()
+    for epoch in range(8):
         now[0] += 2.0
-    # after 0, 6 seconds
-    assert drawn == [1, 4]
-    curve.on_train_end(trainer(4), None)  # type: ignore[arg-type]
-    assert drawn == [1, 4, 5]
+        curve.on_train_epoch_end(trainer(epoch), None)  # type: ignore[arg-type]
+    # after 6 and 12 seconds
+    assert drawn == [3, 6]
+    curve.on_train_end(trainer(7), None)  # type: ignore[arg-type]
+    assert drawn == [3, 6, 8]
     assert curve.path.read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in curve.path.parent.iterdir()] == ["loss.png"]
+
+
+def test_it_takes_little_of_the_time_of_a_fit(
+    tmp_path: Path, drawn: list[int], now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: Any) -> Any:
+        now[0] += 0.5
+        return original(*arguments)
+
+    original = loss_curve.loss_figure
+    monkeypatch.setattr(loss_curve, "loss_figure", slow)
+    curve = LossCurve(tmp_path / "loss.png")
+    curve.on_train_start()
+    while now[0] < 1100:
+        now[0] += 1.0
+        curve.on_train_epoch_end(trainer(0), None)  # type: ignore[arg-type]
+    assert 18 <= len(drawn) <= 20  # half a second each, of a thousand
 
 
 def test_it_is_drawn_where_a_fit_is_interrupted_and_by_one_process(

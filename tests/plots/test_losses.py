@@ -1,5 +1,7 @@
 """Loss curves."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,30 @@ def test_any_number_of_epochs_is_tidy(epochs):
     assert_tidy(figure)
     if epochs:
         assert all(tick == round(tick) for tick in figure.axes[0].get_xticks())
+
+
+def picture(figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def test_a_figure_is_brought_up_to_date():
+    figure = loss_figure({"train/loss": {0: 1.0}})
+    courses = [
+        {"train/loss": {0: 1.0, 1: 30.0}},
+        {"train/loss": {0: 1.0, 1: 30.0, 2: 0.001}},
+        {"train/loss": {0: 1.0, 1: 30.0, 2: 0.001, 3: -1.0}},
+        {"train/loss": {20: 0.1, 21: 0.2}},
+    ]
+    for course in courses:
+        assert loss_figure(course, figure) is figure
+        assert picture(figure) == picture(loss_figure(course))
+
+
+def test_names_that_come_or_go_make_another_figure():
+    both = {"train/loss": {0: 1.0}, "validation/loss": {0: 2.0}}
+    first = loss_figure({"train/loss": {0: 1.0}, "validation/loss": {}})
+    second = loss_figure(both, first)
+    assert second is not first
+    assert picture(second) == picture(loss_figure(both))

@@ -17,7 +17,6 @@ from tests.robustness.frames import (
     ROWS,
     Tried,
     assert_same,
-    batches_of,
     examples,
     make_frame,
     outcome,

@@ -1,11 +1,9 @@
 """The loss curve of a fit, drawn into the run's folder as it goes."""
 
 import contextlib
-import gc
-import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
@@ -13,8 +11,13 @@ from lightning.pytorch.callbacks import Callback
 from transformertf.plots import loss_figure
 from transformertf.whole_file import whole_file
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 LOSSES = ("train/loss", "validation/loss")
-PERIOD = 5.0  # seconds from one drawing to the next: epochs can be shorter than a drawing takes
+# epochs can be shorter than a drawing takes
+PERIOD = 5.0  # seconds, at least, from one drawing to the next
+SHARE = 0.01  # of the time of a fit, at most
 
 
 class LossCurve(Callback):
@@ -27,7 +30,8 @@ class LossCurve(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.history: dict[str, dict[int, float]] = {name: {} for name in LOSSES}
-        self._drawn = -math.inf
+        self._figure: Figure | None = None
+        self._due = 0.0
 
     def state_dict(self) -> dict[str, dict[str, dict[int, float]]]:
         """Return the history, so that a resumed run draws the whole curve."""
@@ -37,6 +41,10 @@ class LossCurve(Callback):
         """Take over the history of the run that is resumed."""
         self.history = state_dict["history"]
 
+    def on_train_start(self, *_: Any) -> None:
+        """Begin to count time."""
+        self._due = time.monotonic() + PERIOD
+
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
@@ -44,7 +52,7 @@ class LossCurve(Callback):
         for name in LOSSES:
             if name in trainer.callback_metrics:
                 self.history[name][trainer.current_epoch] = float(trainer.callback_metrics[name])
-        if time.monotonic() - self._drawn >= PERIOD:
+        if time.monotonic() >= self._due:
             self._draw(trainer)
 
     def on_train_end(
@@ -61,8 +69,10 @@ class LossCurve(Callback):
     def _draw(self, trainer: lightning.Trainer) -> None:
         if not trainer.is_global_zero or not any(self.history.values()):
             return
-        self._drawn = time.monotonic()
+        begun = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._figure = loss_figure(self.history, self._figure)
         with whole_file(self.path) as file:  # whoever looks at it meanwhile sees all of it
-            loss_figure(self.history).savefig(file, format="png", dpi=120)
-        gc.collect()  # the parts of a figure refer to each other, and would pile up
+            self._figure.savefig(file, format="png", dpi=120)
+        ended = time.monotonic()
+        self._due = ended + max(PERIOD, (ended - begun) / SHARE)

@@ -39,11 +39,14 @@ def new_figure(title: str, height: float, width: float = WIDTH) -> "Figure":
         height: in inches, as the width; 100 pixels each.
         width: of the figure.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     figure = Figure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
+    # else each saving makes a canvas, which waits for the garbage collector with its pixels
+    FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize="large", fontweight="bold", color=INK)
     return figure
 
