@@ -26,7 +26,7 @@ GROUPS = {
                               "tests/data/test_mistakes.py"],
     "kills": ["tests/robustness/test_kills.py", "tests/test_whole_file.py"],
     "resumes to the bit": ["tests/cli/test_resume.py", "tests/cli/test_stopping.py"],
-    "ranks": ["tests/distributed", "tests/cli/test_same_rows.py"],
+    "ranks": ["tests/distributed"],
     "long run": ["tests/robustness/test_long_run.py"],
 }  # fmt: skip
 # of the folder of bad input: what other groups run

@@ -2,12 +2,12 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from tests.processes import Ended, run_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,18 +18,11 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
-def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(line: str, folder: Path) -> Ended:
     """Run a command of a page in a folder."""
-    words = shlex.split(line, comments=True)
-    assert words[0] == "transformertf"
-    command = [sys.executable, "-m", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def run_python(snippet: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a snippet of a page in a folder."""
-    command = [sys.executable, "-c", snippet]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    name, *words = shlex.split(line, comments=True)
+    assert name == "transformertf"
+    return run_command(words, folder)
 
 
 def measure(rows: int, seed: int) -> pd.DataFrame:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.pages import ROOT, blocks, measure, run, run_python
+from tests.pages import ROOT, blocks, measure, run
+from tests.processes import run_snippet
 
 PAGE = ROOT / "docs" / "evaluation.md"
 CONFIG = {
@@ -92,7 +93,7 @@ def test_a_plan_in_a_table_of_its_own_gives_the_same(judged: Path) -> None:
 
 def test_the_snippet_runs(judged: Path) -> None:
     (snippet,) = blocks(PAGE, "python")
-    result = run_python(snippet, judged)
+    result = run_snippet(snippet, judged)
     assert result.returncode == 0, result.stderr
     assert (judged / "calibrated.ckpt").exists()
     assert (judged / "forecast.png").stat().st_size > 10_000

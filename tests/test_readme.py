@@ -1,13 +1,16 @@
 """The README does what it says: every command and snippet runs, in its order."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.pages import ROOT, blocks, measure, run, run_python
+from tests.pages import ROOT, blocks, measure, run
+from tests.processes import run_snippet
 
 PAGE = ROOT / "README.md"
 README = PAGE.read_text(encoding="utf-8")
@@ -39,7 +42,7 @@ def test_commands_and_snippets(folder: Path) -> None:
         result = run(line, folder)
         assert result.returncode == 0, f"{line}\n{result.stderr}"
     (snippet,) = blocks(PAGE, "python")
-    result = run_python(snippet, folder)
+    result = run_snippet(snippet, folder)
     assert result.returncode == 0, result.stderr
     forecasts = pd.read_parquet(folder / "forecasts.parquet")
     assert forecasts["time"].tolist() == [2.0 * row for row in range(100, 120)]
@@ -49,7 +52,8 @@ def test_commands_and_snippets(folder: Path) -> None:
 def test_told_mistake_is_told(folder: Path) -> None:
     (console,) = blocks(PAGE, "console")
     command, expected = console.strip().split("\n")
-    result = run(command.removeprefix("$ "), folder)
+    words = [sys.executable, "-m", *command.removeprefix("$ ").split()]
+    result = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.strip() == expected
 

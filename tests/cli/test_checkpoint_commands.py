@@ -1,7 +1,5 @@
 """validate, test and predict: a checkpoint and data are all they need."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
+from tests.processes import run_command
 from transformertf.cli import main
 
 Fails = Callable[..., str]
@@ -24,12 +23,9 @@ def predict(experiment: Experiment, *words: str) -> pd.DataFrame:
 def test_predict_from_anywhere_in_a_fresh_process(experiment: Experiment, workdir: Path) -> None:
     frame = make_frame(50, 8)
     frame.to_parquet("run.parquet")
-    subprocess.run(
-        [sys.executable, "-m", "transformertf", "predict",
-         "--ckpt_path", str(experiment.checkpoint),
-         "--data.predict_df_paths", "run.parquet", "--output", "f.parquet"],
-        check=True, capture_output=True, cwd=workdir,
-    )  # fmt: skip
+    words = ["predict", "--ckpt_path", str(experiment.checkpoint), "--output", "f.parquet"]
+    done = run_command([*words, "--data.predict_df_paths", "run.parquet"], workdir)
+    assert done.returncode == 0, done.stderr
     found = pd.read_parquet("f.parquet")
     assert list(found.columns) == ["series", "origin", "step", "time", "prediction", "actual"]
     assert sorted(path.name for path in workdir.iterdir()) == ["f.parquet", "run.parquet"]

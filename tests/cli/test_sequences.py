@@ -1,7 +1,5 @@
 """The sequence models on the command line, from fit to forecasts, and what is refused."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 import yaml
 
 from tests.cli.conftest import Experiment, make_frame
+from tests.processes import run_command
 from transformertf.cli import main
 from transformertf.cli.config import Composer
 
@@ -85,11 +84,9 @@ def test_predict_in_a_fresh_process_from_the_inputs_alone(checkpoint: str, workd
     frame = make_frame(20, 8)
     frame.drop(columns="target").to_parquet("inputs.parquet")
     frame.to_parquet("whole.parquet")
-    done = subprocess.run(
-        [sys.executable, "-m", "transformertf", "predict", "--ckpt_path", checkpoint,
-         "--data.predict_df_paths", "inputs.parquet", "--output", "f.parquet"],
-        check=True, capture_output=True, text=True, cwd=workdir,
-    )  # fmt: skip
+    words = ["predict", "--ckpt_path", checkpoint, "--output", "f.parquet"]
+    done = run_command([*words, "--data.predict_df_paths", "inputs.parquet"], workdir)
+    assert done.returncode == 0, done.stderr
     assert "no column 'target': forecasts come without actuals" in done.stderr
     found = pd.read_parquet("f.parquet")
     assert list(found.columns) == ["series", "origin", "step", "time", "prediction", "actual"]

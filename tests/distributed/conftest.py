@@ -9,13 +9,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import distributed
+
+from tests.cli.conftest import experiment
+from tests.processes import CONTEXT
+
+__all__ = ["experiment", "on_ranks"]
 
 RANKS = 2
 PATIENCE = timedelta(seconds=20)
@@ -35,10 +39,7 @@ def join_group(rank: int, path: Path) -> None:
 def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list[Any]]]:
     """Return what calls a function of a test module on every rank and gives all its results."""
     path = tmp_path_factory.mktemp("group") / "store"
-    pools = [
-        ProcessPoolExecutor(1, get_context("spawn"), join_group, (rank, path))
-        for rank in range(RANKS)
-    ]
+    pools = [ProcessPoolExecutor(1, CONTEXT, join_group, (rank, path)) for rank in range(RANKS)]
 
     def call(function: Callable[..., Any], *arguments: Any) -> list[Any]:
         futures = [pool.submit(function, *arguments) for pool in pools]

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,11 @@ import torch
 import yaml
 
 from tests.cli.conftest import make_frame
+from tests.depth import SOAK, long
 from transformertf.cli import main
 from transformertf.plots import can_plot
 
 LIMIT = 120.0
-# each start of two processes takes seconds
-soak = pytest.mark.skipif(not os.environ.get("TRANSFORMERTF_SOAK"), reason="left to make soak")
 LOST = "error: a process of this run ended unexpectedly"
 
 
@@ -163,7 +161,7 @@ def test_two_processes_leave_the_run_of_one(
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("victim", [pytest.param("first", marks=soak), "second"])
+@pytest.mark.parametrize("victim", [long("first"), "second"])
 def test_a_process_that_is_killed_ends_the_others(
     victim: str, folder: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -185,7 +183,7 @@ def test_a_process_that_is_killed_ends_the_others(
     assert torch.load(last(1), weights_only=True)["global_step"] == steps + 3
 
 
-@soak
+@pytest.mark.skipif(not SOAK, reason="takes long: make soak")
 def test_a_mistake_that_all_processes_meet_is_told_once(
     folder: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -198,16 +196,18 @@ def test_a_mistake_that_all_processes_meet_is_told_once(
     assert "Traceback" not in told
 
 
-@pytest.mark.skipif(which("torchrun") is None, reason="torchrun is not installed")
 def test_two_machines_leave_the_run_of_one(
     folder: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
     command = (
-        "torchrun --nnodes 2 --node-rank {rank} --nproc-per-node 1 --master-addr 127.0.0.1 "
+        "--nnodes 2 --node-rank {rank} --nproc-per-node 1 --master-addr 127.0.0.1 "
         "--master-port {port} -m transformertf fit --config lstm.yml --trainer.num_nodes 2 -n two"
     )
     port = free_port()
-    machines = [start(*command.format(rank=rank, port=port).split()) for rank in range(2)]
+    machines = [
+        start(*torchrun, *command.format(rank=rank, port=port).split()) for rank in range(2)
+    ]
     told = [machine.communicate(timeout=LIMIT)[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], told
     assert main(["fit", "--config", "lstm.yml", "-n", "one", "--data.batch_size", "16"]) == 0

@@ -1,9 +1,6 @@
 """A fit in a process of its own, which is killed at a moment of one of its phases.
 
-    python -m tests.robustness.killed_fit PHASE EVENT DELAY WORDS...
-
-The kill comes DELAY seconds after the EVENT-th beginning of PHASE. It is a real one: nothing is
-cleaned up, nothing is flushed.
+The kill is a real one: nothing is cleaned up, nothing is flushed.
 """
 
 import itertools
@@ -11,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import transformertf.checkpoint_file
@@ -47,7 +44,7 @@ def arm(phase: str, event: int, delay: float) -> None:
     setattr(owner, name, begin)
 
 
-if __name__ == "__main__":
-    phase, event, delay, *words = sys.argv[1:]
-    arm(phase, int(event), float(delay))
+def fit(phase: str, event: int, delay: float, words: Sequence[str]) -> None:
+    """Run a fit, and kill it some seconds after a phase has begun so many times."""
+    arm(phase, event, delay)
     sys.exit(main(words))

@@ -1,10 +1,7 @@
 """A fit that is killed at any moment goes on, and ends with the bits of one that was not."""
 
-import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,13 @@ import pytest
 import torch
 
 from tests.depth import examples
+from tests.processes import run_apart
+from tests.robustness import killed_fit
 from tests.robustness.killed_fit import PHASES
 from transformertf.cli import main
 from transformertf.whole_file import SUFFIX
 
 KILLS = examples(5, 50)
-ROOT = Path(__file__).parents[2]
 EPOCHS, CHECKPOINT_EVERY = 3, 2
 
 
@@ -76,12 +74,7 @@ def test_goes_on_after_a_kill(
 ) -> None:
     phase, event, delay = moment(seed)
     fit = ["fit", "--config", str(config), "--ckpt_path", "last"]
-    words = [phase, str(event), f"{delay:.4f}", *fit]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.robustness.killed_fit", *words],
-        cwd=workdir, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = run_apart(killed_fit.fit, phase, event, delay, fit, folder=workdir)
     assert done.returncode == -9, done.stderr
     record_property("phase", phase)
     for path in Path("runs").rglob("*.ckpt"):
