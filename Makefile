@@ -39,7 +39,7 @@ bench: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python scripts/soak.py
-	TRANSFORMERTF_SOAK=1 $(BIN)/python -m pytest -n 2 tests/properties
+	TRANSFORMERTF_SOAK=1 $(BIN)/python -m pytest -n 2 tests/properties tests/models/test_compile.py
 
 sample-data: $(STAMP)
 	$(BIN)/python scripts/make_sample_data.py

@@ -5,6 +5,7 @@ import os
 import pytest
 
 SOAK = bool(os.environ.get("TRANSFORMERTF_SOAK"))
+takes_long = pytest.mark.skipif(not SOAK, reason="takes long: make soak")
 
 
 def examples(suite: int, soak: int) -> int:
@@ -14,4 +15,4 @@ def examples(suite: int, soak: int) -> int:
 
 def long(*values: object) -> object:
     """Return parameters of a test that only the soak tries, for what takes long."""
-    return pytest.param(*values, marks=pytest.mark.skipif(not SOAK, reason="takes long: make soak"))
+    return pytest.param(*values, marks=takes_long)

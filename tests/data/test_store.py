@@ -1,6 +1,5 @@
 """Entries that several processes write and open, and the keys that tell them apart."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.processes import CONTEXT
 from transformertf.data import cache, locks, store
 
 
@@ -68,7 +68,7 @@ def build_slowly(folder):
 @pytest.fixture
 def builder(tmp_path):
     """Start a process that is writing an entry, and return it with what lets it go on."""
-    process = multiprocessing.get_context("spawn").Process(target=build_slowly, args=(tmp_path,))
+    process = CONTEXT.Process(target=build_slowly, args=(tmp_path,))
     process.start()
     wait_for(tmp_path / "started")
     yield process, (tmp_path / "go").touch

@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from tests.cli.conftest import make_frame
-from tests.depth import SOAK, long
+from tests.depth import long, takes_long
 from transformertf.cli import main
 from transformertf.plots import can_plot
 
@@ -183,7 +183,7 @@ def test_a_process_that_is_killed_ends_the_others(
     assert torch.load(last(1), weights_only=True)["global_step"] == steps + 3
 
 
-@pytest.mark.skipif(not SOAK, reason="takes long: make soak")
+@takes_long
 def test_a_mistake_that_all_processes_meet_is_told_once(
     folder: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -196,6 +196,7 @@ def test_a_mistake_that_all_processes_meet_is_told_once(
     assert "Traceback" not in told
 
 
+@takes_long
 def test_two_machines_leave_the_run_of_one(
     folder: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.cli.conftest import HORIZON, Experiment, make_frame
+from tests.depth import takes_long
 from tests.processes import run_command
 from tests.robustness.commands import run
 
@@ -34,14 +35,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-Forecasts = tuple[pd.DataFrame, str]
+OnRanks = Callable[..., list[Any]]
 
 
-def command_words(command: str, experiment: Experiment, *words: str) -> list[str]:
-    output = {"predict": "f.parquet", "evaluate": "e"}[command]
-    own = [f"--data.{'predict' if command == 'predict' else 'test'}_df_paths", "*.parquet"]
-    own += ["--ckpt_path", str(experiment.checkpoint), "--output", output, "--origin", "every:2"]
-    return [command, *own, *words]
+def words_of(command: str, experiment: Experiment, *words: str) -> list[str]:
+    """Return a command over all tables of the folder."""
+    output, own = {"predict": ("f.parquet", "predict"), "evaluate": ("e", "test")}[command]
+    return [
+        *(command, "--ckpt_path", str(experiment.checkpoint), "--output", output),
+        *(f"--data.{own}_df_paths", "*.parquet", "--origin", "every:2", *words),
+    ]
 
 
 def run_rank(words: Sequence[str], folder: Path) -> tuple[int, str]:
@@ -50,12 +53,12 @@ def run_rank(words: Sequence[str], folder: Path) -> tuple[int, str]:
         return run(*words)
 
 
-def predict(
-    experiment: Experiment, folder: Path, on_ranks: Callable[..., list[Any]], *words: str
-) -> Forecasts:
-    """Run the command in other processes, and return its table and what they said."""
+def forecast(
+    on_ranks: OnRanks, folder: Path, command: str, *options: Any
+) -> tuple[pd.DataFrame, str]:
+    """Run a command in other processes, and return its table and what they said."""
     (folder / "f.parquet").unlink(missing_ok=True)
-    words = tuple(command_words("predict", experiment, *words))
+    words = words_of(command, *options)
     if "--trainer.devices" in words:
         ended = on_ranks(run_rank, words, folder)
     else:
@@ -63,24 +66,13 @@ def predict(
         ended = [(done.returncode, done.stderr)]
     told = "".join(text for _, text in ended)
     assert {code for code, _ in ended} == {0}, told
-    return pd.read_parquet(folder / "f.parquet"), told
-
-
-def evaluate(experiment: Experiment, folder: Path, *words: str) -> Forecasts:
-    """Run the command, which starts further processes by itself."""
-    (folder / "f.parquet").unlink(missing_ok=True)
-    words = tuple(command_words("evaluate", experiment, "--no-plots", *words))
-    command = [sys.executable, "-m", "transformertf", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return pd.read_parquet(folder / "e" / "forecasts.parquet"), done.stderr
+    path = "f.parquet" if command == "predict" else "e/forecasts.parquet"
+    return pd.read_parquet(folder / path), told
 
 
 @pytest.fixture(scope="module")
-def expected(
-    experiment: Experiment, folder: Path, on_ranks: Callable[..., list[Any]]
-) -> pd.DataFrame:
-    return predict(experiment, folder, on_ranks)[0]
+def expected(experiment: Experiment, folder: Path, on_ranks: OnRanks) -> pd.DataFrame:
+    return forecast(on_ranks, folder, "predict", experiment)[0]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
@@ -88,10 +80,10 @@ def test_rows_are_the_same(
     experiment: Experiment,
     folder: Path,
     expected: pd.DataFrame,
-    on_ranks: Callable[..., list[Any]],
+    on_ranks: OnRanks,
     way: tuple[str, ...],
 ) -> None:
-    found, told = predict(experiment, folder, on_ranks, *way)
+    found, told = forecast(on_ranks, folder, "predict", experiment, *way)
     keys = ["series", "origin", "step", "time", "actual"]
     pd.testing.assert_frame_equal(found[keys], expected[keys])
     assert expected["series"].nunique() == 3
@@ -110,10 +102,26 @@ def test_rows_are_the_same(
     }
 
 
-def test_two_processes_evaluate_as_one_does(experiment: Experiment, folder: Path) -> None:
-    one, _ = evaluate(experiment, folder)
+@takes_long
+def test_a_command_starts_the_second_process_by_itself(
+    experiment: Experiment, folder: Path, expected: pd.DataFrame
+) -> None:
+    (folder / "f.parquet").unlink(missing_ok=True)
+    words = words_of("predict", experiment, "--trainer.devices", "2")
+    command = [sys.executable, "-m", "transformertf", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "f.parquet"), expected, rtol=1e-5)
+    assert done.stderr.count("forecasts: f.parquet") == 1
+
+
+def test_two_processes_evaluate_as_one_does(
+    experiment: Experiment, folder: Path, on_ranks: OnRanks
+) -> None:
+    own = (on_ranks, folder, "evaluate", experiment, "--no-plots")
+    one, _ = forecast(*own)
     metrics = (folder / "e" / "metrics.json").read_text()
-    two, told = evaluate(experiment, folder, "--trainer.devices", "2", "--data.batch_size", "16")
+    two, told = forecast(*own, "--trainer.devices", "2", "--data.batch_size", "16")
     pd.testing.assert_frame_equal(two, one)
     assert (folder / "e" / "metrics.json").read_text() == metrics
     assert told.count("evaluation: ") == 1

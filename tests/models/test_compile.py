@@ -12,6 +12,7 @@ import torch.fx.experimental._config
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
+from tests.depth import takes_long
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.models.optimisation import call_for_all_shapes, compile_in_place
 from transformertf.nn import QuantileLoss, recurrent
@@ -308,6 +309,7 @@ def test_default_backend_gives_the_numbers_of_eager(ragged_batch, monkeypatch, t
     assert any(tmp_path.rglob("*.so")), "nothing was compiled"
 
 
+@takes_long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 def test_default_backend_selects_among_categories_as_eager_does(monkeypatch, tmp_path):
     import torch._inductor.config
