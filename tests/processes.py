@@ -17,7 +17,13 @@ from typing import Any
 from transformertf.cli import main
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["transformertf.cli", "matplotlib.figure"])
+CONTEXT.set_forkserver_preload(
+    [
+        *(f"transformertf.cli.{name}" for name in ("fit_command", "evaluate_command", "commands")),
+        "transformertf.forecaster",
+        "matplotlib.figure",
+    ]
+)
 LIMIT = 120  # seconds
 
 

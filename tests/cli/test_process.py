@@ -1,8 +1,11 @@
-"""The process keeps what it frees, so that a step finds its memory again."""
+"""How a process begins, what it keeps, and whom it writes to."""
 
 import resource
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +46,54 @@ def test_a_reader_that_stops_reading_is_no_failure() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] in ("0", "1")
+
+
+QUICK = """
+import sys
+from transformertf.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as error:
+    code = error.code
+print(code, "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("--help", 0, "train a model"),
+        ("--version", 0, "0.1"),
+        ("fitt", 2, "no command 'fitt'; did you mean 'fit'?"),
+        ("predict --output", 2, "argument --output: expected one argument"),
+        ("fit --config nowhere.yml", 2, "--config nowhere.yml: no such file"),
+        ("fit --config broken.yml", 2, "--config broken.yml: not valid YAML"),
+    ],
+)
+def test_help_and_mistakes_do_not_wait_for_torch(
+    tmp_path: Path, words: str, code: int, told: str
+) -> None:
+    (tmp_path / "broken.yml").write_text("model: {class_path: [")
+    done = subprocess.run(
+        [sys.executable, "-c", QUICK, *words.split()],
+        capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    assert told in done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == f"{code} False"
+
+
+def test_an_interruption_while_torch_is_imported_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "my.yml").write_text("model: EncoderDecoderLSTM")
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "transformertf", "fit", "--config", "my.yml"],
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        # of what torch imports among the first
+        next(line for line in process.stderr if line.split("|")[-1].strip().startswith("torch."))
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        told = [line for line in process.stderr if not line.startswith("import time:")]
+    assert process.returncode == 130
+    assert told == ["interrupted; go on with --ckpt_path last\n"]

@@ -8,12 +8,6 @@ from transformertf.data import store
 from transformertf.errors import InputError
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command; it has none of those of the others."""
-    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
-    parser.add_argument("--clear", action="store_true", help="remove all that no process writes")
-
-
 def cache(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Print the folder and what is in it, or clear it."""
     if flags:

@@ -1,66 +1,64 @@
-"""The entry point: options of each command, exit codes, and what is said on the way."""
+"""The entry point: commands, exit codes, and what is said on the way.
+
+torch and Lightning take seconds to import. The help, and mistakes in the words of a command or in
+its YAML, do without: what needs them is imported once a command is to run.
+"""
 
 import argparse
 import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
-import jsonargparse
-
-from transformertf import __version__
-from transformertf.class_paths import PACKAGES, allowing
-from transformertf.cli import cache_command, commands, evaluate_command, fit_command, ranks
-from transformertf.cli.process import ended_by_sigterm, fast_process
-from transformertf.cli.screen import quiet, say
-from transformertf.data import EncoderDecoderDataModule
+from transformertf.class_paths import allowing
+from transformertf.cli.options import make_parser
+from transformertf.cli.screen import is_first_process, quiet, say
+from transformertf.cli.signals import ended_by_sigterm, imported_whole
+from transformertf.cli.yaml_file import read_yaml
 from transformertf.errors import InputError, NonFiniteLossError, nearest
-from transformertf.models import EncoderDecoderLSTM
 
-COMMANDS = {
-    "fit": (fit_command.fit, "train a model; writes runs/NAME/version_K/"),
-    "validate": (commands.validate, "measure a checkpoint on the validation data"),
-    "test": (commands.test, "measure a checkpoint on the test data"),
-    "predict": (commands.predict, "write the forecasts of a checkpoint to a parquet file"),
+Command = Callable[[argparse.Namespace, Sequence[str]], None]
+
+
+def _later(module: str, name: str) -> Command:
+    """Return a command that is imported when it runs."""
+
+    def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
+        with imported_whole():
+            command = getattr(import_module(f"transformertf.cli.{module}"), name)
+        command(options, flags)
+
+    return run
+
+
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "fit": (_later("fit_command", "fit"), "train a model; writes runs/NAME/version_K/"),
+    "validate": (_later("commands", "validate"), "measure a checkpoint on the validation data"),
+    "test": (_later("commands", "test"), "measure a checkpoint on the test data"),
+    "predict": (
+        _later("commands", "predict"),
+        "write the forecasts of a checkpoint to a parquet file",
+    ),
     "evaluate": (
-        evaluate_command.evaluate,
+        _later("evaluate_command", "evaluate"),
         "score rolling-origin forecasts; writes metrics, plots and a report to a folder",
     ),
     "calibrate": (
-        evaluate_command.calibrate,
+        _later("evaluate_command", "calibrate"),
         "fit intervals on validation data, and keep them in the checkpoint",
     ),
-    "cache": (cache_command.cache, "show or clear what is kept of large tables, see data.storage"),
+    "cache": (
+        _later("cache_command", "cache"),
+        "show or clear what is kept of large tables, see data.storage",
+    ),
 }
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
 # what the system says of a disk that takes no more
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
-class _FullHelp(argparse.Action):
-    """Prints the command's own options, then every argument of trainer, model and data."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        parser.print_help()
-        full = jsonargparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-        full.add_class_arguments(EncoderDecoderDataModule, "data")
-        full.add_class_arguments(EncoderDecoderLSTM, "model")
-        print("\nEvery argument below is a key of the YAML, too.")
-        full.print_help()
-        print("\n--trainer.* takes every argument of lightning.Trainer.")
-        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,16 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
-        options, flags = _make_parser().parse_known_args(words)
-        allowed = getattr(options, "allow", ())
-        with (
-            quiet(verbose),
-            fast_process(),
-            ended_by_sigterm(),
-            allowing(allowed),
-            ranks.ending_together(),
-        ):
-            COMMANDS[options.command][0](options, flags)
+        summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
+        options, flags = make_parser(summaries).parse_known_args(words)
+        _run(options, flags, verbose)
     except InputError as error:
         return _report(error, verbose, EXIT_USER)
     except NonFiniteLossError as error:
@@ -99,13 +90,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"interrupted{hint}")
         return EXIT_INTERRUPTED
     except Exception as error:
-        if ranks.is_lost(error):
-            _report(error, verbose, EXIT_FAILURE, ranks.LOST)
-            return ranks.exit_code(EXIT_FAILURE)
-        return _report_failure()
+        return _report_lost(error, verbose)
     finally:
         _flush()
     return 0
+
+
+def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
+    for path in getattr(options, "config", ()):
+        read_yaml(path)
+    with imported_whole():
+        from transformertf.cli.process import fast_process
+        from transformertf.cli.ranks import ending_together
+
+    allowed = getattr(options, "allow", ())
+    with (
+        quiet(verbose),
+        fast_process(),
+        ended_by_sigterm(),
+        allowing(allowed),
+        ending_together(),
+    ):
+        COMMANDS[options.command][0](options, flags)
+
+
+def _report_lost(error: Exception, verbose: bool) -> int:
+    """Tell of another process that is lost; any other error is a failure of ours."""
+    from transformertf.cli import ranks
+
+    if not ranks.is_lost(error):
+        return _report_failure()
+    _report(error, verbose, EXIT_FAILURE, ranks.LOST)
+    return ranks.exit_code(EXIT_FAILURE)
 
 
 def _report_failure() -> int:
@@ -126,7 +142,8 @@ def _flush() -> None:
 
 def _report(error: Exception, verbose: bool, code: int, message: str | None = None) -> int:
     """Print one line, and the traceback where asked for; return the exit code."""
-    if ranks.speaks(code):
+    ranks = sys.modules.get("transformertf.cli.ranks")
+    if is_first_process() if ranks is None else ranks.speaks(code):
         if verbose:
             traceback.print_exception(error)
         line = " ".join((message or str(error)).split())
@@ -134,78 +151,3 @@ def _report(error: Exception, verbose: bool, code: int, message: str | None = No
             line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
         print(f"error: {line}", file=sys.stderr)
     return code
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="transformertf",
-        description="Forecast long, ragged, covariate-driven time series.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    choices = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
-    )
-    for name, (_, summary) in COMMANDS.items():
-        command = choices.add_parser(
-            name, help=summary, description=summary, allow_abbrev=False, add_help=False
-        )
-        if name == "cache":
-            cache_command.add_options(command)
-        else:
-            _add_options(command, name)
-    return parser
-
-
-def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
-    add = parser.add_argument
-    add("-h", "--help", action=_FullHelp, nargs=0, help="show every argument and exit")
-    add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
-        help="YAML; repeatable, later files win")  # fmt: skip
-    add("--ckpt_path", metavar="FILE", help="checkpoint, or `last` for the newest of NAME")
-    add("-n", "--name", help="name of the experiment; default: the config's stem")
-    add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
-    add("--allow", action="append", default=[], metavar="PACKAGE",
-        help="take classes from this package, too; repeatable (always: "
-        f"{', '.join(PACKAGES)})")  # fmt: skip
-    if command == "fit":
-        add("--transfer-ckpt", type=Path, metavar="FILE",
-            help="start from the weights of this checkpoint that fit")  # fmt: skip
-    if command == "predict":
-        add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
-            help="parquet file to write (default: %(default)s)")  # fmt: skip
-        add("--origin",
-            help="where forecasts start: auto, last, all, every:N, or a time")  # fmt: skip
-    if command in ("predict", "evaluate"):
-        add("--horizon", type=int, metavar="STEPS",
-            help="steps of each forecast, more or fewer than in training")  # fmt: skip
-        add("--samples", type=int, metavar="PATHS",
-            help="paths by which quantiles go on beyond the trained horizon; 0 goes on with the "
-            "point forecast (default: 200 where there are quantiles)")  # fmt: skip
-    if command == "evaluate":
-        add("--output", type=Path, default=Path("evaluation"), metavar="DIR",
-            help="folder to write (default: %(default)s)")  # fmt: skip
-        add("--season", type=int, default=1, metavar="ROWS",
-            help="rows of a season: of the seasonal naive forecast and MASE "
-            "(default: %(default)s)")  # fmt: skip
-        add("--refit", type=int, default=1, metavar="FOLDS",
-            help="folds of the test rows; before each one after the first the model is trained "
-            "anew, as the run was, with all rows before it (default: %(default)s)")  # fmt: skip
-        add("--plots", action=argparse.BooleanOptionalAction,
-            help="write plots and a report (default: where matplotlib is installed)")  # fmt: skip
-    if command == "calibrate":
-        add("--output", type=Path, metavar="FILE",
-            help="checkpoint to write (default: the one that was read)")  # fmt: skip
-        add("--levels", type=float, nargs="+", metavar="LEVEL",
-            help="levels around a point forecast, each between 0 and 1")  # fmt: skip
-        add("--by-series", action="store_true", help="calibrate each series by itself")
-    if command in ("evaluate", "calibrate"):
-        default = "test" if command == "evaluate" else "validation"
-        add("--stage", choices=("validation", "test"), default=default,
-            help="whose data (default: %(default)s)")  # fmt: skip
-        add(
-            "--origin",
-            default="auto" if command == "evaluate" else None,
-            help="where forecasts start: auto (one every horizon), all, every:N, last, or a time"
-            + ("" if command == "evaluate" else " (default: about 10,000, evenly spread)"),
-        )

@@ -1,12 +1,9 @@
-"""How this process runs: signals, settings of the CPU and of the C library, for every command."""
+"""How this process computes: settings of the CPU and of the C library, for every command."""
 
 import contextlib
 import ctypes
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from types import FrameType
 
 import torch
 
@@ -29,23 +26,6 @@ def fast_process() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-@contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end what is under way as Ctrl-C does, so that nothing half-written is left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def keep_freed_memory() -> None:

@@ -7,7 +7,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+# where Lightning keeps the number of this process, once it is imported
+_RANK_ZERO = "lightning.fabric.utilities.rank_zero"
 
 
 def say(text: str) -> None:
@@ -23,6 +24,9 @@ def is_first_process() -> bool:
     """Whether this process is the only one, or the first of several."""
     # before the trainer is made, Lightning does not count the machines that its user starts it on
     machine = int(os.environ.get("NODE_RANK", 0))
+    if _RANK_ZERO not in sys.modules:
+        return int(os.environ.get("LOCAL_RANK", 0)) == 0 and machine == 0
+    rank_zero_only = sys.modules[_RANK_ZERO].rank_zero_only
     return int(getattr(rank_zero_only, "rank", 0)) == 0 and machine == 0
 
 

@@ -29,9 +29,7 @@ def read_yaml(path: Path, flag: str = "--config") -> dict[str, Any]:
     place = f"{flag} {path}"
     try:
         content = path.read_bytes()
-        text = content.decode(
-            "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        )
+        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
         # tags are only read here; what they would construct, the next line refuses
         _measure(yaml.compose(text, Loader=yaml.SafeLoader), place, DEEPEST, {})
         tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)

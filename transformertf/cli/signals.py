@@ -1,0 +1,41 @@
+"""What ends a command from outside: Ctrl-C, and SIGTERM, which ends it in the same way."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+
+def ended_by_sigterm() -> contextlib.AbstractContextManager[None]:
+    """Let SIGTERM end what is under way as Ctrl-C does, so that nothing half-written is left."""
+    return _handling(signal.SIGTERM, _interrupt)
+
+
+@contextlib.contextmanager
+def imported_whole() -> Iterator[None]:
+    """Let Ctrl-C wait until the context ends: torch aborts where one meets its import."""
+    asked: list[int] = []
+    with _handling(signal.SIGINT, lambda number, _: asked.append(number)):
+        yield
+    if asked:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _handling(number: signal.Signals, handler: Any) -> Iterator[None]:
+    """Handle a signal, where Python lets us: in the main thread, and where it is not ignored."""
+    elsewhere = threading.current_thread() is not threading.main_thread()
+    if elsewhere or signal.getsignal(number) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
