@@ -192,6 +192,8 @@ POWER = st.integers(-12, 12)
 @pytest.mark.parametrize("spec", [*LEARNERS, COLUMN[2], "DeltaTransform"], ids=name_of)
 def test_round_trip_over_24_decades(spec, single, shape, power, shift):
     values = (10.0**power * (np.array(shape) + shift)).astype(np.float32 if single else np.float64)
+    # commands take subnormal numbers for zero
+    values[np.abs(values) < np.finfo(values.dtype).tiny] = 0
     transform = make_transform(spec).fit(values)
     returned = back(transform, transform.transform(values), values)
     reach = np.abs(values.astype(np.float64)).max()
