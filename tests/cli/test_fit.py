@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -376,30 +377,62 @@ def test_callbacks_and_precision(experiment: Experiment, workdir: Path) -> None:
             lambda c: c["trainer"].update(
                 callbacks={"class_path": "EarlyStopping", "init_args": {"monitor": "val_loss"}}
             ),
-            "Early stopping conditioned on metric `val_loss` which is not available",
+            "error: EarlyStopping monitors 'val_loss', which is not logged; this fit logs loss, "
+            "train/loss, validation/loss, validation/MAE, validation/RMSE",
         ),
         (
             lambda c: (
                 c["data"]["init_args"].pop("val_df_paths"),
                 c.update(lr_scheduler="ReduceLROnPlateau"),
             ),
-            "metric validation/loss which is not available",
+            "error: ReduceLROnPlateau monitors 'validation/loss', which is not logged; this fit "
+            "logs loss, train/loss, without a validation",
         ),
     ],
     ids=["early stopping", "plateau"],
 )
-def test_metric_that_is_not_logged_is_the_users_mistake(
+def test_metric_that_is_not_logged_is_told_before_the_first_step(
+    experiment: Experiment, workdir: Path, fails: Callable[..., str], change: Any, message: str
+) -> None:
+    assert fails("fit", "--config", experiment.write(workdir, change)) == message
+
+
+def test_what_classes_of_others_log_is_known_after_an_epoch(
     experiment: Experiment,
     workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    change: Any,
-    message: str,
 ) -> None:
-    config = experiment.write(workdir, change)
-    assert fit(config) == 2
+    Path("their_callbacks.py").write_text(
+        "from lightning.pytorch.callbacks import Callback\n"
+        "class Logs(Callback):\n"
+        "    def on_train_epoch_end(self, trainer, pl_module):\n"
+        "        pl_module.log('theirs', 1.0)\n"
+    )
+    monkeypatch.syspath_prepend(workdir)
+    logs = {"class_path": "their_callbacks.Logs"}
+    for name, code in (("theirs", 0), ("nobodys", 2)):
+        stopping = {"class_path": "EarlyStopping", "init_args": {"monitor": name}}
+        callbacks = [logs, stopping]
+        config = experiment.write(
+            workdir, lambda c, own=callbacks: c["trainer"].update(callbacks=own)
+        )
+        assert fit(config, "--allow", "their_callbacks") == code
     told = capsys.readouterr().err
-    assert message in told
+    assert "Early stopping conditioned on metric `nobodys` which is not available" in told
     assert "Traceback" not in told
+
+
+def test_metrics_that_are_logged_can_be_monitored(experiment: Experiment, workdir: Path) -> None:
+    names = ("loss", "train/loss", "train/grad_norm", "lr-Adam", "validation/loss")
+    names += ("validation/MAE", "validation/RMSE")
+    callbacks = [
+        {"class_path": "EarlyStopping", "init_args": {"monitor": name, "patience": 99}}
+        for name in names
+    ]
+    callbacks.append({"class_path": "LearningRateMonitor"})
+    config = experiment.write(workdir, lambda c: c["trainer"].update(callbacks=callbacks))
+    assert fit(config, "--model.log_grad_norm", "true") == 0
 
 
 def test_commands_flush_subnormals_and_leave_the_process_as_it_was(

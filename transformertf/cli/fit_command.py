@@ -24,7 +24,8 @@ from transformertf.checkpoint import Checkpoint
 from transformertf.cli import runs, slurm
 from transformertf.cli.agreement import AlreadyTrainedError, prepare_resume
 from transformertf.cli.lightning_cli import ForecastCLI
-from transformertf.cli.loading import experiment, find_checkpoint, make_composer, monitored, run
+from transformertf.cli.loading import experiment, find_checkpoint, make_composer, run
+from transformertf.cli.monitors import monitored, refuse_unlogged
 from transformertf.cli.screen import is_first_process, say
 from transformertf.errors import InputError
 from transformertf.plots import can_plot
@@ -47,8 +48,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
             prepare_resume(checkpoint, cli)
         if options.transfer_ckpt is not None:
             transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
-        cli.model.configure_optimizers()  # an impossible setting is told before anything is read
+        # an impossible setting is told before anything is read
+        optimizers = cli.model.configure_optimizers()
         cli.datamodule.setup("fit")
+        refuse_unlogged(cli, optimizers)
         folder = runs.new_version(name or type(cli.model).__name__)
         if is_first_process():
             _save_config(cli, folder, checkpoint)

@@ -171,9 +171,3 @@ def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
         return None
     raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
-
-
-def monitored(cli: ForecastCLI) -> str:
-    """Return the logged value that tells which epoch of a fit is the best."""
-    limit = cli.config["trainer"]["limit_val_batches"]
-    return "validation/loss" if cli.datamodule.has_validation and limit != 0 else "train/loss"

@@ -13,7 +13,8 @@ from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import ForecastCLI
-from transformertf.cli.loading import load, monitored, run
+from transformertf.cli.loading import load, run
+from transformertf.cli.monitors import monitored
 from transformertf.cli.screen import say
 from transformertf.data.origins import Origin
 from transformertf.errors import InputError
