@@ -231,6 +231,9 @@ def test_goes_on_as_if_undisturbed(
 ONE = ("EncoderDecoderLSTM", True, True, 0, 1, "32-true", "plateau", "step")
 
 
+# as torch's compiler does; see tests/models/test_compile.py
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize(
     "words",
     [
@@ -240,6 +243,7 @@ ONE = ("EncoderDecoderLSTM", True, True, 0, 1, "32-true", "plateau", "step")
         ("--trainer.limit_train_batches", "5"),
         ("--data.val_df_paths", "null", "--lr_scheduler.monitor", "train/loss"),
         ("--lr_scheduler.interval", "step", "--lr_scheduler.monitor", "loss"),
+        long(("--model.compile_model", "true")),
     ],
     ids=" ".join,
 )
