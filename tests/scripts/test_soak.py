@@ -50,14 +50,16 @@ def test_the_page_tells_what_was_found() -> None:
     outcomes = {name: soak.Outcome(passed=3, seconds=7.0) for name in soak.GROUPS}
     outcomes["kills"].properties = [("phase", "step"), ("phase", "writing"), ("phase", "step")]
     outcomes["long run"].properties = [("first MB", "300"), ("last MB", "301")]
+    outcomes["kills"].failed = ["tests.c::test_goes_on_after_a_kill[2]"]
     outcomes["ranks"].failed = ["tests.b::test_hangs"]
     page = soak.write_page("A machine.", outcomes, Counter(refused=5, works=4))
     assert "A machine." in page
-    assert "| ranks | 4 | 3 | 7 | tests.b::test_hangs |" in page
-    assert "| bad input and numbers | 3 | 3 | 7 | none |" in page
-    assert "3 of them (2 in step, 1 in writing)" in page
-    assert "Of 9 cases 5 were refused and 4 worked." in page
-    assert "MB 300 at first, 301 at last" in page
+    assert "| ranks | not equal | 3 of 4 | 7 | tests.b::test_hangs |" in page
+    told = "9 cases tried: 5 refused, 4 worked"
+    assert f"| bad input and numbers | {told} | 3 of 3 | 7 | none |" in page
+    assert "| 2 of 3 survived (2 in step, 1 in writing) | 3 of 4 |" in page
+    assert "| leaks none: MB 300, then 301, files ?, then ?, threads ?, then ? |" in page
+    assert "| resumes to the bit | equal | 3 of 3 |" in page
     assert not re.search(r"[{}]", page)
 
 
