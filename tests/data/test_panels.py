@@ -244,5 +244,7 @@ def test_time_stamps_of_several_files_share_one_type(times, order):
 
 def test_time_stamps_of_different_kinds_are_refused():
     given = [("a.csv", make_frame(time=DAYS)), ("b.csv", make_frame(time=range(8)))]
-    with pytest.raises(InputError, match=r"of different kinds \(datetime64.*, int64\)"):
+    with pytest.raises(
+        InputError, match=r"of different kinds \(datetime64.* in a.csv, int64 in b.csv\)"
+    ):
         check_tables(given, COLUMNS, ["a", "b"])

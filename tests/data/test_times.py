@@ -144,3 +144,87 @@ def test_pieces_of_a_series_are_joined_by_text_time():
     early["t"] = ["2024-02-01", "2024-02-02", "2024-02-03"]
     (series,) = series_of(late, early)
     assert series.time.day.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def text(*stamps):
+    return pd.DataFrame({"y": np.arange(float(len(stamps))), "t": stamps})
+
+
+def times_of(*frames):
+    return [series.time for series in series_of(*frames, columns=COLUMNS)]
+
+
+WRITTEN = {
+    "%d.%m.%y %H:%M": "two digits of the year",
+    "%d.%m.%Y %H:%M:%S,%f": "a comma before the fraction",
+    "%d/%m/%Y %I:%M %p": "halves of the day",
+    "%m/%d/%Y %I:%M:%S%p": "halves of the day, month first",
+    "%d %b %Y %H:%M": "a month in words",
+    "%Y/%m/%d %H:%M": "year first",
+    "%Y-%m-%dT%H:%M:%S": "ISO",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=WRITTEN.get)
+@pytest.mark.parametrize("begin", ["2023-12-30 11:00", "2024-01-03 00:00", "2024-02-12 23:00"])
+def test_dates_are_read_in_one_way_from_the_first_row_to_the_last(written, begin):
+    stamps = pd.date_range(begin, periods=400, freq="h")
+    (found,) = times_of(text(*stamps.strftime(written)))
+    assert found.tolist() == stamps.tolist()
+
+
+def test_day_and_month_that_may_change_places_are_told():
+    days = ["03/02/2024", "04/02/2024", "05/02/2024"]
+    message = "time column 't' may mean 2024-02-03 or 2024-03-02 in row 0 .*; write dates with the"
+    with pytest.raises(InputError, match=message):
+        times_of(text(*days))
+    # in another file of the command the day is beyond 12
+    told, found = times_of(text("31/01/2024", "01/02/2024"), text(*days))
+    assert told.tolist() == [pd.Timestamp("2024-01-31"), pd.Timestamp("2024-02-01")]
+    assert found.tolist() == [pd.Timestamp(f"2024-02-0{day}") for day in (3, 4, 5)]
+    (found,) = times_of(text("01/01/2024", "02/02/2024"))
+    assert found.tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-02")]
+
+
+def test_iso_dates_may_leave_out_what_is_zero():
+    stamps = ("2024-01-01", "2024-01-01 01:00", "2024-01-01T01:00:00.5", "2024-01-01 02:00:00")
+    (found,) = times_of(text(*stamps))
+    assert found.tolist() == [pd.Timestamp(stamp) for stamp in stamps]
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ("10:00", "11:00"), ("00:04.0", "00:05.0"), ("10:00+01:00", "11:00+01:00"), ("10h", "11h"),
+        ("10 AM", "11 AM"), ("01.02 13:00", "01.02 14:00"), ("now", "today"), ("Jan 1", "Jan 2"),
+        ("2024-03-30 20:00 UTC+1", "2024-03-30 21:00 UTC+1"), ("24-05-21", "24-05-22"),
+    ],
+)  # fmt: skip
+def test_what_is_no_whole_date_is_refused(stamps):
+    with pytest.raises(InputError, match=f"holds '{stamps[0]}' in row 0 ".replace("+", r"\+")):
+        times_of(text(*stamps))
+
+
+def test_an_offset_is_there_in_all_rows_or_in_none():
+    with pytest.raises(InputError, match=r"holds '2024-02-01 01:00' in row 1 .* without an offset"):
+        times_of(text("2024-02-01 00:00+00:00", "2024-02-01 01:00"))
+
+
+def test_offsets_that_differ_between_files_are_brought_together():
+    winter = text("2024-03-31 00:00+01:00", "2024-03-31 01:00+01:00")
+    summer = text("2024-03-31 03:00+02:00", "2024-03-31 04:00+02:00")
+    found = times_of(winter, summer)
+    assert [str(index.dtype) for index in found] == ["datetime64[us, UTC]"] * 2
+    assert [stamp.hour for index in found for stamp in index] == [23, 0, 1, 2]
+    zone = pd.date_range("2024-03-31 01:00", periods=2, freq="h", tz="Europe/Paris")
+    found = times_of(pd.DataFrame({"y": [0.0, 1.0], "t": zone.as_unit("us")}), summer)
+    assert [str(index.dtype) for index in found] == ["datetime64[us, Europe/Paris]"] * 2
+
+
+def test_a_time_beyond_nanoseconds_beside_them_is_told():
+    near = pd.DataFrame({"y": [0.0, 1.0], "t": DATES[:2].as_unit("ns")})
+    far = pd.DataFrame(
+        {"y": [0.0, 1.0], "t": pd.to_datetime(["2999-01-01", "2999-01-02"]).as_unit("s")}
+    )
+    with pytest.raises(InputError, match=r"time column 't' holds a time .*nanoseconds.*2999-01-01"):
+        times_of(near, far)

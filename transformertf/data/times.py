@@ -1,8 +1,7 @@
 """Time columns to time stamps of one type for all tables."""
 
-import re
-import warnings
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,12 @@ import pandas as pd
 
 from transformertf.data.numbers import REAL_OBJECTS, as_numbers, is_real, no_numbers, plain
 from transformertf.data.tables import Table, shown
+from transformertf.data.text_times import read_text
 from transformertf.errors import InputError
 
 Stamps = npt.NDArray[Any]
-
-_NO_DAY = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([ap]m)?\s*", re.IGNORECASE)
+# time stamps by how the text that they come from may be read; see `read_text`
+Readings = Mapping[str, pd.Index]
 
 
 class Clock:
@@ -35,16 +35,20 @@ class Clock:
     def __init__(self, tables: Sequence[Table], name: str) -> None:
         self.tables = tables
         self.name = name
-        # tables whose time stamps are text; how it is written, only all of it tells
-        self._parsed: dict[int, pd.Index] = {}
-        heads = [self._head(number, table) for number, table in enumerate(tables)]
-        self.dtype = heads[0].append(heads[1:]).dtype
-        if self.dtype == np.dtype(object):
-            kinds = ", ".join(dict.fromkeys(str(head.dtype) for head in heads))
-            raise InputError(
-                f"the time columns of the files are of different kinds ({kinds}); give each kind "
-                "to a command of its own"
-            )
+        heads = [self._head(table) for table in tables]
+        # how text is written, only all of it tells
+        readings = {
+            number: _read(self._whole(tables[number]), name, tables[number].where, 0)
+            for number, head in enumerate(heads)
+            if head is None
+        }
+        self._parsed = self._settle(readings)
+        self.dtype = self._common(
+            [
+                self._parsed[number][:0] if head is None else head
+                for number, head in enumerate(heads)
+            ]
+        )
 
     @property
     def number_type(self) -> np.dtype[Any]:
@@ -62,11 +66,18 @@ class Clock:
         Raises:
             InputError: a time stamp is missing or none at all.
         """
+        where = self.tables[number].where
         if number in self._parsed:
             index = self._parsed[number][begin : begin + len(frame)]
         else:
-            index = _read(frame[self.name], self.name, self.tables[number].where, begin)
-        index = index.astype(self.dtype)
+            (index,) = _read(frame[self.name], self.name, where, begin).values()
+        try:
+            index = index.astype(self.dtype)
+        except pd.errors.OutOfBoundsDatetime as error:
+            raise InputError(
+                f"{where}: time column {self.name!r} holds a time that cannot be told in "
+                f"nanoseconds, which another file has ({error}); store those in microseconds"
+            ) from error
         stamps: Stamps = index.asi8 if isinstance(index, pd.DatetimeIndex) else index.to_numpy()
         return stamps
 
@@ -78,17 +89,64 @@ class Clock:
     def _is_date(self) -> bool:
         return bool(pd.api.types.is_datetime64_any_dtype(self.dtype))
 
-    def _head(self, number: int, table: Table) -> pd.Index:
-        """Return no time stamps, of a table's type; text is read whole."""
+    def _head(self, table: Table) -> pd.Index | None:
+        """Return no time stamps, of a table's type; None of text and other objects."""
         first = plain(next(table.pieces([self.name]))[self.name])
         if _is_number(first):
             return pd.Index(np.empty(0, _number_type(first.dtype)))
-        head: pd.Index = pd.Index(first[:0])
-        if not _is_date(first):
-            whole = pd.concat([piece[self.name] for piece in table.pieces([self.name])])
-            self._parsed[number] = _read(whole, self.name, table.where, 0)
-            head = self._parsed[number][:0]
-        return head
+        return pd.Index(first[:0]) if _is_date(first) else None
+
+    def _whole(self, table: Table) -> pd.Series:
+        whole: pd.Series = pd.concat([piece[self.name] for piece in table.pieces([self.name])])
+        return whole
+
+    def _settle(self, readings: Mapping[int, Readings]) -> dict[int, pd.Index]:
+        """Return one reading of each text; where a file can be read in two ways, others tell."""
+        told = {order for own in readings.values() if len(own) == 1 for order in own}
+        settled = {}
+        for number, own in readings.items():
+            fitting = [order for order in own if len(own) == 1 or order in told]
+            if len(fitting) != 1:
+                one, other = own.values()
+                row = int((one != other).argmax())
+                raise InputError(
+                    f"{self.tables[number].where}: time column {self.name!r} may mean "
+                    f"{one[row]:%Y-%m-%d} or {other[row]:%Y-%m-%d} in row {row} (counted from 0); "
+                    "write dates with the year first, 2024-01-31"
+                )
+            settled[number] = own[fitting[0]]
+        return settled
+
+    def _common(self, heads: Sequence[pd.Index]) -> Any:
+        """Return one type for all tables.
+
+        Time stamps with different offsets from UTC are in UTC; where others are in a zone, in that.
+
+        Raises:
+            InputError: there is none.
+        """
+        common = heads[0].append(list(heads[1:])).dtype
+        if common != np.dtype(object):
+            return common
+        aware = [head for head in heads if isinstance(head, pd.DatetimeIndex) and head.tz]
+        zones = {str(head.tz): head.tz for head in aware if not _is_offset(head.tz)}
+        if len(aware) == len(heads) and len(zones) < 2:
+            zone = next(iter(zones.values()), "UTC")
+            moved = [head.tz_convert(zone) for head in aware]
+            return moved[0].append(moved[1:]).dtype
+        kinds = {
+            str(head.dtype): table.where for head, table in zip(heads, self.tables, strict=True)
+        }
+        told = ", ".join(f"{kind} in {where}" for kind, where in kinds.items())
+        raise InputError(
+            f"the time columns of the files are of different kinds ({told}); give each kind to a "
+            "command of its own"
+        )
+
+
+def _is_offset(zone: datetime.tzinfo | None) -> bool:
+    """Whether a zone is UTC, or ahead of it by the same time all year."""
+    return isinstance(zone, datetime.timezone)
 
 
 def as_index(stamps: Stamps, dtype: Any) -> pd.Index:
@@ -125,27 +183,33 @@ def _number_type(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.int64 if own.kind in "iu" else np.float64)
 
 
-def _read(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
-    """Return time stamps; see `Clock.stamps`."""
+def _read(column: pd.Series, name: str, where: str, begin: int) -> dict[str, pd.Index]:
+    """Return time stamps; of text, all that it may mean."""
     column = plain(column)
-    if _is_date(column):
-        stamps = column
-    elif _is_number(column) or pd.api.types.infer_dtype(column) in REAL_OBJECTS:
-        return _read_numbers(column, name, where, begin)
+    if _is_number(column) or pd.api.types.infer_dtype(column) in REAL_OBJECTS:
+        return {"": _read_numbers(column, name, where, begin)}
+    # a number beside dates would be one of nanoseconds since 1970
+    known = column.mask(is_real(column)) if column.dtype == object else column
+    if pd.api.types.infer_dtype(known, skipna=True) in ("date", "datetime", "datetime64"):
+        readings = {"": _read_dates(known)}
     else:
-        with warnings.catch_warnings():
-            # pandas warns where it finds no one format; what it cannot read is told below
-            warnings.simplefilter("ignore", UserWarning)
-            # a number beside dates would be one of nanoseconds since 1970
-            stamps = _parse(column.mask(is_real(column)) if column.dtype == object else column)
-    bad = stamps.isna()
-    if bad.any():
-        words = no_numbers(column)
-        # one word among numbers makes text of them all
-        row = int(np.argmax(words if 0 < 2 * words.sum() < len(words) else bad))
-        _refuse(column.iloc[row], name, where, begin + row)
-    index: pd.Index = pd.Index(stamps)
-    return index
+        is_text = column.map(lambda value: isinstance(value, str)).astype(bool)
+        readings = read_text(column.astype(object).where(is_text), name, where)
+    for stamps in readings.values():
+        bad = stamps.isna()
+        if bad.any():
+            words = no_numbers(column)
+            # one word among numbers makes text of them all
+            row = int(np.argmax(words if 0 < 2 * words.sum() < len(words) else bad))
+            _refuse(column.iloc[row], name, where, begin + row)
+    return {order: pd.Index(stamps) for order, stamps in readings.items()}
+
+
+def _read_dates(column: pd.Series) -> pd.Series:
+    try:
+        return pd.to_datetime(column, errors="coerce")
+    except ValueError:  # objects whose offset from UTC changes
+        return pd.to_datetime(column, errors="coerce", utc=True)
 
 
 def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
@@ -163,18 +227,6 @@ def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.In
 def _refuse(value: object, name: str, where: str, row: int) -> None:
     raise InputError(
         f"{where}: time column {name!r} holds {shown(value)} in row {row} (counted from 0), "
-        "expected a time stamp or a finite number; fill or cut such rows"
+        "expected a time stamp or a finite number; write dates alike in all rows, such as "
+        "2024-01-31 13:00, and fill or cut other rows"
     )
-
-
-def _parse(column: pd.Series) -> pd.Series:
-    """Return time stamps of text; in UTC where the text changes its offset.
-
-    A time without a day is none: pandas would make it one of today.
-    """
-    if all(isinstance(value, str) and _NO_DAY.fullmatch(value) for value in column[:1]):
-        return pd.Series(pd.NaT, column.index)
-    try:
-        return pd.to_datetime(column, errors="coerce")
-    except ValueError:
-        return pd.to_datetime(column, errors="coerce", utc=True)
