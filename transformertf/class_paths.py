@@ -1,7 +1,7 @@
 """Classes by import path, from the packages that a configuration or a checkpoint may name.
 
-Importing a module runs its code. So the package is looked at before anything is imported, and
-what jsonargparse imports by itself is held to the same packages.
+Importing a module runs its code, and there are classes that start programs. So a path is looked at
+before anything is imported, and what jsonargparse imports by itself is held to the same places.
 """
 
 import contextlib
@@ -17,6 +17,19 @@ from jsonargparse._common import parsing_settings
 from transformertf.errors import InputError
 
 PACKAGES = ("transformertf", "torch", "lightning", "torchmetrics")
+# where in them is what experiments are made of: elsewhere there are launchers of programs, readers
+# of pickles, and downloads
+PLACES = (
+    *(f"transformertf.{name}" for name in ("callbacks", "data", "models", "nn")),
+    *(f"torch.{name}" for name in ("nn", "optim", "profiler", "distributed.fsdp")),
+    *(f"torch.{name}" for name in ("device", "dtype", "float64", "float32", "float16", "bfloat16")),
+    *(
+        f"lightning.pytorch.{name}"
+        for name in ("accelerators", "callbacks", "loggers", "plugins", "profilers", "strategies")
+    ),
+    *(f"lightning.fabric.{name}" for name in ("accelerators", "loggers", "plugins", "strategies")),
+    "torchmetrics",
+)
 
 # where a text is the path of a class
 CLASS_KEYS = (
@@ -32,14 +45,14 @@ CLASS_KEYS = (
     "strategy",
 )
 
-_allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed packages", default=PACKAGES)
+_allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed places", default=PLACES)
 # jsonargparse keeps its settings for the whole process
 _settings_lock = threading.RLock()
 
 
 @contextlib.contextmanager
 def allowing(packages: Iterable[str] = ()) -> Iterator[None]:
-    """Hold class paths to `PACKAGES` and the given ones until the context ends.
+    """Hold class paths to `PLACES` and the given packages until the context ends.
 
     Args:
         packages: names of further packages, without dots.
@@ -55,7 +68,7 @@ def allowing(packages: Iterable[str] = ()) -> Iterator[None]:
                 "my_models.network.Net"
             )
     with _settings_lock:
-        before, token = dict(parsing_settings), _allowed.set((*PACKAGES, *names))
+        before, token = dict(parsing_settings), _allowed.set((*PLACES, *names))
         jsonargparse.set_parsing_settings(
             import_path_denylist=["*"],
             import_path_allowlist=list(_allowed.get()),
@@ -83,7 +96,7 @@ def find_object(path: str, where: str) -> object:
         where: the key that names it, for messages.
 
     Raises:
-        InputError: it is of another package than allowed, or its module cannot be imported.
+        InputError: it is of another place than allowed, or its module cannot be imported.
     """
     refuse_package(path, where)
     module, _, name = path.rpartition(".")
@@ -102,7 +115,7 @@ def find_object(path: str, where: str) -> object:
 
 
 def refuse_foreign(node: Any, where: str, source: str = "") -> None:
-    """Refuse a tree that names, anywhere in it, a class of another package than allowed.
+    """Refuse a tree that names, anywhere in it, a class of another place than allowed.
 
     Args:
         node: mappings, lists and values; nothing of it is imported.
@@ -131,7 +144,7 @@ def refuse_foreign(node: Any, where: str, source: str = "") -> None:
 
 
 def refuse_package(path: str, where: str, source: str = "") -> None:
-    """Refuse the path of something in another package than allowed.
+    """Refuse the path of something in another place than allowed.
 
     Args:
         path: such as `torch.optim.Adam`; a bare name passes, for nothing is imported of it.
@@ -139,12 +152,23 @@ def refuse_package(path: str, where: str, source: str = "") -> None:
         source: names where the key comes from, likewise.
 
     Raises:
-        InputError: names the package.
+        InputError: names the package, or the places in it.
     """
     package, dot, _ = path.partition(".")
-    if dot and package.isidentifier() and package not in _allowed.get():
-        raise InputError(
-            f"{where}{source}: {path!r} is of the package {package}, whose code would run; "
-            f"expected a class of {', '.join(_allowed.get())}; if you trust it, give "
-            f"--allow {package} (in Python: allow)"
+    allowed = _allowed.get()
+    if not dot or not package.isidentifier():
+        return
+    if any(path == place or path.startswith(f"{place}.") for place in allowed):
+        return
+    own = [place for place in PLACES if place.partition(".")[0] == package]
+    if own:
+        expected = f"is not in {', '.join(own)}"
+    else:
+        expected = (
+            f"is of the package {package}, whose code would run; expected a class of "
+            f"{', '.join(PACKAGES)}"
         )
+    raise InputError(
+        f"{where}{source}: {path!r} {expected}; if you trust it, give --allow {package} (in "
+        "Python: allow)"
+    )

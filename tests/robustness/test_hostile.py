@@ -11,6 +11,7 @@ from typing import Any
 import jsonargparse._common
 import pytest
 import torch
+import yaml
 
 from tests.cli.conftest import Experiment, make_frame
 from tests.robustness.commands import refused, run
@@ -243,6 +244,60 @@ NO_CLASSES = [
 def test_only_classes_are_made(flag: str, value: str, trace: Path, tried: Tried) -> None:
     refused("fit", "--config", "tiny.yml", flag, value)
     tried("refused")
+
+
+@pytest.fixture
+def launcher(trace: Path) -> dict[str, Any]:
+    """A class of torch whose objects start a program when they are called as functions."""
+    program = Path("program").absolute()
+    program.write_text(f"#!/bin/sh\nmkdir '{trace}'\n")
+    program.chmod(0o755)
+    nodes = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": 1, "max_restarts": 0, "run_id": "x"}
+    meeting = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
+    return {
+        "class_path": "torch.distributed.launcher.api.elastic_launch",
+        "init_args": {"config": {**nodes, **meeting}, "entrypoint": str(program)},
+    }
+
+
+LAUNCHING = {
+    "criterion": ("--model.criterion", "torchmetrics.audio.PermutationInvariantTraining",
+                  "metric_func"),
+    "scheduler": ("--lr_scheduler", "LambdaLR", "lr_lambda"),
+    "callback": ("--trainer.callbacks", "LambdaCallback", "on_fit_start"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", LAUNCHING)
+def test_no_program_is_started_from_a_configuration(
+    place: str, launcher: dict[str, Any], trace: Path, tried: Tried
+) -> None:
+    flag, path, argument = LAUNCHING[place]
+    value = {"class_path": path, "init_args": {argument: launcher}}
+    words = yaml.safe_dump([value] if place == "callback" else value, default_flow_style=True)
+    message = refused("fit", "--config", "tiny.yml", flag, words)
+    tried("refused")
+    assert not trace.exists()
+    assert "torch.distributed.launcher.api.elastic_launch" in message
+    assert "--allow torch" in message
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door not in ("fit", "transfer")])
+def test_no_program_is_started_from_a_checkpoint(
+    door: str, launcher: dict[str, Any], trace: Path, tried: Tried, content: Content
+) -> None:
+    _, path, argument = LAUNCHING["criterion"]
+    changed = copy(content)
+    changed["hyper_parameters"]["criterion"] = {
+        "class_path": path,
+        "init_args": {argument: launcher},
+    }
+    torch.save(changed, "bad.ckpt")
+    refused(*DOORS[door])
+    tried("refused")
+    with pytest.raises(InputError, match=r"elastic_launch' is not in torch\.nn, torch\.optim"):
+        Forecaster.load("bad.ckpt")
+    assert not trace.exists()
 
 
 def test_what_is_allowed_works_and_must_be_allowed_again(
