@@ -64,6 +64,19 @@ def test_a_kill_leaves_what_was_there_and_a_part_to_be_swept(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with whole_file(path) as file:
+        file.write(b"half")
+        sweep(tmp_path)
+        (part,) = tmp_path.iterdir()
+        file.write(b" and half")
+    assert path.read_bytes() == b"half and half"
+    part.write_bytes(b"left behind")
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("size", [1, 300, 100_000])
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, size: int) -> None:

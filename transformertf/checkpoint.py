@@ -155,7 +155,12 @@ class Checkpoint:
         write_checkpoint(content, path)
 
     def fill(self, model: torch.nn.Module) -> None:
-        """Bring weights in float64 into a model, which Lightning has built from rounded ones."""
+        """Bring weights in float64 into a model, which Lightning has built from rounded ones.
+
+        Raises:
+            InputError: the weights are of another kind than the model's.
+        """
+        self.refuse_other(model)
         weights = self.content["state_dict"]
         if any(weight.dtype == torch.float64 for weight in weights.values()):
             model.double().load_state_dict(weights)
@@ -172,14 +177,20 @@ class Checkpoint:
                 f"{self.place}: a checkpoint of {own}, but the config asks for "
                 f"{type(model).__name__}; give the matching config or checkpoint"
             )
-        stored = {name: tuple(t.shape) for name, t in self.content["state_dict"].items()}
-        wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+        weights, own_weights = self.content["state_dict"], model.state_dict()
+        stored = {name: tuple(t.shape) for name, t in weights.items()}
+        wanted = {name: tuple(t.shape) for name, t in own_weights.items()}
         for name in (*wanted, *stored):
             if stored.get(name) != wanted.get(name):
                 raise InputError(
                     f"{self.place}: {name} has shape {stored.get(name, 'none')} in "
                     f"the checkpoint and {wanted.get(name, 'none')} by the config"
                     f"{self._differences(model)}; give the matching config or checkpoint"
+                )
+            if weights[name].is_floating_point() != own_weights[name].is_floating_point():
+                raise InputError(
+                    f"{self.place}: {name} is of {weights[name].dtype} in the checkpoint and of "
+                    f"{own_weights[name].dtype} in the model; give another checkpoint"
                 )
 
     def _differences(self, model: torch.nn.Module) -> str:
@@ -217,7 +228,7 @@ def check_place(path: Path, flag: str) -> None:
         InputError: its folder is not there, or nobody may write to it.
     """
     folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir():
+    if (path.exists() and not path.is_file()) or not folder.is_dir():
         raise InputError(f"{flag} {path}: expected a file in a folder that exists")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{flag} {path}: the folder {folder} cannot be written to; give another")

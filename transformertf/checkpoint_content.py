@@ -8,6 +8,7 @@ from transformertf import __version__
 from transformertf.errors import InputError
 from transformertf.hyperparameters import CHECKPOINT_FORMAT, PRIMITIVES
 
+NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
 # lists and mappings within each other in what describes model and data
 DEEPEST = 32
 
@@ -31,8 +32,8 @@ def check_content(content: Any, place: str) -> None:
     _check_format(content, place)
     weights = _mapping(content, "state_dict", place)
     for name, weight in weights.items():
-        if not isinstance(weight, torch.Tensor):
-            raise _incomplete(place, f"state_dict.{name}", "a tensor", weight)
+        if not isinstance(weight, torch.Tensor) or not _is_plain(weight):
+            raise _incomplete(place, f"state_dict.{name}", "a dense tensor of numbers", weight)
     for key in wanted[1:]:
         described = _mapping(content, key, place)
         if not isinstance(described.get("_class_path"), str):
@@ -44,6 +45,19 @@ def check_content(content: Any, place: str) -> None:
     _mapping(content, data, place)
     if content.get("calibration") is not None:
         _mapping(content, "calibration", place)
+
+
+def _is_plain(weight: torch.Tensor) -> bool:
+    """Whether a tensor holds each of its numbers, in a type that weights are kept in."""
+    return (
+        type(weight) is torch.Tensor
+        and weight.layout is torch.strided
+        and weight.device.type == "cpu"
+        and not weight.is_nested
+        and weight.dtype in NUMBERS
+        # else a few bytes would stand for any number of elements
+        and weight.numel() * weight.element_size() <= weight.untyped_storage().nbytes()
+    )
 
 
 def _check_format(content: dict[Any, Any], place: str) -> None:
@@ -88,6 +102,12 @@ def _check_primitives(node: Any, path: str, place: str, depth: int) -> None:
 
 def _incomplete(place: str, key: str, expected: str, found: object) -> InputError:
     return InputError(
-        f"{place}: {key} in it: expected {expected}, found {type(found).__name__} "
-        f"{found!s:.60}; give a checkpoint as `transformertf fit` wrote it"
+        f"{place}: {key} in it: expected {expected}, found {type(found).__name__}"
+        f"{_shown(found)}; give a checkpoint as `transformertf fit` wrote it"
     )
+
+
+def _shown(found: object) -> str:
+    if isinstance(found, torch.Tensor):  # of some kinds, to show it fails
+        return f" of {found.dtype} and {found.layout}"
+    return f" {found!s:.60}"

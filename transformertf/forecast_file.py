@@ -31,6 +31,11 @@ class ForecastFile:
         folder = path.absolute().parent
         if path.is_dir():
             raise InputError(f"{flag} {path}: expected a file, found a folder")
+        if path.exists() and not (path.is_file() and _holds_forecasts(path)):
+            raise InputError(
+                f"{flag} {path}: would overwrite what is no table of forecasts; give another name, "
+                "or remove it"
+            )
         if not folder.is_dir():
             raise InputError(f"{flag} {path}: the folder {folder} must exist")
         if not os.access(folder, os.W_OK):
@@ -89,7 +94,8 @@ class ForecastFile:
                     self._part(rank).unlink(missing_ok=True)
 
     def _part(self, rank: int) -> Path:
-        return self.path.with_name(f".{self.path.name}.{self._token}.{rank}.part")
+        # a name may be as long as the file system takes
+        return self.path.with_name(f".{self.path.name[:32]}.{self._token}.{rank}.part")
 
     def _join(self) -> None:
         parts = [part for part in map(self._part, range(self._ranks)) if part.exists()]
@@ -106,6 +112,14 @@ class ForecastFile:
             parts = [whole]
         for part in parts:
             part.replace(self.path)
+
+
+def _holds_forecasts(path: Path) -> bool:
+    try:
+        names = pyarrow.parquet.read_schema(path).names
+    except (pa.ArrowException, OSError):
+        return False
+    return {"series", "origin", "step", "time", "prediction"} <= set(names)
 
 
 class ForecastFrames:

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # not on Windows, which keeps open files from being removed
+    fcntl = None  # type: ignore[assignment]
+
 SUFFIX = ".part"
 
 
@@ -22,6 +27,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
     try:
         with part.open("wb") as file:
+            _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -32,9 +38,25 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder."""
+    """Remove what killed processes left unfinished in a folder, and not what others still write."""
     for part in folder.glob(f".*{SUFFIX}"):
-        part.unlink(missing_ok=True)
+        # what cannot be removed is in nobody's way
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            if _lock(file):
+                part.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed, or its process ends; whether no other process had it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

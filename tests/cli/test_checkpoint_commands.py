@@ -193,7 +193,7 @@ def test_forecasts_never_replace_their_data(
     command = ("predict", "--ckpt_path", experiment.checkpoint)
     files = ("--data.predict_df_paths", "run.parquet")
     message = fails(*command, *files, "--output", "../" + workdir.name + "/run.parquet")
-    assert "would overwrite the data" in message
+    assert "would overwrite what is no table" in message
     assert Path("run.parquet").read_bytes() == before
     assert "nothing was predicted" in fails(
         *command, *files, "--trainer.limit_predict_batches", "0"

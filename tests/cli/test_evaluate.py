@@ -1,6 +1,7 @@
 """evaluate and calibrate from the command line."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -164,11 +165,27 @@ def test_a_single_window_is_drawn_without_importance(experiment: Experiment, wor
     assert names == {"forecasts", "horizon", "residuals_1", "residuals_2"}
 
 
+@pytest.mark.parametrize("name", ["data.parquet", "tiny.yml", "pipe"])
+def test_intervals_replace_checkpoints_only(
+    name: str, experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    path = experiment.write(workdir) if name == "tiny.yml" else workdir / name
+    if name == "pipe":
+        os.mkfifo(path)
+    elif name == "data.parquet":
+        make_frame(30, 5).to_parquet(path)
+    before = None if name == "pipe" else path.read_bytes()
+    told = fails("calibrate", "--ckpt_path", experiment.checkpoint, "--output", path)
+    expected = "expected a file" if name == "pipe" else "would overwrite what is no checkpoint"
+    assert expected in told
+    assert before is None or path.read_bytes() == before
+
+
 def test_data_is_not_overwritten(experiment: Experiment, workdir: Path, fails: Fails) -> None:
     make_frame(45, 4).to_parquet("forecasts.parquet")
     words = ("evaluate", "--ckpt_path", experiment.checkpoint, "--output", ".")
     message = fails(*words, "--data.test_df_paths", "forecasts.parquet")
-    assert "--output forecasts.parquet: would overwrite the data to forecast" in message
+    assert "--output forecasts.parquet: would overwrite what is no table of forecasts" in message
 
 
 def without_past(config: dict) -> None:

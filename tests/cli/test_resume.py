@@ -243,6 +243,7 @@ ONE = ("EncoderDecoderLSTM", True, True, 0, 1, "32-true", "plateau", "step")
         ("--trainer.limit_train_batches", "5"),
         ("--data.val_df_paths", "null", "--lr_scheduler.monitor", "train/loss"),
         ("--lr_scheduler.interval", "step", "--lr_scheduler.monitor", "loss"),
+        ("--model.log_grad_norm", "true", "--trainer.log_every_n_steps", "1"),
         long(("--model.compile_model", "true")),
     ],
     ids=" ".join,
@@ -288,3 +289,27 @@ def test_goes_on_where_a_limit_of_time_ended_it(
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
     assert trained == undisturbed
     require_equal_states(last("parts", 1), last("whole", 0))
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_early_stopping_that_waits_for_more_epochs_goes_on(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    def impatient(tree: dict[str, Any]) -> None:
+        change(tree, ONE)
+        stopping = {"monitor": "validation/loss", "patience": 1, "min_delta": 1e6}
+        callback = {"class_path": "EarlyStopping", "init_args": stopping}
+        tree["trainer"] |= {"min_epochs": 4, "max_epochs": 6, "callbacks": [callback]}
+
+    config = str(experiment.write(workdir, impatient))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    assert last("whole", 0)["epoch"] == 3
+    with monkeypatch.context() as patch:
+        stop_once(patch, "step", epoch=epoch)
+        assert main(["fit", "--config", config, "-n", "parts"]) == 130
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+    require_equal_states(last("parts", 1), last("whole", 0))
+    pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
+    # and no further
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+    assert len(list(Path("runs", "parts").iterdir())) == 2

@@ -266,3 +266,18 @@ def test_a_recursive_glob_names_files_and_not_the_folders_they_are_in(folder, fr
 def test_many_files_are_named_at_once():
     paths = [Path(f"/d/store={n}/part.parquet") for n in range(5000)]
     assert series_names(paths)[:2] == ["store=0/part", "store=1/part"]
+
+
+def test_one_file_by_two_names_is_one_file(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "up").symlink_to(folder, target_is_directory=True)
+    names = ["b.csv", "a.csv", str(folder / "a.csv"), f"../{folder.name}/b.csv", "up/a.csv"]
+    assert [str(path) for path in expand_paths(names, ARGUMENT)] == ["b.csv", "a.csv"]
+
+
+@pytest.mark.parametrize("name", ["run:1.parquet", "s3:1.parquet", "a b#?.parquet"])
+def test_a_name_is_no_address(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"y": [1.0, 2.0]}).to_parquet(tmp_path / name)
+    (table,) = open_tables(Path(name), ["y"])
+    assert table.rows == 2

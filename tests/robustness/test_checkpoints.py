@@ -174,7 +174,26 @@ CONTENTS: dict[str, tuple[Callable[[Content], None], str]] = {
     "no model": (leave_out("hyper_parameters"), "not a checkpoint of transformertf"),
     "no data": (leave_out("datamodule_hyper_parameters"), "not a checkpoint of transformertf"),
     "weights a list": (put([], "state_dict"), "state_dict in it: expected names and values"),
-    "a text as weight": (put("x", "state_dict", WEIGHT), "expected a tensor, found str"),
+    "a text as weight": (
+        put("x", "state_dict", WEIGHT), "expected a dense tensor of numbers, found str"
+    ),
+    "sparse weights": (
+        put(torch.zeros(24, 4).to_sparse(), "state_dict", WEIGHT), "found Tensor of torch.float32"
+    ),
+    "weights without numbers": (
+        put(torch.zeros(24, 4, device="meta"), "state_dict", WEIGHT), "expected a dense tensor"
+    ),
+    "complex weights": (
+        put(torch.zeros(24, 4, dtype=torch.complex64), "state_dict", WEIGHT),
+        "expected a dense tensor of numbers, found Tensor of torch.complex64",
+    ),
+    "whole weights": (
+        put(torch.zeros(24, 4, dtype=torch.int64), "state_dict", WEIGHT),
+        f"{WEIGHT} is of torch.int64 in the checkpoint and of torch.float32 in the model",
+    ),
+    "one number for all": (
+        put(torch.zeros(1).expand(10**12), "state_dict", WEIGHT), "expected a dense tensor"
+    ),
     "a number as name": (put(torch.zeros(1), "state_dict", 3), "expected names and values"),
     "model None": (put(None, "hyper_parameters"), "hyper_parameters in it: expected names"),
     "model a list": (put([1], "hyper_parameters"), "hyper_parameters in it: expected names"),

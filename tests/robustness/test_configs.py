@@ -165,6 +165,24 @@ def test_what_is_divided_by(
     tried("refused")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("val_check_interval", 0, "trainer.val_check_interval must be above 0, found 0"),
+        ("val_check_interval", -0.5, "trainer.val_check_interval must be above 0, found -0.5"),
+        ("val_check_interval", 1000, "`val_check_interval` (1000) must be less than or equal"),
+        ("overfit_batches", 2, "set trainer.limit_train_batches, and data.shuffle to false"),
+        ("overfit_batches", 0.5, "set trainer.limit_train_batches, and data.shuffle to false"),
+    ],
+)
+def test_how_batches_are_counted(
+    name: str, value: float, message: str, workdir: Path, experiment: Experiment, tried: Tried
+) -> None:
+    experiment.write(workdir, lambda tree: tree["trainer"].update({name: value}))
+    assert message in refused("fit", "--config", "tiny.yml")
+    tried("refused")
+
+
 def length(name: str, *values: object) -> list[tuple[str, object]]:
     return [(f"data.init_args.{name}", value) for value in values]
 

@@ -88,8 +88,8 @@ def test_files_to_forecast_that_are_damaged(
 OUTPUTS = {
     "folder.parquet": "expected a file, found a folder",
     "none/forecasts.parquet": "must exist",
-    "run.parquet": "would overwrite the data to forecast",
-    "link.parquet": "would overwrite the data to forecast",
+    "run.parquet": "would overwrite what is no table of forecasts",
+    "link.parquet": "would overwrite what is no table of forecasts",
     "forecasts": "expected a name that ends in .parquet",
     "run.parquet/forecasts.parquet": "must exist",
 }

@@ -65,6 +65,9 @@ class LastCheckpoint(Checkpoint):
         self._wanted = self._agree(trainer, self._wanted or self._is_due(trainer))
         if self._wanted and not self._more_follows(trainer):
             self._save(trainer)
+            if self.interruption.asked is not None:
+                # Lightning would do so after this, and a resumed fit goes on after the step
+                trainer._logger_connector.update_train_step_metrics()
             self._stop(trainer)
 
     def on_validation_start(self, trainer: lightning.Trainer, *_: Any) -> None:

@@ -72,7 +72,8 @@ class AlreadyTrainedError(Exception):
 def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     """Check that a fit can go on from the checkpoint, and tell what it does not take over."""
     require_agreement(checkpoint, cli, untold=TRAINING)
-    epochs, steps = (cli.config["trainer"][key] for key in ("max_epochs", "max_steps"))
+    trainer = cli.config["trainer"]
+    epochs, steps = trainer["max_epochs"], trainer["max_steps"]
     if (
         0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
         or 0 <= steps <= checkpoint.steps
@@ -83,7 +84,12 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
         )
     given = cli.config_init["trainer"]["callbacks"]
     callbacks = given if isinstance(given, list) else [given]
-    if checkpoint.stopped_early and any(isinstance(item, EarlyStopping) for item in callbacks):
+    # a callback that asks too early is not heard
+    enough = checkpoint.epochs >= (trainer["min_epochs"] or 0) and checkpoint.steps >= (
+        trainer["min_steps"] or 0
+    )
+    stops = any(isinstance(item, EarlyStopping) for item in callbacks)
+    if checkpoint.stopped_early and enough and stops:
         raise AlreadyTrainedError(
             f"{checkpoint.path} was stopped early after {checkpoint.epochs} epochs; leave "
             "EarlyStopping out to go on"

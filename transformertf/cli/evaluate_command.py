@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
@@ -101,7 +102,7 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         check_levels(options.levels)
 
     def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
-        check_place(options.output or checkpoint.path, "--output")
+        _check_output(options.output or checkpoint.path)
         levels = cli.model.quantiles
         if None not in (options.levels, levels) and list(options.levels) != levels:
             raise InputError(
@@ -120,6 +121,22 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     levels = ", ".join(f"{level:g}" for level in calibration.levels)
     rows = sum(map(len, kept.pieces))
     say(f"calibrated: {path} (levels {levels}, {calibration.steps} steps, {rows} forecast rows)")
+
+
+def _check_output(path: Path) -> None:
+    """Refuse to write a checkpoint where none can be, or over something else.
+
+    Raises:
+        InputError: names the output.
+    """
+    check_place(path, "--output")
+    if path.exists():
+        try:
+            Checkpoint.read(path, "--output")
+        except InputError as error:
+            raise InputError(
+                f"--output {path}: would overwrite what is no checkpoint; give another name"
+            ) from error
 
 
 def _show(evaluation: Evaluation) -> None:

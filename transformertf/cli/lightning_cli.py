@@ -143,6 +143,14 @@ class ForecastCLI(LightningCLI):
         for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning divides
             if chosen[name] is not None:
                 at_least_one(**{f"trainer.{name}": chosen[name]})
+        interval = chosen["val_check_interval"]
+        if isinstance(interval, int | float) and interval <= 0:
+            raise InputError(f"trainer.val_check_interval must be above 0, found {interval}")
+        if chosen["overfit_batches"]:
+            raise InputError(
+                "trainer.overfit_batches takes the order of the data away from the data module; "
+                "set trainer.limit_train_batches, and data.shuffle to false"
+            )
         if not self._shares:
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
         # the data module shares windows out itself, so that none is forecast twice
@@ -232,8 +240,9 @@ def _cause(error: BaseException) -> InputError:
             return link
         link = link.__cause__ or link.__context__
     lines = [line.strip(" -") for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(UNTOLD)]
-    return InputError((told or lines)[0])
+    told = [line for line in lines if line and not line.startswith(UNTOLD)] or lines
+    # what ends so only announces the reason
+    return InputError(" ".join(told[:2]) if told[0].endswith(":") else told[0])
 
 
 def _refuse_processes(devices: object, nodes: int) -> None:

@@ -110,6 +110,8 @@ def run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
         # Lightning's callback finds out after an epoch that its metric is not logged
         if str(error).startswith("Early stopping conditioned on"):
             raise InputError(str(error)) from error
+        if isinstance(error, ValueError) and _raised_by_lightning(error):
+            raise InputError(" ".join(str(error).split())) from error
         if _is_restoring(error):
             with blamed(f"--ckpt_path {arguments.get('ckpt_path')}"):
                 raise
@@ -119,6 +121,12 @@ def run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
         if cli.trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
+
+
+def _raised_by_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself found something wrong, such as a setting of the trainer."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("lightning.")
 
 
 def _is_restoring(error: BaseException) -> bool:

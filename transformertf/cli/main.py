@@ -57,8 +57,9 @@ COMMANDS: dict[str, tuple[Command, str]] = {
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
-# what the system says of a disk that takes no more
+# what the system says of a disk that takes no more, and of a file that it denies
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+DENIED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,10 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_FAILURE
     except OSError as error:
-        if error.errno not in FULL:
-            return _report_failure()
-        where = error.filename or "a file"
-        return _report(error, verbose, EXIT_USER, f"{where} cannot be written: {error.strerror}")
+        where = error.filename2 or error.filename or "a file"
+        if error.errno in FULL:
+            return _report(
+                error, verbose, EXIT_USER, f"{where} cannot be written: {error.strerror}"
+            )
+        if error.errno in DENIED:
+            return _report(error, verbose, EXIT_USER, f"{where}: {error.strerror}")
+        return _report_failure()
     except KeyboardInterrupt:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
         say(f"interrupted{hint}")

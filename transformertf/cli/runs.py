@@ -1,7 +1,11 @@
 """Run folders: `runs/<name>/version_<k>/`, and the newest whole checkpoint among them."""
 
+import contextlib
 import logging
+import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from transformertf.checkpoint import Checkpoint
@@ -11,22 +15,27 @@ from transformertf.errors import InputError
 log = logging.getLogger(__name__)
 
 ROOT = Path("runs")
+LONGEST_NAME = 200  # bytes; file systems take 255, and loggers add to it
+_VERSION = re.compile(r"version_\d+", re.ASCII)
 
 
 def check_name(name: str) -> str:
     """Return the name of an experiment if it can be a folder's name."""
-    if not name or name in (".", "..") or any(c in name for c in "/\\"):
+    if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
         raise InputError(f"-n {name!r}: expected a plain name without slashes")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise InputError(f"-n {name:.40}...: expected a name of at most {LONGEST_NAME} bytes")
     return name
 
 
 def versions(name: str) -> list[Path]:
-    """Return the run folders of an experiment, newest first."""
-    found = [
-        path
-        for path in (ROOT / name).glob("version_*")
-        if path.name.removeprefix("version_").isdigit()
-    ]
+    """Return the run folders of an experiment, newest first.
+
+    Raises:
+        InputError: the folder of runs cannot be read.
+    """
+    with _told(name):
+        found = [path for path in (ROOT / name).glob("version_*") if _VERSION.fullmatch(path.name)]
     return sorted(found, key=number, reverse=True)
 
 
@@ -34,33 +43,50 @@ def new_version(name: str) -> Path:
     """Make the next run folder; two fits that start at once get different ones.
 
     Of several processes the first one makes it; the others write nothing, and get a name only.
+
+    Raises:
+        InputError: it cannot be made.
     """
+    if is_first_process():
+        with _told(name):
+            (ROOT / name).mkdir(parents=True, exist_ok=True)
     while True:
         found = versions(name)
         path = ROOT / name / f"version_{number(found[0]) + 1 if found else 0}"
         if not is_first_process():
             return path
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return path
+        with _told(name), contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell of a folder of runs that is none, or that nobody may use."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the folder of runs {ROOT / name} cannot be used ({error.strerror}); see that "
+            f"{error.filename or ROOT} is a folder that you may write to, or work elsewhere"
+        ) from error
 
 
 def discard(folder: Path) -> None:
     """Take a run folder away again that never came to train."""
     shutil.rmtree(folder)
-    for parent in (folder.parent, ROOT):
-        if not any(parent.iterdir()):
-            parent.rmdir()
+    with contextlib.suppress(OSError):  # there is more in it, or it is a link
+        folder.parent.rmdir()
+        ROOT.rmdir()
 
 
 def last_checkpoint(name: str) -> Checkpoint | None:
     """Return `last.ckpt`, read, of the newest version that holds a whole one."""
     for folder in versions(name):
         path = folder / "checkpoints" / "last.ckpt"
-        if not path.exists():
-            continue
+        with _told(name):
+            if not path.exists():
+                continue
         try:
             return Checkpoint.read(path)
         except InputError as error:

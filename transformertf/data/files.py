@@ -104,7 +104,8 @@ OPENERS: dict[str, Callable[[Path, list[str], list[str]], Opened]] = {
     ".csv": _open_csv,
 }
 HEADERS: dict[str, Callable[[Path], list[str]]] = {
-    ".parquet": lambda path: pyarrow.parquet.read_schema(path).names,
+    # a name such as run:1.parquet would be taken for a place on the net
+    ".parquet": lambda path: pyarrow.parquet.read_schema(map_file(path)).names,
     ".feather": lambda path: pyarrow.feather.read_table(path, memory_map=True).schema.names,
     ".csv": _csv_columns,
 }
@@ -149,7 +150,11 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
         paths += [Path(name) for name in found]
     if not paths:
         raise InputError(f"{argument}: the list of files is empty; give at least one")
-    return list(dict.fromkeys(paths))
+    # one file by two names is one file
+    unique: dict[str, Path] = {}
+    for path in paths:
+        unique.setdefault(os.path.realpath(path), path)
+    return list(unique.values())
 
 
 def open_tables(

@@ -1,0 +1,73 @@
+"""The folder of runs: what stands in its place, and what cannot be made, is told in one line."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Experiment
+from transformertf.cli import main
+
+Fails = Callable[..., str]
+
+
+def link(path: Path, target: str) -> None:
+    path.symlink_to(target, target_is_directory=True)
+
+
+IN_THE_WAY: dict[str, Callable[[], object]] = {
+    "a file": lambda: Path("runs").write_text(""),
+    "a file as experiment": lambda: (Path("runs").mkdir(), Path("runs/tiny").write_text("")),
+    "a link to nothing": lambda: link(Path("runs"), "nowhere"),
+    "a link to itself": lambda: link(Path("runs"), "runs"),
+}
+
+
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_what_is_no_folder_is_told(
+    kind: str, experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    config = experiment.write(workdir)
+    IN_THE_WAY[kind]()
+    for words in ((), ("--ckpt_path", "last")):
+        told = fails("fit", "--config", config, *words)
+        assert told.startswith("error: the folder of runs runs/tiny cannot be used (")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every folder")
+def test_a_folder_that_may_not_be_written_to_is_told(
+    experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    config = experiment.write(workdir)
+    Path("runs").mkdir(mode=0o500)
+    assert "cannot be used (Permission denied)" in fails("fit", "--config", config)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "é" * 150, "a/b", "..", "a\0b"])
+def test_names_that_are_none_leave_nothing(
+    name: str, experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    assert "expected a" in fails("fit", "--config", experiment.write(workdir), "-n", name)
+
+
+def test_a_run_that_keeps_nothing_goes_where_runs_is_a_link(
+    experiment: Experiment, workdir: Path
+) -> None:
+    config = str(experiment.write(workdir))
+    Path("disk").mkdir()
+    link(Path("runs"), "disk")
+    assert main(["fit", "--config", config, "--trainer.max_epochs", "0"]) == 0
+    assert not list(Path("disk").iterdir())
+    assert main(["fit", "--config", config]) == 0
+    assert Path("disk/tiny/version_0/checkpoints/last.ckpt").exists()
+
+
+def test_other_names_beside_the_versions_are_left_alone(
+    experiment: Experiment, workdir: Path
+) -> None:
+    config = str(experiment.write(workdir))
+    for name in ("version_²", "version_x", "version_"):
+        Path("runs", "tiny", name).mkdir(parents=True)
+    assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
+    assert Path("runs/tiny/version_0/checkpoints/last.ckpt").exists()
