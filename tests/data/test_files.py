@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from transformertf.data.files import expand_paths, open_tables, series_names
@@ -281,3 +283,11 @@ def test_a_name_is_no_address(tmp_path, monkeypatch, name):
     pd.DataFrame({"y": [1.0, 2.0]}).to_parquet(tmp_path / name)
     (table,) = open_tables(Path(name), ["y"])
     assert table.rows == 2
+
+
+def test_columns_of_types_that_only_arrow_knows_are_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    texts = pa.array(["1", "2"], pa.json_())
+    pq.write_table(pa.table({"y": [1.0, 2.0], "known": texts}), path)
+    with pytest.raises(InputError, match=r"column 'known' is of the type arrow\.json; expected"):
+        open_tables(path, ["y", "known"])

@@ -202,7 +202,7 @@ def test_a_stretch_that_lags_take_whole_is_not_left_out_in_silence(origin, rows,
         windows(origin, series, lag=15)
 
 
-@pytest.mark.parametrize("step", ["", "0", "-2", "1.5", "x", " 3", "²"])
+@pytest.mark.parametrize("step", ["", "0", "-2", "1.5", "x", " 3", "²", "9" * 5000])
 def test_every_wants_a_whole_number(step):
     with pytest.raises(InputError, match="every:N wants a whole number above 0, found"):
         Origin.parse(f"every:{step}")

@@ -1,6 +1,7 @@
 """Strange configurations: refused in one line with nothing left on disk, or they train."""
 
 import copy
+import itertools
 import math
 import re
 import shutil
@@ -153,10 +154,15 @@ def test_a_class_path_that_an_interpolation_made_a_number(
     tried("refused")
 
 
-@pytest.mark.parametrize("name", ["accumulate_grad_batches", "check_val_every_n_epoch"])
-@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *itertools.product(["accumulate_grad_batches", "check_val_every_n_epoch"], [0, -1]),
+        ("accumulate_grad_batches", None),  # the other one then counts batches over epochs
+    ],
+)
 def test_what_is_divided_by(
-    name: str, value: int, workdir: Path, experiment: Experiment, tried: Tried
+    name: str, value: int | None, workdir: Path, experiment: Experiment, tried: Tried
 ) -> None:
     experiment.write(workdir, lambda tree: tree["trainer"].update({name: value}))
     assert refused("fit", "--config", "tiny.yml") == (

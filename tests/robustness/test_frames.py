@@ -307,7 +307,10 @@ def test_any_numbers_are_refused_or_scaled(
 ) -> None:
     frame = make_frame().assign(**drawn)
     found = outcome(frame, tried, normalize=normalize, dtype=dtype)
-    if frame[list(REALS)].abs().max().max() < 1e9 and not frame.isna().any().any():
+    sizes = frame[list(REALS)].abs()
+    # beside numbers of no size, on which alone a column may be scaled, others are too large
+    alike = (sizes.max() / sizes.where(sizes > 0).min()).fillna(1).max() < 1e15
+    if alike and sizes.max().max() < 1e9 and not frame.isna().any().any():
         assert not isinstance(found, str), found
 
 

@@ -143,6 +143,8 @@ class ForecastCLI(LightningCLI):
         for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning divides
             if chosen[name] is not None:
                 at_least_one(**{f"trainer.{name}": chosen[name]})
+        if chosen["accumulate_grad_batches"] is None:
+            raise InputError("trainer.accumulate_grad_batches must be at least 1, found None")
         interval = chosen["val_check_interval"]
         if isinstance(interval, int | float) and interval <= 0:
             raise InputError(f"trainer.val_check_interval must be above 0, found {interval}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
@@ -30,6 +31,7 @@ def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
         file = pyarrow.parquet.ParquetFile(map_file(path), read_dictionary=text, **options)
     except KeyError:  # lists and the like have no dictionary; they are refused later
         file = pyarrow.parquet.ParquetFile(map_file(path), **options)
+    _refuse_foreign_types(path, file.schema_arrow, columns)
 
     def read(names: list[str]) -> Iterator[pd.DataFrame]:
         for group in range(file.num_row_groups):
@@ -48,12 +50,24 @@ def _open_feather(path: Path, columns: list[str], text: list[str]) -> Opened:
     table = pyarrow.feather.read_table(path, columns=columns, memory_map=True)
     # else text of a damaged file could be read from anywhere in memory
     table.validate(full=True)
+    _refuse_foreign_types(path, table.schema, columns)
 
     def read(names: list[str]) -> Iterator[pd.DataFrame]:
         for batch in table.select(names).to_batches(PIECE):
             yield batch.to_pandas(ignore_metadata=True, split_blocks=True)
 
     return table.num_rows, read
+
+
+def _refuse_foreign_types(path: Path, schema: pa.Schema, columns: list[str]) -> None:
+    """Refuse columns of types that Arrow knows and pandas does not."""
+    for name in columns:
+        kind = schema.field(name).type
+        if isinstance(kind, pa.BaseExtensionType):
+            raise InputError(
+                f"{path}: column {name!r} is of the type {kind.extension_name}; expected numbers, "
+                "text or dates; store it as one of them"
+            )
 
 
 def _open_csv(path: Path, columns: list[str], text: list[str]) -> Opened:

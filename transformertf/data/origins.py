@@ -8,7 +8,7 @@ import pandas as pd
 
 from transformertf.data.frames import Series
 from transformertf.data.windows import Part, Run, WindowLimits, sliding
-from transformertf.errors import InputError, TooShortError
+from transformertf.errors import LARGEST, InputError, TooShortError
 
 Kind = Literal["auto", "last", "all", "every", "at"]
 
@@ -32,14 +32,15 @@ class Origin:
         """Parse `auto`, `last`, `all`, `every:N` or a time stamp or row number.
 
         Raises:
-            InputError: N is not a whole number above 0.
+            InputError: N is not a whole number above 0, or more than rows can be.
         """
         if text in ("auto", "last", "all"):
             return cls(cast(Kind, text))
         if text.startswith("every:"):
             step = text.removeprefix("every:")
-            if not step.isdecimal() or int(step) < 1:
-                raise InputError(f"origin every:N wants a whole number above 0, found {step!r}")
+            fits = step.isdecimal() and len(step) <= len(str(LARGEST))
+            if not fits or not 0 < int(step) <= LARGEST:
+                raise InputError(f"origin every:N wants a whole number above 0, found {step!r:.40}")
             return cls("every", step=int(step))
         return cls("at", at=text)
 
