@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -140,19 +140,7 @@ class ForecastCLI(LightningCLI):
         """Make the trainer, with the command's own loggers and callbacks."""
         self._check_links()
         chosen = self.config_init["trainer"]
-        for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning divides
-            if chosen[name] is not None:
-                at_least_one(**{f"trainer.{name}": chosen[name]})
-        if chosen["accumulate_grad_batches"] is None:
-            raise InputError("trainer.accumulate_grad_batches must be at least 1, found None")
-        interval = chosen["val_check_interval"]
-        if isinstance(interval, int | float) and interval <= 0:
-            raise InputError(f"trainer.val_check_interval must be above 0, found {interval}")
-        if chosen["overfit_batches"]:
-            raise InputError(
-                "trainer.overfit_batches takes the order of the data away from the data module; "
-                "set trainer.limit_train_batches, and data.shuffle to false"
-            )
+        _check_batches(chosen)
         if not self._shares:
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
         # the data module shares windows out itself, so that none is forecast twice
@@ -245,6 +233,23 @@ def _cause(error: BaseException) -> InputError:
     told = [line for line in lines if line and not line.startswith(UNTOLD)] or lines
     # what ends so only announces the reason
     return InputError(" ".join(told[:2]) if told[0].endswith(":") else told[0])
+
+
+def _check_batches(trainer: Mapping[str, Any]) -> None:
+    """Refuse what batches cannot be counted by: Lightning finds out while it trains."""
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning divides
+        if trainer[name] is not None:
+            at_least_one(**{f"trainer.{name}": trainer[name]})
+    if trainer["accumulate_grad_batches"] is None:
+        raise InputError("trainer.accumulate_grad_batches must be at least 1, found None")
+    interval = trainer["val_check_interval"]
+    if isinstance(interval, int | float) and interval <= 0:
+        raise InputError(f"trainer.val_check_interval must be above 0, found {interval}")
+    if trainer["overfit_batches"]:
+        raise InputError(
+            "trainer.overfit_batches takes the order of the data away from the data module; set "
+            "trainer.limit_train_batches, and data.shuffle to false"
+        )
 
 
 def _refuse_processes(devices: object, nodes: int) -> None:
