@@ -171,6 +171,17 @@ def test_what_is_divided_by(
     tried("refused")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+def test_seeds_that_are_none(
+    seed: int, workdir: Path, experiment: Experiment, tried: Tried
+) -> None:
+    experiment.write(workdir, lambda tree: tree.update(seed_everything=seed))
+    assert refused("fit", "--config", "tiny.yml") == (
+        f"seed_everything must be from 0 to 4294967295, found {seed}"
+    )
+    tried("refused")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

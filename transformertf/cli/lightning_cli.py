@@ -35,6 +35,7 @@ LINKS = {
 }
 # of these, what the data can only tell once it is read; a checkpoint's model knows it
 FITTED = tuple(source for source in LINKS if source.endswith("_sizes"))
+LARGEST_SEED = 2**32 - 1  # of numpy's generators
 # callbacks that write files or want a logger
 WATCHING = ("DeviceStatsMonitor", "ForecastPlots", "LearningRateMonitor", "ModelCheckpoint")
 # how jsonargparse frames the reason it then tells
@@ -123,6 +124,9 @@ class ForecastCLI(LightningCLI):
             self.config = parser.parse_object(args)
         except argparse.ArgumentError as error:
             raise InputError(explain(str(error), self.given, self._composer.where)) from error
+        seed = self.config["seed_everything"]
+        if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
+            raise InputError(f"seed_everything must be from 0 to {LARGEST_SEED}, found {seed}")
 
     def before_instantiate_classes(self) -> None:
         """Set the number of threads before anything computes."""
