@@ -423,6 +423,18 @@ def test_what_classes_of_others_log_is_known_after_an_epoch(
     assert "Traceback" not in told
 
 
+def test_a_fit_with_a_timer_can_be_made_again(experiment: Experiment, workdir: Path) -> None:
+    timer = {"class_path": "Timer", "init_args": {"duration": "00:00:10:00"}}
+    config = experiment.write(workdir, lambda c: c["trainer"].update(callbacks=[timer]))
+    assert fit(config, "-n", "first") == 0
+    resolved = Path("runs/first/version_0/config.yaml")
+    (kept,) = yaml.safe_load(resolved.read_text())["trainer"]["callbacks"]
+    assert kept["init_args"] == timer["init_args"] | {"interval": "step", "verbose": True}
+    assert fit(resolved, "-n", "second") == 0
+    assert (last("first", 0)).exists()
+    assert (last("second", 0)).exists()
+
+
 def test_metrics_that_are_logged_can_be_monitored(experiment: Experiment, workdir: Path) -> None:
     names = ("loss", "train/loss", "train/grad_norm", "lr-Adam", "validation/loss")
     names += ("validation/MAE", "validation/RMSE")

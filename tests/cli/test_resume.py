@@ -313,3 +313,21 @@ def test_early_stopping_that_waits_for_more_epochs_goes_on(
     # and no further
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
     assert len(list(Path("runs", "parts").iterdir())) == 2
+
+
+@pytest.mark.parametrize("moment", ["step", "validation", "epoch"])
+def test_averaged_weights_go_on(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def averaging(tree: dict[str, Any]) -> None:
+        change(tree, ONE)
+        tree["trainer"]["callbacks"] = [{"class_path": "EMAWeightAveraging"}]
+
+    config = str(experiment.write(workdir, averaging))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    with monkeypatch.context() as patch:
+        stop_once(patch, moment)
+        assert main(["fit", "--config", config, "-n", "parts"]) == 130
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+    require_equal_states(last("parts", 1), last("whole", 0))
+    pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))

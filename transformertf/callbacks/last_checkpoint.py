@@ -3,11 +3,11 @@
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 
 from transformertf.callbacks.interruption import Interruption
 from transformertf.checkpoint_file import WholeCheckpoints
@@ -77,9 +77,13 @@ class LastCheckpoint(Checkpoint):
             self._stop(trainer)
 
     def on_validation_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Keep the state before this validation; of several processes none can stop alone."""
+        """Keep the state before this validation; of several processes none can stop alone.
+
+        Where averaged weights are validated, those that train are elsewhere until its end.
+        """
         asked = self.interruption.asked is not None and trainer.world_size == 1
-        if asked and not trainer.sanity_checking:
+        averaged = any(isinstance(item, WeightAveraging) for item in cast("Any", trainer).callbacks)
+        if asked and not averaged and not trainer.sanity_checking:
             self._save(trainer)
             self._stop(trainer)
 

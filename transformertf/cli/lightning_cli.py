@@ -1,6 +1,7 @@
 """The LightningCLI: a resolved configuration to data module, model and trainer."""
 
 import argparse
+import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -121,7 +122,7 @@ class ForecastCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Check types and fill in defaults."""
         try:
-            self.config = parser.parse_object(args)
+            self.config = _with_values(parser.parse_object(args))
         except argparse.ArgumentError as error:
             raise InputError(explain(str(error), self.given, self._composer.where)) from error
         seed = self.config["seed_everything"]
@@ -237,6 +238,18 @@ def _cause(error: BaseException) -> InputError:
     told = [line for line in lines if line and not line.startswith(UNTOLD)] or lines
     # what ends so only announces the reason
     return InputError(" ".join(told[:2]) if told[0].endswith(":") else told[0])
+
+
+def _with_values(node: Any) -> Any:
+    """Return a configuration with the values of enumerations, which are all that YAML can say."""
+    if isinstance(node, enum.Enum):
+        return node.value
+    if isinstance(node, list):
+        return [_with_values(item) for item in node]
+    if isinstance(node, argparse.Namespace):
+        for name, value in vars(node).items():
+            setattr(node, name, _with_values(value))
+    return node
 
 
 def _check_batches(trainer: Mapping[str, Any]) -> None:
