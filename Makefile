@@ -4,7 +4,7 @@
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more
 # make soak    kills, ranks, bad input and long runs, written to docs/benchmarks/reliability.md;
-#              then padding and compiling at length; half an hour
+#              then padding and compiling at length; ten minutes and more
 #
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 

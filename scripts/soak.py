@@ -1,4 +1,4 @@
-"""Break things for long, and tell in one table what held: `make soak`, half an hour.
+"""Break things for long, and tell in one table what held: `make soak`, ten minutes and more.
 
 Runs the tests of resuming, kills, ranks, bad input and long runs, with more kills, longer searches
 and 10,000 steps, and writes `docs/benchmarks/reliability.md`.

@@ -1,4 +1,4 @@
-"""How long tests look: the suite for minutes, `make soak` for half an hour."""
+"""How long tests look: the suite for minutes, `make soak` for ten minutes and more."""
 
 import os
 
