@@ -186,6 +186,17 @@ def test_day_and_month_that_may_change_places_are_told():
     assert found.tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-02")]
 
 
+def test_rows_that_follow_each_other_tell_day_and_month():
+    stamps = pd.date_range("2024-02-03 08:00", periods=500, freq="10min")
+    for written in ("%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M"):
+        (found,) = times_of(text(*stamps.strftime(written)))
+        assert found.tolist() == stamps.tolist()
+    # rows of one day are as steady either way, and so are days
+    for few in (stamps[:50], stamps[::144]):
+        with pytest.raises(InputError, match="may mean 2024-02-03 or 2024-03-02 in row 0"):
+            times_of(text(*few.strftime("%d.%m.%Y %H:%M")))
+
+
 def test_iso_dates_may_leave_out_what_is_zero():
     stamps = ("2024-01-01", "2024-01-01 01:00", "2024-01-01T01:00:00.5", "2024-01-01 02:00:00")
     (found,) = times_of(text(*stamps))

@@ -48,7 +48,18 @@ def read_text(column: pd.Series, name: str, where: str) -> dict[str, pd.Series]:
     readings = {order: readings[order] for order in readings if missing[order] == least}
     if len(readings) == 2 and readings[DAY].equals(readings[MONTH]):
         return {"": readings[DAY]}
-    return readings
+    # read the other way, it would leave out a month at each midnight
+    steady = {order: stamps for order, stamps in readings.items() if _is_steady(stamps)}
+    return steady if len(steady) == 1 else readings
+
+
+def _is_steady(stamps: pd.Series) -> bool:
+    """Whether rows come one after the other by one step, of less than a day."""
+    steps = stamps.diff().iloc[1:]
+    if steps.empty:
+        return False
+    step = steps.iloc[0]
+    return bool(pd.Timedelta(0) < step < pd.Timedelta(days=1) and (steps == step).all())
 
 
 def _formats(text: str) -> dict[str, str]:
