@@ -82,13 +82,11 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
             f"{checkpoint.path} has trained {checkpoint.epochs} epochs already; raise "
             "--trainer.max_epochs (or max_steps) to go on"
         )
-    given = cli.config_init["trainer"]["callbacks"]
-    callbacks = given if isinstance(given, list) else [given]
     # a callback that asks too early is not heard
     enough = checkpoint.epochs >= (trainer["min_epochs"] or 0) and checkpoint.steps >= (
         trainer["min_steps"] or 0
     )
-    stops = any(isinstance(item, EarlyStopping) for item in callbacks)
+    stops = any(isinstance(item, EarlyStopping) for item in cli.own_callbacks)
     if checkpoint.stopped_early and enough and stops:
         raise AlreadyTrainedError(
             f"{checkpoint.path} was stopped early after {checkpoint.epochs} epochs; leave "

@@ -102,7 +102,7 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         check_levels(options.levels)
 
     def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
-        _check_output(options.output or checkpoint.path)
+        _check_output(options.output or checkpoint.path, checkpoint)
         levels = cli.model.quantiles
         if None not in (options.levels, levels) and list(options.levels) != levels:
             raise InputError(
@@ -123,14 +123,18 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     say(f"calibrated: {path} (levels {levels}, {calibration.steps} steps, {rows} forecast rows)")
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path, source: Checkpoint) -> None:
     """Refuse to write a checkpoint where none can be, or over something else.
+
+    Args:
+        path: of the output.
+        source: the checkpoint that was read.
 
     Raises:
         InputError: names the output.
     """
     check_place(path, "--output")
-    if path.exists():
+    if path != source.path and path.exists():
         try:
             Checkpoint.read(path, "--output")
         except InputError as error:

@@ -10,6 +10,7 @@ import lightning
 import torch
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from transformertf.class_paths import refuse_package
@@ -101,6 +102,12 @@ class ForecastCLI(LightningCLI):
             auto_configure_optimizers=False,
         )
 
+    @property
+    def own_callbacks(self) -> list[Callback]:
+        """The callbacks of the configuration, one or several."""
+        own = self.config_init["trainer"]["callbacks"] or []
+        return own if isinstance(own, list) else [own]
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what torch must know, and link what the model must know of the data."""
         parser.add_argument(
@@ -150,8 +157,7 @@ class ForecastCLI(LightningCLI):
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
         # the data module shares windows out itself, so that none is forecast twice
         options = {"use_distributed_sampler": False, **self._trainer_options(self)}
-        own = chosen["callbacks"] or []
-        callbacks = [*(own if isinstance(own, list) else [own]), *options.pop("callbacks")]
+        callbacks = [*self.own_callbacks, *options.pop("callbacks")]
         if chosen["logger"] not in (None, True):
             options.pop("logger", None)
         if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:

@@ -26,8 +26,7 @@ def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
     Raises:
         InputError: names the callback or the scheduler, and what is logged.
     """
-    chosen = cli.config_init["trainer"]["callbacks"] or []
-    callbacks = chosen if isinstance(chosen, list) else [chosen]
+    callbacks = cli.own_callbacks
     if any(
         type(item).__module__.partition(".")[0] not in _KNOWN for item in (cli.model, *callbacks)
     ):

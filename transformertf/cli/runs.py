@@ -56,7 +56,7 @@ def new_version(name: str) -> Path:
         if not is_first_process():
             return path
         with _told(name), contextlib.suppress(FileExistsError):
-            path.mkdir()
+            path.mkdir(parents=True)  # a fit that kept nothing may just have taken them away
             return path
 
 

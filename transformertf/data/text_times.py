@@ -11,8 +11,8 @@ from transformertf.errors import InputError
 
 # which of day and month comes first, where they could change places
 DAY, MONTH = "day", "month"
-_ISO = re.compile(r"\s*\d{4}-\d")
-_OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$"
+_ISO = re.compile(r"\d{4}-\d")
+_OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 # pandas guesses neither halves of the day, nor years of two digits, nor fractions after a comma
 _HALF = re.compile(r"(.*\d)(\s?)[AaPp][Mm]")
 _SHORT_YEAR = re.compile(r"(\d{1,2}\.\d{1,2}\.)(\d{2})(?!\d)")
@@ -34,9 +34,12 @@ def read_text(column: pd.Series, name: str, where: str) -> dict[str, pd.Series]:
     Raises:
         InputError: some of it has an offset from UTC, and some has not.
     """
+    column = column.str.strip()
+    # pandas takes these for the time of reading
+    column = column.mask(column.isin(["now", "today"]))
     texts = column.dropna()
     first = str(texts.iloc[0]) if len(texts) else ""
-    if not first.strip() or _ISO.match(first):
+    if not first or _ISO.match(first):
         return {"": _parse(column, "ISO8601", name, where)}
     readings = {
         order: _parse(column, written, name, where) for order, written in _formats(first).items()
@@ -64,7 +67,7 @@ def _is_steady(stamps: pd.Series) -> bool:
 
 def _formats(text: str) -> dict[str, str]:
     """Return in which formats a text is a date, by which of day and month comes first."""
-    plain = _COMMA.sub(r"\1.\2", _SHORT_YEAR.sub(r"\g<1>20\2", text.strip()))
+    plain = _COMMA.sub(r"\1.\2", _SHORT_YEAR.sub(r"\g<1>20\2", text))
     half = _HALF.fullmatch(plain)
     found = {}
     for first in (DAY, MONTH):
@@ -80,7 +83,7 @@ def _formats(text: str) -> dict[str, str]:
         if written.startswith("%Y") and day < month:
             continue
         order = "" if written.startswith("%Y") or month < 0 else DAY if day < month else MONTH
-        if _SHORT_YEAR.match(text.strip()):
+        if _SHORT_YEAR.match(text):
             written = written.replace("%Y", "%y")
         if _COMMA.search(text):
             written = written.replace(".%f", ",%f")
@@ -91,14 +94,11 @@ def _formats(text: str) -> dict[str, str]:
 
 
 def _parse(column: pd.Series, written: str, name: str, where: str) -> pd.Series:
-    texts = column.str.strip()
-    # pandas takes these for the time of reading
-    texts = texts.mask(texts.isin(["now", "today"]))
     try:
-        return pd.to_datetime(texts, format=written, errors="coerce")
+        return pd.to_datetime(column, format=written, errors="coerce")
     except ValueError:
-        stamps = pd.to_datetime(texts, format=written, errors="coerce", utc=True)
-    bare = ~texts.str.contains(_OFFSET, na=True) & stamps.notna()
+        stamps = pd.to_datetime(column, format=written, errors="coerce", utc=True)
+    bare = ~column.str.contains(_OFFSET, na=True) & stamps.notna()
     if bare.any():
         row = int(bare.to_numpy().argmax())
         raise InputError(
