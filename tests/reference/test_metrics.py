@@ -13,8 +13,8 @@ import pytest
 import torch
 import torchmetrics
 
-from transformertf.evaluation.baselines import naive_scale, seasonal_naive
 from transformertf.evaluation.scores import Scores
+from transformertf.forecasts.baselines import naive_scale, seasonal_naive
 
 LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 QUANTILES = [f"q{level:g}" for level in LEVELS]
