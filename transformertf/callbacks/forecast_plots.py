@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
 from transformertf.data import IntArray, Series, WindowDataModule
-from transformertf.data.batches import StoredWindows
+from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request, Windows
 from transformertf.errors import InputError, at_least_one
 from transformertf.forecasts import forecast_frame
@@ -91,7 +91,7 @@ class ForecastPlots(Callback):
         loader = trainer.val_dataloaders
         assert isinstance(loader, DataLoader)
         dataset = loader.dataset
-        assert isinstance(dataset, StoredWindows)
+        assert isinstance(dataset, BatchDataset)
         index = spread(dataset.windows, self.panels)
         located = dataset.windows.locate(index)
         batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from transformertf.checkpoint import Checkpoint, check_place
-from transformertf.cli.experiment import Stage, load
+from transformertf.cli.experiment import Phase, load
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.predict import refuse_overwriting, write_forecasts
 from transformertf.cli.refit import check_refit, forecast_folds, make_writer
@@ -33,7 +33,7 @@ from transformertf.forecasts import (
 from transformertf.plots import can_plot
 
 # how the data's stages are set up
-SETUP: dict[str, Stage] = {"validation": "validate", "test": "test"}
+SETUP: dict[str, Phase] = {"validation": "validate", "test": "test"}
 
 
 def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:

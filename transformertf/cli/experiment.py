@@ -22,11 +22,11 @@ from transformertf.cli.screen import say
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError
 
-Stage = Literal["validate", "test", "predict"]
+Phase = Literal["validate", "test", "predict"]
 
 
 def load(
-    stage: Stage,
+    phase: Phase,
     options: argparse.Namespace,
     flags: Sequence[str],
     make_callbacks: Callable[[ForecastCLI, Checkpoint], list[Callback]] = lambda *_: [],
@@ -34,7 +34,7 @@ def load(
     """Return a checkpoint's model and data, with the configuration of this command on top.
 
     Args:
-        stage: what is to be run.
+        phase: what is to be run.
         options: of the command.
         flags: arguments of the configuration.
         make_callbacks: makes callbacks for the trainer, once the data is read.
@@ -51,7 +51,7 @@ def load(
         require_agreement(checkpoint, cli, untold=MAY_DIFFER)
         with blamed(checkpoint.place):
             cli.datamodule.load_state_dict(checkpoint.data_state)
-        cli.datamodule.setup(stage)
+        cli.datamodule.setup(phase)
         callbacks = [Interruption(), *make_callbacks(cli, checkpoint)]
         return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
 
@@ -92,14 +92,14 @@ def make_composer(
     return composer
 
 
-def run(cli: ForecastCLI, stage: str, **arguments: Any) -> None:
-    """Run a stage of the trainer.
+def run(cli: ForecastCLI, phase: str, **arguments: Any) -> None:
+    """Run a phase of the trainer.
 
     Raises:
         InputError: Lightning refuses what the user asked for.
         KeyboardInterrupt: it was interrupted, and has ended in order.
     """
-    command = getattr(cli.trainer, stage)
+    command = getattr(cli.trainer, phase)
     try:
         command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
     except MisconfigurationException as error:

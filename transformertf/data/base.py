@@ -14,7 +14,7 @@ from transformertf.batch import Batch, BatchKind
 from transformertf.checkpoint import describe
 from transformertf.data.arguments import Choices, Missing, Stage, check_arguments
 from transformertf.data.batches import (
-    StoredWindows,
+    BatchDataset,
     device_of,
     first_epoch,
     make_loader,
@@ -24,8 +24,8 @@ from transformertf.data.batches import (
 from transformertf.data.columns import Columns
 from transformertf.data.reading import Reader, Reading, resident_device
 from transformertf.data.scaling import (
+    ScaledRows,
     Scaling,
-    Stored,
     Vocabularies,
     calendar_sizes,
     store_series,
@@ -110,8 +110,8 @@ class WindowDataModule(lightning.LightningDataModule):
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
-    ) -> StoredWindows:
+        self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
+    ) -> BatchDataset:
         """Return the batches of windows over stored series.
 
         Args:
@@ -328,12 +328,12 @@ class WindowDataModule(lightning.LightningDataModule):
             )
         self._fit()
 
-    def _dataset(self, stage: Stage) -> StoredWindows:
+    def _dataset(self, stage: Stage) -> BatchDataset:
         self._require_fit()
         windows = self._windows(stage)
         return self._store(self.stages.argument(stage), self.stage_series(stage), windows)
 
-    def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> StoredWindows:
+    def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> BatchDataset:
         if argument not in self._told:
             self._told.add(argument)
             tell_unknown(self.vocabularies, series, argument)
@@ -385,7 +385,7 @@ class WindowDataModule(lightning.LightningDataModule):
         return series
 
     def _loader(
-        self, dataset: StoredWindows, *, training: bool = False, shared: bool = False
+        self, dataset: BatchDataset, *, training: bool = False, shared: bool = False
     ) -> DataLoader[Batch]:
         """Return what gives batches: parts of them all, or a stretch where they are `shared`."""
         assert self.seed is not None

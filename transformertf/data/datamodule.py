@@ -21,7 +21,7 @@ from transformertf.data.arguments import (
 from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import Layout, WindowDataset
 from transformertf.data.columns import as_list
-from transformertf.data.scaling import Stored
+from transformertf.data.scaling import ScaledRows
 from transformertf.data.windows import Origin, Part, Run, WindowLimits, Windows
 from transformertf.errors import InputError, count_names, nearest
 from transformertf.utils.sequence import Alignment
@@ -236,7 +236,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         return self.known_category_sizes
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
+        self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> WindowDataset:
         """Return the batches of windows over stored series; see the base class."""
         noise_std = self.hparams["noise_std"]

@@ -20,7 +20,7 @@ from transformertf.data.arguments import (
 )
 from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import SequenceDataset
-from transformertf.data.scaling import Stored
+from transformertf.data.scaling import ScaledRows
 from transformertf.data.series import Series
 from transformertf.data.windows import WindowLimits, Windows, consecutive
 from transformertf.errors import InputError
@@ -176,7 +176,7 @@ class TimeSeriesDataModule(WindowDataModule):
         return [*self.known_category_sizes, *self._sizes(self.columns.past_categories)]
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
+        self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> SequenceDataset:
         """Return the batches of sequences over stored series; see the base class."""
         alignment, noise_std = self.hparams["alignment"], self.hparams["noise_std"]

@@ -13,7 +13,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
 from transformertf.data import Series, WindowDataModule
-from transformertf.data.batches import StoredWindows
+from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request
 from transformertf.errors import InputError
 from transformertf.evaluation.importance import WeightMeans, evaluating, permutation_importance
@@ -101,7 +101,7 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
         data: what is forecast.
     """
     dataset = data.predict_dataloader().dataset
-    assert isinstance(dataset, StoredWindows)
+    assert isinstance(dataset, BatchDataset)
     batches = [move_data_to_device(batch, model.device) for batch in _drawn(dataset)]
     add_target = bool(data.hparams.get("add_target_to_past", False))
     means = WeightMeans()
@@ -120,7 +120,7 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
     return Looks(importance, "permutation", attention)
 
 
-def _drawn(dataset: StoredWindows) -> Iterator[Batch]:
+def _drawn(dataset: BatchDataset) -> Iterator[Batch]:
     """Return batches of windows drawn at random, always the same."""
     count = min(len(dataset), BATCHES * WINDOWS)
     index = np.random.default_rng(0).choice(len(dataset), count, replace=False)

@@ -3,7 +3,7 @@
 ScaledRows + Request -> Batch
 """
 
-from transformertf.data.batches.dataset import Layout, SequenceDataset, StoredWindows, WindowDataset
+from transformertf.data.batches.dataset import BatchDataset, Layout, SequenceDataset, WindowDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.batches.loader import (
     device_of,
@@ -15,9 +15,9 @@ from transformertf.data.batches.loader import (
 
 __all__ = [
     "HOST",
+    "BatchDataset",
     "Layout",
     "SequenceDataset",
-    "StoredWindows",
     "WindowDataset",
     "device_of",
     "first_epoch",

@@ -1,4 +1,4 @@
-"""Stored series and windows to whole batches: one gather for each side of a batch."""
+"""ScaledRows series and windows to whole batches: one gather for each side of a batch."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from transformertf.batch import Batch, check_batch
 from transformertf.data.batches.gather import HOST, Gather, Rows, WindowScaling
 from transformertf.data.columns import Columns
-from transformertf.data.scaling import Scaling, Stored
+from transformertf.data.scaling import ScaledRows, Scaling
 from transformertf.data.series import IntArray
 from transformertf.data.windows import Request, Windows
 from transformertf.utils.sequence import Alignment
@@ -36,7 +36,7 @@ class Layout:
     masked: tuple[str, ...] = ()
 
 
-class StoredWindows(Dataset[Batch]):
+class BatchDataset(Dataset[Batch]):
     """Windows over stored series; a subclass fills the batches.
 
     Args:
@@ -50,7 +50,7 @@ class StoredWindows(Dataset[Batch]):
 
     def __init__(
         self,
-        stored: Stored,
+        stored: ScaledRows,
         windows: Windows,
         scaling: Scaling,
         noise_std: float = 0.0,
@@ -188,7 +188,7 @@ class StoredWindows(Dataset[Batch]):
         return inputs if steps.full else torch.where(steps.mask.unsqueeze(-1), inputs, 0.0)
 
 
-class WindowDataset(StoredWindows):
+class WindowDataset(BatchDataset):
     """Batches of windows with context and horizon.
 
     Args:
@@ -203,7 +203,7 @@ class WindowDataset(StoredWindows):
 
     def __init__(
         self,
-        stored: Stored,
+        stored: ScaledRows,
         windows: Windows,
         scaling: Scaling,
         layout: Layout,
@@ -258,7 +258,7 @@ class WindowDataset(StoredWindows):
         return decoder
 
 
-class SequenceDataset(StoredWindows):
+class SequenceDataset(BatchDataset):
     """Batches of sequences: windows without context, whose inputs and target share their steps.
 
     Args:
@@ -273,7 +273,7 @@ class SequenceDataset(StoredWindows):
 
     def __init__(
         self,
-        stored: Stored,
+        stored: ScaledRows,
         windows: Windows,
         scaling: Scaling,
         alignment: Alignment,

@@ -10,7 +10,7 @@ from torch import distributed
 from torch.utils.data import DataLoader, Sampler
 
 from transformertf.batch import Batch
-from transformertf.data.batches.dataset import StoredWindows
+from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.windows import BatchSampler, Request
 from transformertf.errors import InputError
@@ -122,7 +122,7 @@ class BatchLoader(DataLoader[Batch]):
 
 
 def make_loader(
-    dataset: StoredWindows, sampler: Sampler[Request], workers: int, seed: int
+    dataset: BatchDataset, sampler: Sampler[Request], workers: int, seed: int
 ) -> BatchLoader:
     """Return the batches that a sampler asks of a data set.
 

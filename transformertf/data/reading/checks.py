@@ -19,7 +19,7 @@ from transformertf.errors import InputError
 
 
 @dataclass(frozen=True)
-class Origins:
+class Sources:
     """Where the rows of a panel are from; looked up only for messages.
 
     Attributes:
@@ -95,14 +95,14 @@ def check_time(
     if panel.stamps is None:
         return order
     bad = _falls(panel.stamps, panel.starts)
-    origins = Origins(tables, grouping, panel.starts, order)
+    sources = Sources(tables, grouping, panel.starts, order)
     if bad.size and sort:
         for series in np.unique(np.searchsorted(panel.starts, bad, side="right") - 1).tolist():
             order[series] = _sort(panel, series)
         bad = _falls(panel.stamps, panel.starts)
     if bad.size:
-        _refuse_fall(panel, origins, int(bad[0]), str(columns.time))
-    _refuse_span(panel, origins, str(columns.time))
+        _refuse_fall(panel, sources, int(bad[0]), str(columns.time))
+    _refuse_span(panel, sources, str(columns.time))
     return order
 
 
@@ -126,27 +126,27 @@ def _falls(stamps: Stamps, starts: IntArray) -> IntArray:
     return rows[~np.isin(rows, starts)]
 
 
-def _refuse_fall(panel: Panel, origins: Origins, place: int, name: str) -> None:
-    (table, row), (before_table, _) = origins.locate(place), origins.locate(place - 1)
-    time = panel.series()[origins.series(place)].time
+def _refuse_fall(panel: Panel, sources: Sources, place: int, name: str) -> None:
+    (table, row), (before_table, _) = sources.locate(place), sources.locate(place - 1)
+    time = panel.series()[sources.series(place)].time
     assert time is not None
-    place_in = place - int(panel.starts[origins.series(place)])
+    place_in = place - int(panel.starts[sources.series(place)])
     stamp, before = time[place_in], time[place_in - 1]
-    if table == before_table or origins.series(place) in origins.order:
-        other = "" if table == before_table else f" in {origins.tables[before_table].where}"
+    if table == before_table or sources.series(place) in sources.order:
+        other = "" if table == before_table else f" in {sources.tables[before_table].where}"
         remedy = "drop repeats" if stamp == before else "sort the rows, or set sort: true"
         raise InputError(
-            f"{origins.where(place)}: time column {name!r} does not rise in row {row} (counted "
+            f"{sources.where(place)}: time column {name!r} does not rise in row {row} (counted "
             f"from 0): {stamp} after {before}{other}; {remedy}"
         )
     raise InputError(
-        f"{origins.where(place)}: the series starts at {name} {stamp} in row {row} (counted from "
-        f"0), but goes on to {before} in {origins.tables[before_table].where}; of a series in "
+        f"{sources.where(place)}: the series starts at {name} {stamp} in row {row} (counted from "
+        f"0), but goes on to {before} in {sources.tables[before_table].where}; of a series in "
         "several files, one file must end before the next one starts, or set sort: true"
     )
 
 
-def _refuse_span(panel: Panel, origins: Origins, name: str) -> None:
+def _refuse_span(panel: Panel, sources: Sources, name: str) -> None:
     """Refuse stamps whose distance their type cannot hold."""
     assert panel.stamps is not None
     ends = np.stack([panel.starts[:-1], panel.starts[1:] - 1])
@@ -159,7 +159,7 @@ def _refuse_span(panel: Panel, origins: Origins, name: str) -> None:
         first, last = ends[:, far[0]]
         time = as_index(panel.stamps[[first, last]], panel.time_type)
         raise InputError(
-            f"{origins.where(int(first))}: time column {name!r} goes from {time[0]} to {time[1]}, "
+            f"{sources.where(int(first))}: time column {name!r} goes from {time[0]} to {time[1]}, "
             f"farther than {panel.stamps.dtype} reaches; correct the time stamps, or give them in "
             "a larger unit"
         )
@@ -174,13 +174,13 @@ def check_values(
     order: dict[int, IntArray],
 ) -> None:
     """Refuse missing and infinite values, and find the last known target of each series."""
-    origins = Origins(tables, grouping, panel.starts, order)
+    sources = Sources(tables, grouping, panel.starts, order)
     if rules.mask or rules.missing != "nothing":
         panel.observed[:] = _count_observed(panel)
     if rules.missing == "future" and (panel.observed == 0).any():
         first = int(panel.starts[np.flatnonzero(panel.observed == 0)[0]])
         raise InputError(
-            f"{origins.where(first)}: column {columns.target!r} has no value; a forecast needs "
+            f"{sources.where(first)}: column {columns.target!r} has no value; a forecast needs "
             "past values"
         )
     nowhere, everywhere = panel.starts[:-1], panel.starts[1:]
@@ -194,15 +194,15 @@ def check_values(
             needed = nowhere
         elif rules.missing == "future" and name not in columns.known:
             needed = future
-        _refuse_values(origins, values, _bad_rows(values, panel.starts, needed), name)
+        _refuse_values(sources, values, _bad_rows(values, panel.starts, needed), name)
     for name, codes in zip(columns.categories, panel.codes, strict=True):
         needed = everywhere
         if rules.mask:
             needed = nowhere
         elif rules.missing == "future" and name not in columns.known_categories:
             needed = future
-        _refuse_values(origins, codes, _bad_rows(codes, panel.starts, needed), name)
-    _check_static(panel, origins, columns, rules)
+        _refuse_values(sources, codes, _bad_rows(codes, panel.starts, needed), name)
+    _check_static(panel, sources, columns, rules)
 
 
 def _bad_rows(column: Stamps, starts: IntArray, needed: IntArray) -> IntArray:
@@ -227,7 +227,7 @@ def _is_missing(column: Stamps) -> npt.NDArray[np.bool_]:
     return missing
 
 
-def _check_static(panel: Panel, origins: Origins, columns: Columns, rules: Rules) -> None:
+def _check_static(panel: Panel, sources: Sources, columns: Columns, rules: Rules) -> None:
     for number, (reals, texts) in enumerate(zip(panel.static, panel.static_texts, strict=True)):
         own = dict(zip(columns.static, reals.tolist(), strict=True))
         infinite = [name for name, value in own.items() if math.isinf(value)]
@@ -239,7 +239,7 @@ def _check_static(panel: Panel, origins: Origins, columns: Columns, rules: Rules
             name, what = (infinite[0], "an infinite") if infinite else (lost[0], "no")
             remedy = "correct it" if infinite else "fill it, or set missing: mask"
             raise InputError(
-                f"{origins.where(int(panel.starts[number]))}: static column {name!r} has {what} "
+                f"{sources.where(int(panel.starts[number]))}: static column {name!r} has {what} "
                 f"value in series {panel.names[number]!r}; {remedy}"
             )
 
@@ -262,18 +262,18 @@ def _count_known(values: FloatArray) -> int:
     return 0
 
 
-def _refuse_values(origins: Origins, column: Stamps, rows: IntArray, name: str) -> None:
+def _refuse_values(sources: Sources, column: Stamps, rows: IntArray, name: str) -> None:
     """Refuse values that are missing or infinite; told of those like the first in its file."""
     if not rows.size:
         return
-    rows = rows[np.argsort(origins.read_as(rows))]
-    piece, lost = origins.pieces(rows), _is_missing(column[rows])
+    rows = rows[np.argsort(sources.read_as(rows))]
+    piece, lost = sources.pieces(rows), _is_missing(column[rows])
     mine = rows[(piece == piece[0]) & (lost == lost[0])]
     what = "missing (NaN)" if lost[0] else "infinite"
-    first = ", ".join(str(origins.locate(row)[1]) for row in mine[:3].tolist())
+    first = ", ".join(str(sources.locate(row)[1]) for row in mine[:3].tolist())
     remedy = ", or set missing: mask" if lost[0] else ""
     raise InputError(
-        f"{origins.where(int(rows[0]))}: column {name!r} has {len(mine)} {what} "
+        f"{sources.where(int(rows[0]))}: column {name!r} has {len(mine)} {what} "
         f"value{'s' if len(mine) > 1 else ''}, first in row {first} (counted from 0); fill or cut "
         f"those rows{remedy}"
     )

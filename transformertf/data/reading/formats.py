@@ -14,7 +14,7 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from transformertf.data.reading.mapped import PIECE, map_file
-from transformertf.data.reading.tables import Reader, Table, readable
+from transformertf.data.reading.tables import ReadPieces, Table, readable
 from transformertf.errors import InputError, nearest
 
 
@@ -97,7 +97,7 @@ def _factory(
 
 
 # of a file, the columns asked for and those of them that are text: its rows and its pieces
-Opened = tuple[int, Reader]
+Opened = tuple[int, ReadPieces]
 
 
 def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:

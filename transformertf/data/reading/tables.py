@@ -15,7 +15,7 @@ import pyarrow as pa
 from transformertf.data.series import FloatArray
 from transformertf.errors import InputError
 
-Reader = Callable[[list[str]], Iterator[pd.DataFrame]]
+ReadPieces = Callable[[list[str]], Iterator[pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Table:
     where: str
     rows: int
     headers: Mapping[str, str]
-    read: Reader
+    read: ReadPieces
     kind: str = "table"
     future: bool = False
 

@@ -7,14 +7,14 @@ those of the time stamps, `vocabulary` the numbers of categories. `features` wri
 features, `scaling` fits all and goes back to original units, `scaled_rows` stores the result.
 """
 
-from transformertf.data.scaling.scaled_rows import Stored, store_series
+from transformertf.data.scaling.scaled_rows import ScaledRows, store_series
 from transformertf.data.scaling.scaling import Scaling
 from transformertf.data.scaling.time_features import calendar_codes, calendar_sizes
 from transformertf.data.scaling.vocabulary import Vocabularies, tell_unknown
 
 __all__ = [
+    "ScaledRows",
     "Scaling",
-    "Stored",
     "Vocabularies",
     "calendar_codes",
     "calendar_sizes",

@@ -18,7 +18,7 @@ from transformertf.data.transform.base import sum_is_finite
 
 
 @dataclass(frozen=True)
-class Stored:
+class ScaledRows:
     """All rows of some series, series after series: N rows, S series.
 
     Attributes:
@@ -68,7 +68,7 @@ def store_series(
     vocabularies: Vocabularies,
     dtype: npt.DTypeLike,
     keep: KeepArray = keep_in_memory,
-) -> Stored:
+) -> ScaledRows:
     """Scale series and store them.
 
     Args:
@@ -106,7 +106,7 @@ def store_series(
         for item, first in zip(series, offset.tolist(), strict=True)
         for begin, _ in item.stretches
     ]
-    return Stored(
+    return ScaledRows(
         columns,
         offset,
         np.array(stretches, dtype=np.int64),
