@@ -97,7 +97,7 @@ class ForecastPlots(Callback):
         batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])
         batch = trainer.precision_plugin.convert_input(batch)
         with trainer.precision_plugin.val_step_context():
-            outputs = model.predict_step(batch, 0)
+            outputs = model.shown(batch)
         point, series = model.point_forecast(outputs), data.stages.series("validation")
         frame = forecast_frame(batch, point, outputs, series, model.quantiles)
         # each window has a panel of its own

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import torch
 from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
@@ -97,17 +96,17 @@ class ForecastTables:
         self.calibration = calibration
         self.season = season
 
-    def rows(self, model: ForecastModule, batch: Batch, outputs: torch.Tensor) -> ForecastRows:
-        """Return the forecasts of a batch.
+    def rows(self, model: ForecastModule, batch: Batch) -> ForecastRows:
+        """Forecast a batch, as far as the horizon goes.
 
         Args:
-            model: in evaluation mode.
-            batch: of the data module.
-            outputs: (B, Td, Q) as the model's `predict_step` gives them.
+            model: in evaluation mode, on its device.
+            batch: of the data module, on the same device.
         """
         has_quantiles, steps = model.quantiles is not None, self.horizon.steps
         trained = 0 if steps is None else self.data.limits.horizon
         if steps is None or steps <= trained:
+            outputs = model.shown(batch)
             point = model.point_forecast(outputs)
             rows = ForecastRows.of(batch, point, outputs if has_quantiles else None)
             return rows if steps is None or steps == trained else rows.take(rows.step <= steps)

@@ -113,6 +113,8 @@ class ForecastModule(lightning.LightningModule):
     interpretable: ClassVar[bool] = False
     # whether `model` takes statics and categories as they are; others get them as features
     selects: ClassVar[bool] = False
+    # what a trainer's predict makes of a batch, in the place of what is shown of it
+    predicts: Callable[[Batch], Any] | None = None
 
     def __init__(
         self,
@@ -309,8 +311,12 @@ class ForecastModule(lightning.LightningModule):
         """Log `test/loss` in the loss's units and the metrics in original units."""
         self._evaluate(batch, "test", self.test_metrics)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return forecasts (B, Td, Q) in original units."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> Any:
+        """Return forecasts (B, Td, Q) in original units, or what `predicts` makes of the batch."""
+        return self.shown(batch) if self.predicts is None else self.predicts(batch)
+
+    def shown(self, batch: Batch) -> torch.Tensor:
+        """Return the numbers (B, Td, Q) that a forecast shows of a batch, in original units."""
         return self._to_original(self.decode(self(batch, need_weights=False)["output"]), batch)
 
     def setup(self, stage: str) -> None:
