@@ -1,11 +1,11 @@
 """The writer's rows are what the trainer's predict makes of each batch, once."""
 
-import lightning
 import numpy as np
 import pytest
 
 from tests.data.units import HORIZON
 from tests.forecasts.windows import fitted, make_frame, make_model
+from tests.runs import quiet_trainer
 from transformertf.callbacks import ForecastWriter
 from transformertf.forecasts import ForecastFrames, ForecastTables, Horizon
 from transformertf.forecasts.paths import roll
@@ -24,13 +24,7 @@ def test_no_chunk_is_forecast_twice(monkeypatch, steps, chunks):
     monkeypatch.setattr(model, "forecast", lambda *given: runs.append(1) or forecast(*given))
     kept = ForecastFrames()
     writer = ForecastWriter(kept, ForecastTables(data, Horizon(steps, samples=0)))
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        logger=False,
-        callbacks=[writer],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-    )
+    trainer = quiet_trainer(callbacks=[writer])
     assert not trainer.predict(model, datamodule=data, return_predictions=False)
     assert len(runs) == chunks
     (table,) = kept.pieces
@@ -39,7 +33,5 @@ def test_no_chunk_is_forecast_twice(monkeypatch, steps, chunks):
     rolled = roll(model, data, batch, data.predict_series, steps or HORIZON, 0, 0)
     np.testing.assert_array_equal(table["prediction"], rolled.point[rolled.mask].flatten())
     # the model is as it was: what it shows is what its plain predict gives
-    (plain,) = trainer.__class__(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
-    ).predict(model, datamodule=data)
+    (plain,) = quiet_trainer().predict(model, datamodule=data)
     assert plain.shape == (3, HORIZON, 3)

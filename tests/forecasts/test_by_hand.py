@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import lightning
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +9,7 @@ import torch
 
 from tests.data.units import CONTEXT, HORIZON, LAGS, ROWS, stretches_of
 from tests.forecasts.windows import LEVELS, OPTIONS, fitted, make_frame, make_model
+from tests.runs import quiet_trainer
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.forecasts import paths
 from transformertf.forecasts.paths import roll
@@ -229,9 +229,7 @@ def test_the_first_chunk_is_the_plain_forecast(horizon, samples):
     _, data, model = prepared(
         "aligned right", "quantiles", future, normalize="window", origin="auto"
     )
-    trainer = lightning.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
+    trainer = quiet_trainer()
     plain = trainer.predict(model, datamodule=data)
     padded = False
     for expected, batch in zip(plain, data.predict_dataloader(), strict=True):

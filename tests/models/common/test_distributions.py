@@ -11,6 +11,7 @@ from scipy import stats
 from torch.utils.data import DataLoader
 
 from tests.nn.test_distributions import NAMES, OWN_UNITS, by_scipy, log_likelihood
+from tests.runs import quiet_trainer
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
 from transformertf.models import GRU, LSTM, EncoderDecoderLSTM
@@ -54,16 +55,6 @@ def random_output(module, batch):
     generator = torch.Generator().manual_seed(3)
     shape = *batch["decoder_mask"].shape, module.output_dim
     return torch.randn(shape, generator=generator, requires_grad=True)
-
-
-def quiet_trainer(**kwargs):
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return lightning.Trainer(accelerator="cpu", **{"max_epochs": 1, **quiet, **kwargs})
 
 
 def loader(*batches):
