@@ -3,8 +3,9 @@
 # make check   format, lint, types, layers
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more; after `make peers`, other libraries are measured too
-# make peers   the libraries that models are held against, in .venv-peers, 3 GB with torch's CPU build
-# make parity  the same numbers as they, live; the suite holds against their recorded numbers
+# make peers   the libraries that models are held against, in .venv-peers (2.4 GB with
+#              torch's CPU build)
+# make parity  our numbers against theirs, live; the suite has recorded ones
 # make soak    kills, ranks, bad input and long runs, written to docs/benchmarks/reliability.md;
 #              then padding and compiling at length; ten minutes and more
 #
