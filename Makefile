@@ -37,7 +37,7 @@ check: $(STAMP)
 
 bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(COMPARE) -m pytest tests/reference
-	$(COMPARE) scripts/bench_data.py
+	$(COMPARE) scripts/bench_data.py --peers
 	$(BIN)/python scripts/bench_recurrent.py
 	$(COMPARE) scripts/bench_models.py --peers
 	$(BIN)/python scripts/bench_samples.py
