@@ -18,7 +18,6 @@ from tests.reference.golden import Array, frame_to_arrays, save, weights_to_arra
 from tests.reference.metrics import (
     LEVELS,
     QUANTILES,
-    SEASON,
     History,
     darts_scores,
     utilsforecast_scores,
@@ -35,7 +34,6 @@ from tests.reference.temporal_fusion import (
     recorded_names,
     run_theirs,
 )
-from transformertf.evaluation.baselines import naive_scale
 
 
 def record_transformers() -> dict[str, Array]:
@@ -78,7 +76,6 @@ def make_table(history: History) -> pd.DataFrame:
     generator = np.random.default_rng(2)
     windows = []
     for name, values in history.items():
-        scale = naive_scale(values, SEASON)
         for origin in range(int(generator.integers(2, 9))):
             steps = int(generator.integers(1, 7))
             actual = generator.normal(values.mean(), values.std(), steps)
@@ -91,7 +88,6 @@ def make_table(history: History) -> pd.DataFrame:
                 "step": 1 + np.arange(steps),
             }
             windows.append(window.assign(**places, prediction=window["q0.5"], actual=actual))
-            windows[-1]["scale"] = scale
     return pd.concat(windows, ignore_index=True)
 
 

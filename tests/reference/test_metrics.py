@@ -21,14 +21,15 @@ from tests.reference.metrics import (
     NAIVE_ORIGIN,
     NAIVE_SEASON,
     QUANTILES,
+    SEASON,
     darts_scores,
     naive_series,
     utilsforecast_scores,
     with_actuals,
     with_actuals_of_zero,
 )
-from transformertf.evaluation.baselines import seasonal_naive
 from transformertf.evaluation.scores import Scores
+from transformertf.forecasts.baselines import naive_scale, seasonal_naive
 
 CLOSE = {"rtol": 1e-6, "atol": 0}
 SOURCES = ["recorded", "live"]
@@ -46,9 +47,11 @@ def history(golden):
 
 
 @pytest.fixture(scope="module")
-def table(golden):
+def table(golden, history):
     """Return forecasts of several origins, with horizons that end early and unknown actuals."""
+    scales = {name: naive_scale(values, SEASON) for name, values in history.items()}
     table = frame_of_arrays(within(golden, "table/"))
+    table["scale"] = table["series"].map(scales)
     assert table["actual"].isna().any()
     assert (table["step"] == 1).sum() > (table["step"] == 6).sum() > 0
     return table

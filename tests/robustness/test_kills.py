@@ -13,8 +13,8 @@ from tests.depth import examples
 from tests.processes import run_apart
 from tests.robustness import killed_fit
 from tests.robustness.killed_fit import PHASES
+from transformertf.checkpoint.writing import SUFFIX
 from transformertf.cli import main
-from transformertf.whole_file import SUFFIX
 
 KILLS = examples(5, 50)
 EPOCHS, CHECKPOINT_EVERY = 3, 2

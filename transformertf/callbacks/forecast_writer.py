@@ -2,32 +2,17 @@
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
-import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
-from transformertf.data.mapped import release
-from transformertf.forecasting import ForecastTables
+from transformertf.data.reading import release
+from transformertf.forecasts import ForecastRows, ForecastTables, Sink
 from transformertf.models import ForecastModule
-from transformertf.predictions import ForecastRows
 
 # rows that are written at once: small tables are slow to make and to read
 ROWS = 2**17
-
-
-class Sink(Protocol):
-    """Takes forecasts piece by piece."""
-
-    def write(self, frame: pd.DataFrame) -> None:
-        """Take rows."""
-
-    def share(self, rank: int, ranks: int, token: str) -> None:
-        """Take the rows of one process of several, which have a token in common."""
-
-    def close(self) -> None:
-        """Take no more."""
 
 
 class ForecastWriter(Callback):
