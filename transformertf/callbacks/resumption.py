@@ -1,4 +1,7 @@
-"""What Lightning leaves out of a checkpoint, so that a resumed fit goes on as if undisturbed."""
+"""What Lightning leaves out of a checkpoint, so that a resumed fit goes on as if undisturbed.
+
+The states of the random generators, the sums of metrics, and where in its loops the trainer was.
+"""
 
 import logging
 import random

@@ -1,4 +1,7 @@
-"""What a checkpoint must hold to be one of this package, and of the format that is read."""
+"""What a checkpoint says: how modules describe themselves to it, and what it must hold.
+
+Primitives and tensors only, so that it is read without running code.
+"""
 
 import inspect
 from typing import Any

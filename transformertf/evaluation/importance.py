@@ -1,4 +1,8 @@
-"""What a model looks at: the mean weights that it gives variables and past steps.
+"""What a model looks at, asked in two ways: by the weights that it gives, and by its errors.
+
+`WeightMeans` takes the mean weights of variables and past steps, which interpretable models give.
+`permutation_importance` tells of any model by how much its error grows when it is given one
+variable of other windows (Fisher, Rudin and Dominici 2019).
 
 B batch, Tc context steps, Td horizon steps, V variables of one side. The means are over data steps
 alone: padding is left out by the masks, whatever it holds.

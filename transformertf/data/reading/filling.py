@@ -1,4 +1,7 @@
-"""Tables to a panel: piece by piece, each row to its place, without a copy of the whole."""
+"""Tables to a panel: piece by piece, each row to its place, without a copy of the whole.
+
+What takes long is shown as it goes on.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Mapped files whose pages leave memory once they are worked on."""
+"""Mapped files whose pages leave memory once they are worked on, a slice of rows at a time."""
 
 import mmap
 from collections.abc import Iterator

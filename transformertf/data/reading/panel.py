@@ -1,4 +1,8 @@
-"""Tables to checked series: one a file, or as many as id columns tell apart."""
+"""The panel: all rows of all series, column by column, and the tables that it is filled from.
+
+One file is one series, or as many as id columns tell apart. Rows that follow those to forecast may
+lie in tables of their own, which go on with the series of the others.
+"""
 
 import itertools
 import logging

@@ -1,4 +1,8 @@
-"""Time columns to time stamps of one type for all tables."""
+"""Time columns to time stamps of one type for all tables.
+
+Text is read in one way for a whole column: ISO dates, or one format that its first rows name.
+Nothing is guessed row by row.
+"""
 
 import datetime
 import re
