@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test check bench soak sample-data epf clean
 
 demo: $(STAMP)
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python -m scripts.demo.demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
@@ -29,24 +29,24 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python scripts/bench_data.py
-	$(BIN)/python scripts/bench_recurrent.py
-	$(BIN)/python scripts/bench_models.py
-	$(BIN)/python scripts/bench_samples.py
-	$(BIN)/python scripts/bench_predict.py
-	$(BIN)/python scripts/bench_streaming.py
-	$(BIN)/python scripts/calibration_coverage.py
+	$(BIN)/python -m scripts.benchmarks.data
+	$(BIN)/python -m scripts.benchmarks.recurrent
+	$(BIN)/python -m scripts.benchmarks.models
+	$(BIN)/python -m scripts.benchmarks.samples
+	$(BIN)/python -m scripts.benchmarks.predict
+	$(BIN)/python -m scripts.benchmarks.streaming
+	$(BIN)/python -m scripts.benchmarks.calibration
 
 soak: $(STAMP)
-	$(BIN)/python scripts/soak.py
+	$(BIN)/python -m scripts.benchmarks.soak
 	TRANSFORMERTF_SOAK=1 $(BIN)/python -m pytest -n 2 tests/properties tests/models/test_compile.py
 
 sample-data: $(STAMP)
-	$(BIN)/python scripts/make_sample_data.py
-	$(BIN)/python scripts/make_panel_data.py
+	$(BIN)/python -m scripts.data.sample
+	$(BIN)/python -m scripts.data.panel
 
 epf: $(STAMP)
-	$(BIN)/python scripts/run_epf.py
+	$(BIN)/python -m scripts.benchmarks.epf
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

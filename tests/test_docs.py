@@ -59,3 +59,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", place.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in [heading.lower().replace(" ", "-") for heading in headings], target
+
+
+def scripts_named_in(path: Path) -> set[str]:
+    """Return the scripts that a text names, as files or as modules."""
+    text = path.read_text(encoding="utf-8")
+    modules = re.findall(r"-m (scripts(?:\.\w+)+)", text)
+    files = re.findall(r"(?<![\w/])scripts/[\w/]+\.(?:py|sh)", text)
+    return {*files, *(f"{name.replace('.', '/')}.py" for name in modules)}
+
+
+def test_scripts_that_are_named_exist() -> None:
+    texts = [*PAGES, ROOT / "Makefile", *ROOT.glob("*configs/*.yml"), *ROOT.glob("scripts/**/*.*")]
+    named = {
+        name: path for path in texts if path.suffix != ".pyc" for name in scripts_named_in(path)
+    }
+    assert len(named) > 10
+    missing = {name: path for name, path in named.items() if not (ROOT / name).exists()}
+    assert not missing
