@@ -47,11 +47,14 @@ class Ridge:
         self.scale = features.std(axis=0)
         scaled = (features - self.mean) / self.scale
         gram = scaled.T @ scaled / len(scaled) + penalty * np.eye(scaled.shape[1])
-        self.weights = np.linalg.solve(gram, scaled.T @ (targets - self.offset) / len(scaled))
+        self.weights: Array = np.linalg.solve(
+            gram, scaled.T @ (targets - self.offset) / len(scaled)
+        )
 
     def predict(self, features: Array) -> Array:
         """Return targets (n, q)."""
-        return (features - self.mean) / self.scale @ self.weights + self.offset
+        targets: Array = (features - self.mean) / self.scale @ self.weights + self.offset
+        return targets
 
 
 def rmse(forecast: Array, actual: Array) -> float:

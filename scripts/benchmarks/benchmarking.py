@@ -219,8 +219,13 @@ def _serve(
     try:
         run = prepare(*arguments)
         before = _peak()
+
+        def finished() -> None:
+            run()
+            synchronize()
+
         answers: dict[str, Callable[[], object]] = {
-            "run": lambda: (run(), synchronize()),
+            "run": finished,
             "peak": lambda: _peak() - before,
             "describe": lambda: run.describe(),  # type: ignore[attr-defined]
         }

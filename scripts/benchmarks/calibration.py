@@ -20,6 +20,7 @@ import yaml
 from scripts.benchmarks.benchmarking import describe_machine, markdown_table
 from transformertf.cli import main as transformertf
 
+Metrics = dict[str, Any]  # what `evaluate` writes
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "calibration.md"
 CONTEXT, HORIZON, ROWS = 24, 12, 65
 CRITERIA: Mapping[str, Any] = {
@@ -62,7 +63,9 @@ def run(*words: str) -> None:
         raise RuntimeError(f"transformertf {' '.join(words)}: exit code {code}")
 
 
-def measure(criterion: Mapping[str, Any], epochs: int, series: tuple[int, int, int]) -> list[dict]:
+def measure(
+    criterion: Mapping[str, Any], epochs: int, series: tuple[int, int, int]
+) -> list[Metrics]:
     """Return the intervals before and after calibration, with the metrics by step.
 
     Args:
@@ -105,7 +108,7 @@ def measure(criterion: Mapping[str, Any], epochs: int, series: tuple[int, int, i
 
 
 def write_page(
-    machine: str, found: Mapping[str, list[dict]], epochs: int, series: tuple[int, int, int]
+    machine: str, found: Mapping[str, list[Metrics]], epochs: int, series: tuple[int, int, int]
 ) -> str:
     """Return the page.
 

@@ -42,7 +42,7 @@ from transformertf.nn import QuantileLoss
 CONTEXT, HORIZON, BATCH, PAST, FUTURE, WIDTH, HEADS = 168, 24, 64, 6, 3, 32, 4
 CONTINUOUS, DROPOUT = 8, 0.1
 LEVELS = [0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98]
-FUSION = {
+FUSION: dict[str, Any] = {
     "num_past_features": PAST,
     "num_future_features": FUTURE,
     "ctxt_seq_len": CONTEXT,

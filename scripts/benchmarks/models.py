@@ -104,7 +104,7 @@ class Step:
         """Train."""
         for _ in range(self.repeats):
             self.optimizer.zero_grad()
-            self.loss().backward()
+            torch.autograd.backward(self.loss())
             self.optimizer.step()
 
     def describe(self) -> dict[str, float]:
@@ -139,12 +139,14 @@ class Result:
 
     def row(self, reference: float | None) -> list[str]:
         """Return the table row, given the seconds of the peer to compare with."""
-        compared = reference is not None and self.name not in SEQUENCES
+        compared = "-"
+        if reference is not None and self.name not in SEQUENCES:
+            compared = f"{reference / self.seconds:.2f}"
         return [
             self.name,
             f"{self.seconds * 1e3:.1f}",
             f"{BATCH / self.seconds:.0f}",
-            f"{reference / self.seconds:.2f}" if compared else "-",
+            compared,
             str(self.parameters),
             f"{self.memory:.0f}",
         ]

@@ -64,7 +64,7 @@ def training_windows(horizon: int, step: int = 3) -> tuple[Array, Array]:
     found, targets = [], []
     for rows in prepared(pd.read_parquet(DATA / "panel.parquet")).values():
         origins = np.arange(CONTEXT - 1, len(rows) - horizon, step)
-        breaks = np.cumsum(rows["time"].diff() > MAX_GAP).to_numpy()
+        breaks = (rows["time"].diff() > MAX_GAP).cumsum().to_numpy()
         origins = origins[breaks[origins - CONTEXT + 1] == breaks[origins + horizon]]
         if len(origins):
             oil = rows["oil_c"].to_numpy(dtype=float)

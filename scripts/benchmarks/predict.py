@@ -8,7 +8,7 @@ import contextlib
 import io
 import itertools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from scripts.benchmarks.benchmarking import (
     time_interleaved,
 )
 from transformertf import models
+from transformertf.batch import Batch
 from transformertf.callbacks import ForecastWriter
 from transformertf.cli import main as transformertf
 from transformertf.cli.process import keep_freed_memory
@@ -119,7 +120,7 @@ def measure_speed(seconds: float, batches: int) -> dict[str, tuple[float, float]
     return found
 
 
-def forward(model: models.ForecastModule, batches: list) -> None:
+def forward(model: models.ForecastModule, batches: Sequence[Batch]) -> None:
     """Run a model over batches."""
     with torch.inference_mode():
         for number, batch in enumerate(batches):

@@ -84,7 +84,7 @@ def prepare_epoch(folder: Path, mode: str) -> Callable[[], None]:
     def run() -> None:
         for batch in batches(data, mode):
             optimizer.zero_grad()
-            module.calc_loss(module(batch), batch).backward()
+            torch.autograd.backward(module.calc_loss(module(batch), batch))
             optimizer.step()
 
     return run

@@ -25,9 +25,10 @@ from scripts.benchmarks.benchmarking import (
     time_interleaved,
 )
 from transformertf.nn import GRU, LSTM, recurrent
+from transformertf.nn.recurrent import Route
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "recurrent.md"
-ROUTES = ("packed", "gated", "segmented")
+ROUTES: tuple[Route, ...] = ("packed", "gated", "segmented")
 CELLS = {"LSTM": LSTM, "GRU": GRU}
 FEATURES, LAYERS = 8, 2
 DENSITIES = (0.5, 0.75, 0.95)
@@ -70,7 +71,7 @@ class Case:
         """Return a step on each route, on the chosen one, and on rows all of full length."""
         lengths = self.lengths()
         ragged = self.step(lengths)
-        forced = {route: on_route(route, ragged) for route in ROUTES}
+        forced: dict[str, Callable[[], None]] = {route: on_route(route, ragged) for route in ROUTES}
         return {**forced, "auto": ragged, "full": self.step(None)}
 
     def chosen(self) -> str:
@@ -91,7 +92,7 @@ MEMORY_CASES = [Case("LSTM", 64, 64, 1000, 0.75), Case("LSTM", 300, 64, 200, 0.7
 QUICK = [Case("LSTM", 64, 64, 200, 0.5), Case("LSTM", 32, 16, 200, 0.95)]
 
 
-def on_route(route: str, run: Callable[[], None]) -> Callable[[], None]:
+def on_route(route: Route, run: Callable[[], None]) -> Callable[[], None]:
     """Return `run` with the recurrence made to take a route."""
 
     def forced() -> None:
@@ -105,7 +106,7 @@ def on_route(route: str, run: Callable[[], None]) -> Callable[[], None]:
     return forced
 
 
-def prepare_step(case: Case, route: str | None) -> Callable[[], None]:
+def prepare_step(case: Case, route: Route | None) -> Callable[[], None]:
     """Return three training steps of a case, for a process that measures its memory."""
     run = case.step(case.lengths())
     if route is not None:

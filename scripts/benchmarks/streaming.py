@@ -104,7 +104,7 @@ class Session:
     def __init__(self, candidate: Candidate, context: int, rows: pd.DataFrame) -> None:
         data = make_data(candidate.model, context)
         if isinstance(data, EncoderDecoderDataModule):
-            sizes = {
+            sizes: dict[str, Any] = {
                 "num_past_features": data.num_past_known_covariates,
                 "num_future_features": data.num_future_known_covariates,
             }

@@ -215,7 +215,7 @@ def make_readings(unit: Unit) -> pd.DataFrame:
     """Return all readings of a unit, up to the end of the horizon, with nothing missing."""
     rng = np.random.default_rng([unit.number, 2])
     time = stamps(unit, rng)
-    hours = np.asarray((time - START) / pd.Timedelta(hours=1))
+    hours = np.asarray((time - START) / pd.Timedelta(hours=1), dtype=np.float64)
     load, cooling = plan(unit, time, rng)
     air = climate(unit.site, time) + np.interp(hours, np.arange(24 * 44 + 1), weather(unit.site))
     fault = spells(hours, rng, HEALTHY_H, FAULT_H) & (cooling != "ONAN")
@@ -236,7 +236,7 @@ def make_readings(unit: Unit) -> pd.DataFrame:
 def lose(readings: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """Return what of a unit's readings was logged."""
     rng = np.random.default_rng([unit.number, 3])
-    hours = ((readings["time"] - START) / pd.Timedelta(hours=1)).to_numpy()
+    hours = np.asarray((readings["time"] - START) / pd.Timedelta(hours=1), dtype=np.float64)
     down = spells(hours, rng, 220.0, (5.0, 30.0)) | (rng.random(len(hours)) < 0.015)
     # what is to come is planned, not logged
     down &= hours < 24 * (TRAIN_DAYS + TEST_DAYS)
