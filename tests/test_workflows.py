@@ -28,12 +28,13 @@ def jobs(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def matrix(job: dict[str, Any]) -> dict[str, list[str]]:
-    return job.get("strategy", {}).get("matrix", {})
+    found: dict[str, list[str]] = job.get("strategy", {}).get("matrix", {})
+    return found
 
 
 def commands(job: dict[str, Any]) -> list[str]:
     """Return what a job runs, for each value of its matrix."""
-    found = []
+    found: list[str] = []
     for line in [step["run"] for step in job["steps"] if "run" in step]:
         name = re.search(r"\$\{\{ matrix\.(\w+) \}\}", line)
         values = matrix(job)[name[1]] if name else [""]
@@ -42,6 +43,7 @@ def commands(job: dict[str, Any]) -> list[str]:
 
 
 def variable(name: str) -> list[str]:
+    value: str
     (value,) = re.findall(rf"^{name} \??:?= (.+)$", MAKEFILE, re.MULTILINE)
     return value.split()
 
@@ -74,13 +76,15 @@ def test_no_host_is_named(path: Path) -> None:
 
 def test_the_suite_runs_under_all_pythons_that_are_promised() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    low, high = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"]).groups()
-    promised = [f"3.{minor}" for minor in range(int(low), int(high))]
+    bounds = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"])
+    assert bounds is not None
+    low, high = map(int, bounds.groups())
+    promised = [f"3.{minor}" for minor in range(low, high)]
     assert read(ROOT / ".github/workflows/tests.yml")["jobs"]["suite"]["strategy"]["matrix"] == {
         "python": promised
     }
     assert variable("VERSIONS") == promised
-    assert f"(3, {low}) <= sys.version_info[:2] <= (3, {int(high) - 1})" in MAKEFILE
+    assert f"(3, {low}) <= sys.version_info[:2] <= (3, {high - 1})" in MAKEFILE
 
 
 def test_the_quick_part_leaves_out_folders_that_exist() -> None:
