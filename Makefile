@@ -29,7 +29,8 @@ PEERS_STAMP := $(PEERS)/.installed
 # what compares runs with the peers beside it where they are
 COMPARE = $(if $(shell ls $(PEERS_STAMP) 2>/dev/null),$(PEERS),$(VENV))/bin/python
 # what takes long: processes, searches, whole commands, training
-SLOW := cli distributed models properties reference robustness rolling scripts
+SLOW := cli distributed models properties reference robustness rolling scripts \
+	test_evaluation_guide.py test_readme.py
 DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)
 
 .PHONY: install demo test quick matrix check docs core newest bench peers parity soak sample-data \

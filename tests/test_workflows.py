@@ -44,8 +44,8 @@ def commands(job: dict[str, Any]) -> list[str]:
 
 def variable(name: str) -> list[str]:
     value: str
-    (value,) = re.findall(rf"^{name} \??:?= (.+)$", MAKEFILE, re.MULTILINE)
-    return value.split()
+    (value,) = re.findall(rf"^{name} \??:?= ((?:.+\\\n)*.+)$", MAKEFILE, re.MULTILINE)
+    return value.replace("\\\n", " ").split()
 
 
 @each_workflow
@@ -87,8 +87,10 @@ def test_the_suite_runs_under_all_pythons_that_are_promised() -> None:
     assert f"(3, {low}) <= sys.version_info[:2] <= (3, {high - 1})" in MAKEFILE
 
 
-def test_the_quick_part_leaves_out_folders_that_exist() -> None:
-    assert all((ROOT / "tests" / name).is_dir() for name in variable("SLOW"))
+def test_what_the_quick_part_leaves_out_exists() -> None:
+    left_out = variable("SLOW")
+    assert len(left_out) > 5
+    assert all((ROOT / "tests" / name).exists() for name in left_out)
 
 
 def test_every_target_is_explained_or_a_step_of_others() -> None:
