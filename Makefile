@@ -8,8 +8,9 @@
 # make newest  the whole suite with the newest versions that pyproject.toml allows, in .venv-newest
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more; after `make peers`, other libraries are measured too
-# make peers   the libraries that models are held against, in .venv-peers, 3 GB with torch's CPU build
-# make parity  the same numbers as they, live; the suite holds against their recorded numbers
+# make peers   the libraries that models are held against, in .venv-peers (2.4 GB with
+#              torch's CPU build)
+# make parity  our numbers against theirs, live; the suite has recorded ones
 # make soak    kills, ranks, bad input and long runs, written to docs/benchmarks/reliability.md;
 #              then padding and compiling at length; ten minutes and more
 #
@@ -29,7 +30,7 @@ PEERS_STAMP := $(PEERS)/.installed
 # what compares runs with the peers beside it where they are
 COMPARE = $(if $(shell ls $(PEERS_STAMP) 2>/dev/null),$(PEERS),$(VENV))/bin/python
 # what takes long: processes, searches, whole commands, training
-SLOW := cli distributed models properties reference robustness rolling scripts \
+SLOW := cli compatibility distributed models properties reference robustness scripts \
 	test_evaluation_guide.py test_readme.py
 DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)
 
@@ -67,7 +68,7 @@ newest:
 
 bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(COMPARE) -m pytest tests/reference
-	$(COMPARE) -m scripts.benchmarks.data
+	$(COMPARE) -m scripts.benchmarks.data --peers
 	$(BIN)/python -m scripts.benchmarks.recurrent
 	$(COMPARE) -m scripts.benchmarks.models --peers
 	$(BIN)/python -m scripts.benchmarks.samples

@@ -19,7 +19,7 @@ from transformertf.cli import main
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        *(f"transformertf.cli.{name}" for name in ("fit_command", "evaluate_command", "commands")),
+        *(f"transformertf.cli.{name}" for name in ("fit", "evaluate", "predict", "validate")),
         "transformertf.forecaster",
         "matplotlib.figure",
     ]

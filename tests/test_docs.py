@@ -11,6 +11,7 @@ import yaml
 from transformertf import models
 from transformertf.cli.lightning_cli import LINKS
 from transformertf.models import ForecastModule
+from transformertf.version import __version__
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -97,6 +98,6 @@ def test_each_decision_stands_in_the_index_with_date_and_state() -> None:
 def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert citation["version"] == project["version"]
+    assert citation["version"] == __version__
     assert citation["license"] == project["license"]
     assert set(citation["keywords"]) == set(project["keywords"])

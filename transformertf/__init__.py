@@ -2,8 +2,8 @@
 
 The way of the data, and of this package from the bottom layer to the top:
 
-    parquet/csv -> frames -> transforms -> windows -> batch -> model -> loss
-        -> predictions -> parquet, metrics, plots
+    parquet/csv -> Table -> Panel -> Series -> Windows -> ScaledRows -> Batch -> Outputs
+        -> forecast table -> parquet, scores, plots
 
 `transformertf.data` makes batches of files, `transformertf.models` makes forecasts of
 batches, and the two share only `transformertf.batch` and `transformertf.utils.sequence`.
@@ -13,10 +13,11 @@ batches, and the two share only `transformertf.batch` and `transformertf.utils.s
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from transformertf.version import __version__
+
 if TYPE_CHECKING:
     from transformertf.forecaster import Forecaster
 
-__version__ = "0.1.0"
 __all__ = ["Forecaster", "__version__"]
 
 

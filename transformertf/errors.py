@@ -1,10 +1,12 @@
 """Errors that users read, and the hint that goes with a misspelt name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # sizes beyond it overflow where several are multiplied
 LARGEST = 2**31 - 1
+
+
 # words of a hint
 _SHOWN = 40
 
@@ -50,3 +52,13 @@ def probability(**shares: float) -> None:
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise InputError(f"{name} must be from 0 to 1, found {share}")
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Return the first three names, and dots where there are more."""
+    return f"{', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}"
+
+
+def count_names(names: Sequence[str]) -> str:
+    """Return how many series there are, and the first of their names."""
+    return f"{len(names)} series: {first_names(names)}"

@@ -11,14 +11,23 @@ import pandas as pd
 from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.class_paths import allowing, find_object, refuse_foreign
-from transformertf.data import EncoderDecoderDataModule
-from transformertf.data.base import WindowDataModule
-from transformertf.data.stages import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
+from transformertf.data import EncoderDecoderDataModule, WindowDataModule
+from transformertf.data.windows import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
 from transformertf.errors import InputError
-from transformertf.evaluation.calibration import Calibration
-from transformertf.evaluation.results import Evaluation
-from transformertf.forecast_file import ForecastFile, ForecastFrames
-from transformertf.forecasting import (
+from transformertf.evaluation import (
+    FORECASTS,
+    Evaluation,
+    evaluate_pieces,
+    look_inside,
+    make_sections,
+    open_folder,
+    write_metrics,
+    write_report,
+)
+from transformertf.forecasts import (
+    Calibration,
+    ForecastFile,
+    ForecastFrames,
     ForecastTables,
     Horizon,
     calibration_of,
@@ -27,15 +36,6 @@ from transformertf.forecasting import (
 )
 from transformertf.models import ForecastModule
 from transformertf.plots import can_plot, forecast_figure
-from transformertf.reporting import (
-    FORECASTS,
-    evaluate_pieces,
-    look_inside,
-    make_sections,
-    open_folder,
-    write_metrics,
-    write_report,
-)
 from transformertf.streaming import Stream
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from transformertf.callbacks import ForecastWriter
 from transformertf.cli import main as transformertf
 from transformertf.cli.process import keep_freed_memory
 from transformertf.data import EncoderDecoderDataModule
-from transformertf.forecast_file import ForecastFile
-from transformertf.forecasting import ForecastTables
+from transformertf.forecasts.sinks import ForecastFile
+from transformertf.forecasts.tables import ForecastTables
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "predict.md"
 CONTEXT, HORIZON, BATCH = 168, 24, 128

@@ -24,7 +24,7 @@ LIMIT = 3600.0  # seconds for everything
 GROUPS = {
     "bad input and numbers": ["tests/robustness", "tests/cli/test_mistakes.py",
                               "tests/data/test_mistakes.py"],
-    "kills": ["tests/robustness/test_kills.py", "tests/test_whole_file.py"],
+    "kills": ["tests/robustness/test_kills.py", "tests/checkpoint/test_writing.py"],
     "resumes to the bit": ["tests/cli/test_resume.py", "tests/cli/test_stopping.py"],
     "ranks": ["tests/distributed"],
     "long run": ["tests/robustness/test_long_run.py"],

@@ -15,12 +15,7 @@ import torch
 from scripts.benchmarks.benchmarking import describe_machine, markdown_table
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.data.base import WindowDataModule
-from transformertf.models import (
-    LSTM,
-    EncoderDecoderLSTM,
-    ForecastModule,
-    TemporalFusionTransformer,
-)
+from transformertf.models import LSTM, EncoderDecoderLSTM, ForecastModule, TemporalFusionTransformer
 from transformertf.streaming import Stream
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "streaming.md"

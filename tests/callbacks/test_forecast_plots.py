@@ -17,7 +17,7 @@ from transformertf.callbacks import ForecastPlots, forecast_plots
 from transformertf.callbacks.forecast_plots import spread
 from transformertf.cli import main
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
-from transformertf.data.windows import Run, Windows
+from transformertf.data.windows.windows import Run, Windows
 from transformertf.errors import InputError
 from transformertf.models import GRU, EncoderDecoderLSTM
 from transformertf.nn import QuantileLoss

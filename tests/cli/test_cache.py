@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from transformertf.cli import main
-from transformertf.data import cache, store
+from transformertf.data.reading import cache
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def root(tmp_path, monkeypatch):
 
 def test_entries_are_shown_and_cleared(root, capsys):
     for name, rows in (("one", 1_000_000), ("two", 500_000)):
-        cache.array([name], (rows,), np.float64, lambda out: out.fill(0), name)
+        cache.cached_array([name], (rows,), np.float64, lambda out: out.fill(0), name)
     assert main(["cache"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
@@ -23,7 +23,7 @@ def test_entries_are_shown_and_cleared(root, capsys):
     assert lines[2] == f"{root}: 2 entries, 12.0 MB"
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == f"{root}: 12.0 MB freed\n"
-    assert store.entries() == []
+    assert cache.cache_entries() == []
     assert main(["cache"]) == 0
     assert capsys.readouterr().out == f"{root}: 0 entries, 0.0 MB\n"
 

@@ -16,27 +16,9 @@ import torch
 import yaml
 
 from tests.cli.conftest import Experiment
+from tests.runs import content_of, last, metrics, same, weights
 from transformertf.cli import main
 from transformertf.cli.main import COMMANDS
-
-
-def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    content = torch.load(checkpoint, weights_only=True)
-    state: dict[str, torch.Tensor] = content["state_dict"]
-    return state
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
-
-
-def last(name: str, version: int) -> Path:
-    return Path("runs", name, f"version_{version}", "checkpoints", "last.ckpt")
-
-
-def metrics(name: str, *versions: int) -> pd.DataFrame:
-    frames = [pd.read_csv(Path("runs", name, f"version_{v}", "metrics.csv")) for v in versions]
-    return pd.concat(frames, ignore_index=True)
 
 
 def fit(config: Path, *words: str) -> int:
@@ -114,9 +96,9 @@ def test_scheduler_goes_on_after_a_resume(experiment: Experiment, workdir: Path)
         ),
     )
     assert fit(config, "--trainer.max_epochs", "1") == 0
-    first = torch.load(last("tiny", 0), weights_only=True)
+    first = content_of(last("tiny", 0))
     assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
-    second = torch.load(last("tiny", 1), weights_only=True)
+    second = content_of(last("tiny", 1))
     steps = [content["lr_schedulers"][0]["last_epoch"] for content in (first, second)]
     assert steps == [first["global_step"], 2 * first["global_step"]]
     rate = second["optimizer_states"][0]["param_groups"][0]["lr"]
@@ -150,7 +132,7 @@ def test_explicit_flag_wins_over_the_checkpoint_and_is_told(
     words = ("--ckpt_path", str(experiment.checkpoint), "--trainer.max_epochs", "3")
     assert fit(config, *words, "--model.dropout", "0.5") == 0
     assert "model.dropout is 0.5 now, 0.1 in the checkpoint" in capsys.readouterr().err
-    content = torch.load(last("tiny", 0), weights_only=True)
+    content = content_of(last("tiny", 0))
     assert content["hyper_parameters"]["dropout"] == 0.5
 
 
@@ -169,7 +151,7 @@ def test_best_and_last_are_kept(experiment: Experiment, workdir: Path) -> None:
     names = sorted(path.name for path in last("tiny", 0).parent.iterdir())
     assert names[0].startswith(f"epoch={table.idxmin()}-")
     assert names[1:] == ["last.ckpt"]
-    assert torch.load(last("tiny", 0), weights_only=True)["epoch"] == 3
+    assert content_of(last("tiny", 0))["epoch"] == 3
 
 
 def test_transfer(
@@ -223,7 +205,7 @@ def test_interrupted_fit_says_how_to_go_on(experiment: Experiment, workdir: Path
     assert process.returncode == 130
     assert "interrupted; go on with --ckpt_path last" in told
     assert "Traceback" not in told
-    epoch = torch.load(last("tiny", 0), weights_only=True)["epoch"]
+    epoch = content_of(last("tiny", 0))["epoch"]
     assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", str(epoch + 2)) == 0
 
 
@@ -303,13 +285,13 @@ def test_fit_that_was_stopped_early_has_nothing_left_to_do(
     assert [path.name for path in Path("runs/tiny").iterdir()] == ["version_0"]
     without = experiment.write(workdir)
     assert fit(without, "--trainer.max_epochs", "3", "--ckpt_path", "last") == 0
-    assert torch.load(last("tiny", 1), weights_only=True)["epoch"] == 2
+    assert content_of(last("tiny", 1))["epoch"] == 2
 
 
 def test_limit_of_steps_ends_a_fit_for_good(experiment: Experiment, workdir: Path) -> None:
     config = experiment.write(workdir)
     assert fit(config, "--trainer.max_steps", "3") == 0
-    assert torch.load(last("tiny", 0), weights_only=True)["global_step"] == 3
+    assert content_of(last("tiny", 0))["global_step"] == 3
     assert fit(config, "--ckpt_path", "last", "--trainer.max_steps", "3") == 0
     assert not last("tiny", 1).parents[1].exists()
 
@@ -321,7 +303,7 @@ def test_other_settings_of_the_optimizer_are_told(
     resume = ("--ckpt_path", str(experiment.checkpoint), "--trainer.max_epochs", "3")
     assert fit(config, *resume, "--optimizer.lr", "0.5") == 0
     assert "optimizer goes on with the checkpoint's settings and state" in capsys.readouterr().err
-    content = torch.load(last("tiny", 0), weights_only=True)
+    content = content_of(last("tiny", 0))
     assert content["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01
 
 

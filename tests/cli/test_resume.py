@@ -16,6 +16,7 @@ import torch
 
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment
 from tests.depth import long
+from tests.runs import content_of, last, metrics, same
 from transformertf.callbacks import LossCurve
 from transformertf.cli import main
 from transformertf.models import ForecastModule
@@ -88,40 +89,18 @@ def test_all_pairs_of_values_are_covered() -> None:
         assert found == set(itertools.product(left, right))
 
 
-def last(name: str, version: int) -> dict[str, Any]:
-    path = Path("runs", name, f"version_{version}", "checkpoints", "last.ckpt")
-    content: dict[str, Any] = torch.load(path, weights_only=True)
-    return content
-
-
-def metrics(name: str, *versions: int) -> pd.DataFrame:
-    paths = [Path("runs", name, f"version_{version}", "metrics.csv") for version in versions]
-    # a run that is stopped soon has nothing to log yet
-    return pd.concat([pd.read_csv(path) for path in paths if path.exists()], ignore_index=True)
-
-
-def equal(left: Any, right: Any) -> bool:
-    if isinstance(left, torch.Tensor):
-        return left.dtype == right.dtype and torch.equal(left, right)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(equal(left[k], right[k]) for k in left)
-    if isinstance(left, (list, tuple)):
-        return len(left) == len(right) and all(map(equal, left, right))
-    return bool(left == right)
-
-
 def require_equal_states(left: dict[str, Any], right: dict[str, Any]) -> None:
     """Compare all that a fit goes on with; paths differ, as the runs do."""
     for content in (left, right):  # what is counted of a validation that is over, nobody reads
         content["loops"]["fit_loop"].pop("epoch_loop.val_loop.batch_progress")
     for key in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops",
                 "resumption"):  # fmt: skip
-        assert equal(left[key], right[key]), key
+        assert same(left[key], right[key]), key
     best = [
         next(state for key, state in content["callbacks"].items() if key.startswith("Best"))
         for content in (left, right)
     ]
-    assert equal(*(state["best_model_score"] for state in best))
+    assert same(*(state["best_model_score"] for state in best))
     assert len({Path(state["best_model_path"]).name for state in best}) == 1
 
 
@@ -224,7 +203,7 @@ def test_goes_on_as_if_undisturbed(
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
 
     assert trained == undisturbed
-    require_equal_states(last("parts", 1), last("whole", 0))
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
     pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
 
 
@@ -264,7 +243,7 @@ def test_goes_on_however_epochs_and_validations_lie(
             assert main(["fit", "--config", config, *words, "-n", "parts", *resume]) == 130
     assert main(["fit", "--config", config, *words, "-n", "parts", "--ckpt_path", "last"]) == 0
     assert trained == undisturbed
-    require_equal_states(last("parts", 3), last("whole", 0))
+    require_equal_states(content_of(last("parts", 3)), content_of(last("whole", 0)))
     pd.testing.assert_frame_equal(metrics("parts", *range(4)), metrics("whole", 0))
 
 
@@ -285,10 +264,10 @@ def test_goes_on_where_a_limit_of_time_ended_it(
 
         patch.setattr(ForecastModule, "training_step", stop)
         assert main(["fit", "--config", config, "-n", "parts"]) == 0
-    assert last("parts", 0)["global_step"] == 11
+    assert content_of(last("parts", 0))["global_step"] == 11
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
     assert trained == undisturbed
-    require_equal_states(last("parts", 1), last("whole", 0))
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -303,12 +282,12 @@ def test_early_stopping_that_waits_for_more_epochs_goes_on(
 
     config = str(experiment.write(workdir, impatient))
     assert main(["fit", "--config", config, "-n", "whole"]) == 0
-    assert last("whole", 0)["epoch"] == 3
+    assert content_of(last("whole", 0))["epoch"] == 3
     with monkeypatch.context() as patch:
         stop_once(patch, "step", epoch=epoch)
         assert main(["fit", "--config", config, "-n", "parts"]) == 130
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
-    require_equal_states(last("parts", 1), last("whole", 0))
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
     pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
     # and no further
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
@@ -329,5 +308,5 @@ def test_averaged_weights_go_on(
         stop_once(patch, moment)
         assert main(["fit", "--config", config, "-n", "parts"]) == 130
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
-    require_equal_states(last("parts", 1), last("whole", 0))
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
     pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tests.cli.conftest import Experiment
-from tests.cli.test_resume import last, stop_once
+from tests.cli.test_resume import stop_once
+from tests.runs import content_of, last
 from transformertf.callbacks import LastCheckpoint
 from transformertf.cli import main
 from transformertf.cli.main import COMMANDS
@@ -47,7 +48,7 @@ def test_a_signal_keeps_the_step_and_leaves(
     assert "checkpoints: runs/tiny/version_0/checkpoints (epoch=0-step=6.ckpt, last.ckpt)" in told
     assert "interrupted; go on with --ckpt_path last" in told
     assert "Traceback" not in told
-    assert last("tiny", 0)["global_step"] == 6 + 2
+    assert content_of(last("tiny", 0))["global_step"] == 6 + 2
     assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -64,7 +65,7 @@ def test_the_second_signal_stops_at_once(
 
     monkeypatch.setattr(ForecastModule, "training_step", insist)
     assert fit(experiment.write(workdir)) == 130
-    assert last("tiny", 0)["global_step"] == 6
+    assert content_of(last("tiny", 0))["global_step"] == 6
 
 
 @pytest.mark.parametrize("moment", ["reading", "sanity", "step"])
@@ -131,7 +132,7 @@ def test_slurms_notice_keeps_the_step_and_requeues_the_job(
     # what the job does when it runs again
     assert fit(config, "--ckpt_path", "last") == 0
     whole = torch.load(experiment.checkpoint, weights_only=True)["state_dict"]
-    found = last("tiny", 1)["state_dict"]
+    found = content_of(last("tiny", 1))["state_dict"]
     assert all(torch.equal(found[name], whole[name]) for name in whole)
 
 
@@ -187,7 +188,7 @@ def test_checkpoints_within_an_epoch(
     fail_at(monkeypatch, 11)
     assert fit(experiment.write(workdir), "--checkpoint_every", every) == 1
     assert "epoch=0-step=6.ckpt, last.ckpt" in capsys.readouterr().err
-    assert last("tiny", 0)["global_step"] == kept
+    assert content_of(last("tiny", 0))["global_step"] == kept
 
 
 @pytest.mark.parametrize("every", ["soon", "0s", "-1h", "0", "-3", "1.5", "[1]", "NaT"])
@@ -224,7 +225,7 @@ def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(
     told = capsys.readouterr().err
     assert "last.ckpt: the checkpoint cannot be written (File too large)" in told
     assert "Traceback" not in told
-    assert last("tiny", 0)["global_step"] == 6
+    assert content_of(last("tiny", 0))["global_step"] == 6
     assert {path.name for path in Path("runs/tiny/version_0/checkpoints").iterdir()} == {
         "last.ckpt",
         "epoch=0-step=6.ckpt",

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import strategies as st
 
 from transformertf.data.columns import Columns
-from transformertf.data.filling import fill_panel
-from transformertf.data.frames import Series
-from transformertf.data.panels import Rules, open_all
-from transformertf.data.tables import Table
+from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.panel import Rules, open_all
+from transformertf.data.reading.tables import Table
+from transformertf.data.series import Series
 
 # every role there is
 COLUMNS = Columns(("a",), ("b",), "y", "t", ("store",), ("area",), ("k",), ("p",), ("region",))
@@ -81,8 +81,8 @@ def write(frames: Sequence[pd.DataFrame], folder: Path, ending: str) -> list[str
 def piece_of(rows: int) -> Iterator[None]:
     """Read in pieces of so many rows."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("files", "folders", "checks"):
-            patch.setattr(f"transformertf.data.{module}.PIECE", rows)
+        for module in ("formats", "checks"):
+            patch.setattr(f"transformertf.data.reading.{module}.PIECE", rows)
         yield
 
 

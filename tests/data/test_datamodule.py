@@ -12,8 +12,8 @@ import torch
 
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
+from transformertf.forecasts.rows import forecast_frame
 from transformertf.models import EncoderDecoderLSTM
-from transformertf.predictions import forecast_frame
 
 ROWS = 80
 CONTEXT, HORIZON = 8, 4

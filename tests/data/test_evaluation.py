@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
-from transformertf.data.origins import Origin
+from transformertf.data.windows.origins import Origin
 from transformertf.errors import InputError
 
 CONTEXT, HORIZON = 5, 3

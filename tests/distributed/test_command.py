@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import yaml
 
 from tests.cli.conftest import make_frame
 from tests.depth import long, takes_long
+from tests.runs import content_of, last
 from transformertf.cli import main
 from transformertf.plots import can_plot
 
@@ -96,12 +96,8 @@ def fit_words(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "transformertf", "fit", "--config", "lstm.yml", *words)
 
 
-def last(version: int = 0, name: str = "lstm") -> Path:
-    return Path(f"runs/{name}/version_{version}/checkpoints/last.ckpt")
-
-
 def weights(path: Path) -> np.ndarray:
-    state = torch.load(path, weights_only=True)["state_dict"]
+    state = content_of(path)["state_dict"]
     return np.concatenate([value.flatten().numpy() for value in state.values()])
 
 
@@ -131,7 +127,7 @@ def free_port() -> int:
 def assert_equal_runs(one: str, other: str) -> None:
     left, right = (pd.read_csv(f"runs/{name}/version_0/metrics.csv") for name in (one, other))
     pd.testing.assert_frame_equal(left, right, rtol=1e-6)
-    np.testing.assert_allclose(weights(last(0, one)), weights(last(0, other)), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(weights(last(one)), weights(last(other)), rtol=1e-6, atol=1e-9)
 
 
 def test_two_processes_leave_the_run_of_one(
@@ -157,7 +153,7 @@ def test_two_processes_leave_the_run_of_one(
     more = ["fit", "--config", "lstm.yml", "--data.batch_size", "16", "--trainer.max_epochs", "3"]
     for name in ("one", "two"):
         assert main([*more, "-n", name, "--ckpt_path", "last"]) == 0
-    np.testing.assert_allclose(weights(last(1, "one")), weights(last(1, "two")), rtol=1e-6)
+    np.testing.assert_allclose(weights(last("one", 1)), weights(last("two", 1)), rtol=1e-6)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -167,7 +163,7 @@ def test_a_process_that_is_killed_ends_the_others(
 ) -> None:
     endless = ("--trainer.max_epochs", "100000", "--checkpoint_every", "5")
     process = start(*fit_words("--trainer.devices", "2", *endless))
-    wait_for(last().exists)
+    wait_for(last("lstm").exists)
     (child,) = children_of(process.pid)
     os.kill(process.pid if victim == "first" else child, signal.SIGKILL)
     told = process.communicate(timeout=LIMIT)[0]
@@ -176,11 +172,11 @@ def test_a_process_that_is_killed_ends_the_others(
     assert "--ckpt_path last" in told
     assert "Traceback" not in told
     wait_for(lambda: not runs_still(child))
-    steps = torch.load(last(), weights_only=True)["global_step"]
+    steps = content_of(last("lstm"))["global_step"]
     more = ["--ckpt_path", "last", "--data.batch_size", "16", "--trainer.max_epochs", "-1"]
     more += ["--trainer.max_steps", str(steps + 3)]
     assert main(["fit", "--config", "lstm.yml", *more]) == 0
-    assert torch.load(last(1), weights_only=True)["global_step"] == steps + 3
+    assert content_of(last("lstm", 1))["global_step"] == steps + 3
 
 
 @takes_long

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from transformertf.errors import InputError
 from transformertf.evaluation import scores as scores_module
 from transformertf.evaluation.scores import Scores
-from transformertf.predictions import table_levels
+from transformertf.forecasts.rows import table_levels
 
 LEVELS = (0.1, 0.5, 0.9)
 ORDER = ["windows", "rows", "MAE", "RMSE", "MAPE", "sMAPE", "MASE", "WQL", "CRPS"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from tests.runs import quiet_trainer
 from transformertf.errors import InputError, NonFiniteLossError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.nn import HuberLoss, MAELoss, MSELoss, QuantileLoss
@@ -21,17 +22,6 @@ def tiny(**kwargs):
     torch.manual_seed(0)
     sizes = {"d_encoder": 4, "d_decoder": 4, "num_encoder_layers": 1, "num_decoder_layers": 1}
     return EncoderDecoderLSTM(3, 2, **{**sizes, "dropout": 0.0, **kwargs})
-
-
-def quiet_trainer():
-    return lightning.Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
 
 
 def fit(module, *batches):

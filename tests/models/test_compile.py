@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 
 from tests.depth import takes_long
 from transformertf.models import EncoderDecoderLSTM
-from transformertf.models.optimisation import call_for_all_shapes, compile_in_place
+from transformertf.models.common.optimisation import call_for_all_shapes, compile_in_place
 from transformertf.nn import QuantileLoss, recurrent
 from transformertf.nn.selection import VariableSelection
 

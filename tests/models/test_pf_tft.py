@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from transformertf.errors import InputError
-from transformertf.models.pf_tft import (
-    PFTemporalFusionTransformerModel,
-)
+from transformertf.models.pf_tft import PFTemporalFusionTransformerModel
 from transformertf.models.pf_weights import load_pytorch_forecasting
 
 WIDTH, EMBEDDING, HEADS, LAYERS, OUTPUTS = 6, 4, 3, 2, 7

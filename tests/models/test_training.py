@@ -15,10 +15,11 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 from torch.utils.data import DataLoader
 
+from tests.runs import quiet_trainer
 from transformertf.errors import InputError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.models.attention_lstm import AttentionLSTM
-from transformertf.models.outputs import rising_quantiles
+from transformertf.models.common.outputs import rising_quantiles
 from transformertf.models.temporal_fusion_transformer import TemporalFusionTransformer
 from transformertf.nn import QuantileLoss, recurrent
 
@@ -48,16 +49,6 @@ def tiny_fusion(**kwargs):
 
 MODELS = {"lstm": tiny, "attention": tiny_attention, "fusion": tiny_fusion}
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-
-
-def trainer(**kwargs):
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return lightning.Trainer(accelerator="cpu", **{"max_epochs": 1, **quiet, **kwargs})
 
 
 def loader(*batches):
@@ -99,7 +90,7 @@ def test_only_what_is_named_trains(patterns, parts, ragged_batch):
     module = tiny(trainable_parameters=patterns)
     expected, before = named_like(module, parts), weights(module)
     assert expected
-    run = trainer()
+    run = quiet_trainer()
     run.fit(module, loader(ragged_batch(), ragged_batch(seed=1)))
     assert changed(module, before) == expected
     held = [id(p) for group in run.optimizers[0].param_groups for p in group["params"]]
@@ -132,7 +123,7 @@ def test_what_was_frozen_by_hand_stays_frozen(ragged_batch):
     module = tiny()
     module.model.encoder.requires_grad_(False)
     before = weights(module)
-    trainer().fit(module, loader(ragged_batch()))
+    quiet_trainer().fit(module, loader(ragged_batch()))
     assert changed(module, before) == {n for n in before if not n.startswith("model.encoder.")}
 
 
@@ -152,7 +143,7 @@ def test_what_was_frozen_by_hand_stays_frozen(ragged_batch):
 def test_pattern_that_matches_nothing(patterns, message, use, ragged_batch):
     module = tiny(trainable_parameters=patterns)
     uses = {
-        "fit": lambda: trainer().fit(module, loader(ragged_batch())),
+        "fit": lambda: quiet_trainer().fit(module, loader(ragged_batch())),
         "optimizer": module.configure_optimizers,
     }
     with pytest.raises(InputError) as error:
@@ -166,21 +157,21 @@ def test_resumed_fit_goes_on_with_the_same_parameters(tmp_path, ragged_batch):
     patterns = ["model.head.*", "model.decoder.*"]
     whole, half = (tiny(trainable_parameters=patterns) for _ in range(2))
     before = weights(whole)
-    trainer(max_epochs=2).fit(whole, loader(*batches))
-    first = trainer(max_epochs=1)
+    quiet_trainer(max_epochs=2).fit(whole, loader(*batches))
+    first = quiet_trainer(max_epochs=1)
     first.fit(half, loader(*batches))
     first.save_checkpoint(tmp_path / "half.ckpt")
     resumed = tiny(trainable_parameters=patterns)
-    run = trainer(max_epochs=2)
+    run = quiet_trainer(max_epochs=2)
     run.fit(resumed, loader(*batches), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
     assert changed(resumed, weights(whole)) == set()
     assert changed(resumed, before) == named_like(resumed, ("model.head.", "model.decoder."))
     with pytest.raises(InputError, match=r"trainable_parameters is None, but the checkpoint was"):
-        trainer(max_epochs=2).fit(
+        quiet_trainer(max_epochs=2).fit(
             tiny(), loader(*batches), ckpt_path=tmp_path / "half.ckpt", weights_only=True
         )
     # evaluation takes no step
-    trainer().validate(
+    quiet_trainer().validate(
         tiny(), loader(*batches), ckpt_path=tmp_path / "half.ckpt", weights_only=True, verbose=False
     )
 
@@ -191,7 +182,7 @@ def test_transferred_weights_stay_where_they_are_frozen(ragged_batch):
     fitting = {k: v for k, v in source.state_dict().items() if "head" not in k}
     assert module.load_state_dict(fitting, strict=False).unexpected_keys == []
     before = weights(module)
-    trainer().fit(module, loader(ragged_batch()))
+    quiet_trainer().fit(module, loader(ragged_batch()))
     assert torch.equal(module.model.encoder.weight_hh_l0, source.model.encoder.weight_hh_l0)
     assert changed(module, before) == {"model.head.0.weight", "model.head.0.bias"}
 
@@ -218,7 +209,9 @@ def test_gradient_norm_is_logged_before_clipping(precision, frozen, ragged_batch
     still = {"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.0), **options}
     module, reference = tiny(log_grad_norm=True, **still), tiny(**still)
     record = Record()
-    run = trainer(gradient_clip_val=1e-3, logger=record, log_every_n_steps=1, precision=precision)
+    run = quiet_trainer(
+        gradient_clip_val=1e-3, logger=record, log_every_n_steps=1, precision=precision
+    )
     run.fit(module, loader(*batches))
     found = {step: row["train/grad_norm"] for step, row in record.rows if "train/grad_norm" in row}
     assert list(found) == [0, 1, 2]
@@ -233,7 +226,7 @@ def test_gradient_norm_is_logged_before_clipping(precision, frozen, ragged_batch
 
 
 def test_gradient_norm_is_not_logged_unless_asked(ragged_batch):
-    run = trainer()
+    run = quiet_trainer()
     run.fit(tiny(), loader(ragged_batch()))
     assert "train/loss" in run.callback_metrics
     assert "train/grad_norm" not in run.callback_metrics
@@ -309,10 +302,12 @@ def test_delta_wants_the_history_of_the_target(stage, ragged_batch):
     with pytest.raises(
         InputError, match=r"set data\.add_target_to_past to true, or prediction_type"
     ):
-        getattr(trainer(), stage)(tiny(prediction_type="delta"), datamodule=Source(batch, False))
+        getattr(quiet_trainer(), stage)(
+            tiny(prediction_type="delta"), datamodule=Source(batch, False)
+        )
     for prediction_type, history in (("point", False), ("delta", True), ("delta", None)):
         module = tiny(prediction_type=prediction_type)
-        getattr(trainer(), stage)(module, datamodule=Source(batch, history))
+        getattr(quiet_trainer(), stage)(module, datamodule=Source(batch, history))
 
 
 def test_unknown_prediction_type():
@@ -457,7 +452,7 @@ def test_a_row_alone_is_the_row_in_a_batch(
 @every_meaning
 def test_meaning_survives_a_fit_and_its_checkpoint(meaning, tmp_path, ragged_batch):
     module, batch = tiny(**meaning), ragged_batch()
-    run = trainer(max_epochs=2)
+    run = quiet_trainer(max_epochs=2)
     run.fit(module, loader(batch), loader(batch))
     assert run.callback_metrics["validation/loss"].isfinite()
     run.save_checkpoint(tmp_path / "tiny.ckpt")
@@ -471,7 +466,9 @@ def test_meaning_survives_a_fit_and_its_checkpoint(meaning, tmp_path, ragged_bat
     with pytest.raises(
         InputError, match=r"(prediction_type is 'point'|monotone is False), but the"
     ):
-        trainer().predict(other, loader(batch), ckpt_path=tmp_path / "tiny.ckpt", weights_only=True)
+        quiet_trainer().predict(
+            other, loader(batch), ckpt_path=tmp_path / "tiny.ckpt", weights_only=True
+        )
 
 
 def load(path):
@@ -583,7 +580,7 @@ def test_fit_with_a_compiled_network(counter, tmp_path, ragged_batch):
     results = []
     for compile_model in (False, True):
         module = tiny(compile_model=compile_model, trainable_parameters=["model.[bhd]*"])
-        run = trainer()
+        run = quiet_trainer()
         run.fit(module, loader(*batches))
         assert (counter.frame_count > 0) == compile_model
         results.append((module, run))
@@ -638,9 +635,9 @@ def test_mixed_precision(make, packing, worth, ragged_batch, monkeypatch):
     batches = [ragged_batch(), ragged_batch((4, 4), (3, 3), extra=0), ragged_batch((5,), (1,))]
     batches = [windowed(batch) for batch in batches]
     losses, expected = Losses(), Losses()
-    run = trainer(precision="bf16-mixed", callbacks=[losses])
+    run = quiet_trainer(precision="bf16-mixed", callbacks=[losses])
     run.fit(module, loader(*batches), loader(*batches))
-    trainer(callbacks=[expected]).fit(reference, loader(*batches))
+    quiet_trainer(callbacks=[expected]).fit(reference, loader(*batches))
     for loss in (*losses.values, run.callback_metrics["validation/loss"]):
         assert loss.dtype in (torch.float32, torch.float64)
         assert loss.isfinite()

@@ -8,15 +8,7 @@ import torch
 from torch._dynamo.testing import CompileCounter
 
 from transformertf.errors import InputError
-from transformertf.nn import (
-    HuberLoss,
-    L1Loss,
-    MAELoss,
-    MAPELoss,
-    MSELoss,
-    QuantileLoss,
-    SMAPELoss,
-)
+from transformertf.nn import HuberLoss, L1Loss, MAELoss, MAPELoss, MSELoss, QuantileLoss, SMAPELoss
 from transformertf.nn.losses import elementwise, median, quantile_levels
 
 

@@ -17,7 +17,7 @@ from transformertf.models import (
     TransformerLSTM,
     xTFT,
 )
-from transformertf.models.inputs import Covariates
+from transformertf.models.common.inputs import Covariates
 from transformertf.utils.sequence import create_padding_mask
 
 PAST, FUTURE, MAX_CONTEXT, MAX_HORIZON = 3, 2, 7, 5

@@ -37,11 +37,11 @@ def main() -> int:
         try:
             import_peer(module)
         except ImportError as error:
-            missing[name] = error
+            missing[name] = str(error)
         else:
             print(f"{name} {version(name)}")
-    for name, error in missing.items():
-        print(f"{name} cannot be imported: {error}", file=sys.stderr)
+    for name, reason in missing.items():
+        print(f"{name} cannot be imported: {reason}", file=sys.stderr)
     return 1 if missing else 0
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import transformertf.checkpoint_file
+import transformertf.checkpoint.writing
 from transformertf.cli import main
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.models import ForecastModule
@@ -21,7 +21,7 @@ PHASES: dict[str, tuple[Any, str, float]] = {
     "start": (EncoderDecoderDataModule, "setup", 0.5),
     "step": (ForecastModule, "training_step", 0.01),
     "validation": (ForecastModule, "validation_step", 0.01),
-    "writing": (transformertf.checkpoint_file, "whole_file", 0.02),
+    "writing": (transformertf.checkpoint.writing, "whole_file", 0.02),
 }
 
 

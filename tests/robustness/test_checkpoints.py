@@ -12,7 +12,7 @@ import transformertf
 from tests.cli.conftest import Experiment, make_frame
 from tests.robustness.commands import refused, run
 from transformertf import Forecaster
-from transformertf.checkpoint import Checkpoint
+from transformertf.checkpoint.checkpoint import Checkpoint
 from transformertf.errors import InputError
 
 Tried = Callable[[str], None]

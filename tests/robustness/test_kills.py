@@ -13,8 +13,9 @@ from tests.depth import examples
 from tests.processes import run_apart
 from tests.robustness import killed_fit
 from tests.robustness.killed_fit import PHASES
+from tests.runs import content_of, same
+from transformertf.checkpoint.writing import SUFFIX
 from transformertf.cli import main
-from transformertf.whole_file import SUFFIX
 
 KILLS = examples(5, 50)
 EPOCHS, CHECKPOINT_EVERY = 3, 2
@@ -49,18 +50,8 @@ def undisturbed(config: Path) -> dict[str, Any]:
 
 def weights() -> dict[str, Any]:
     newest = max(Path("runs", "tiny").iterdir(), key=lambda path: int(path.name.split("_")[1]))
-    content = torch.load(newest / "checkpoints" / "last.ckpt", weights_only=True)
+    content = content_of(newest / "checkpoints" / "last.ckpt")
     return {key: content[key] for key in ("epoch", "global_step", "state_dict", "optimizer_states")}
-
-
-def same(left: Any, right: Any) -> bool:
-    if isinstance(left, torch.Tensor):
-        return torch.equal(left, right)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, (list, tuple)):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right)
 
 
 @pytest.mark.parametrize("seed", range(KILLS))

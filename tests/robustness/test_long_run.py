@@ -10,8 +10,8 @@ import pytest
 
 from tests.depth import examples
 from transformertf.callbacks import LastCheckpoint
+from transformertf.checkpoint.writing import SUFFIX
 from transformertf.cli import main
-from transformertf.whole_file import SUFFIX
 
 STEPS = examples(300, 10_000)
 EVERY = STEPS // 100

@@ -25,7 +25,7 @@ from tests.robustness.spoilt import (
 )
 from transformertf.batch import Batch
 from transformertf.errors import InputError, NonFiniteLossError
-from transformertf.models import nonfinite
+from transformertf.models.common import nonfinite
 
 Tried = Callable[[str], None]
 every_model = pytest.mark.parametrize("name", family.MODELS)

@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from transformertf.whole_file import whole_file
+from transformertf.checkpoint import whole_file
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
-from transformertf.data.base import WindowDataModule
-from transformertf.data.dataset import StoredWindows
-from transformertf.data.frames import Series
-from transformertf.data.sampler import Request
-from transformertf.data.windows import IntArray, Windows
+from transformertf.data import IntArray, Series, WindowDataModule
+from transformertf.data.batches import BatchDataset
+from transformertf.data.windows import Request, Windows
 from transformertf.errors import InputError, at_least_one
+from transformertf.forecasts import forecast_frame
 from transformertf.models import ForecastModule
 from transformertf.plots import can_plot, forecast_figure
-from transformertf.predictions import forecast_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,13 +91,13 @@ class ForecastPlots(Callback):
         loader = trainer.val_dataloaders
         assert isinstance(loader, DataLoader)
         dataset = loader.dataset
-        assert isinstance(dataset, StoredWindows)
+        assert isinstance(dataset, BatchDataset)
         index = spread(dataset.windows, self.panels)
         located = dataset.windows.locate(index)
         batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])
         batch = trainer.precision_plugin.convert_input(batch)
         with trainer.precision_plugin.val_step_context():
-            outputs = model.predict_step(batch, 0)
+            outputs = model.shown(batch)
         point, series = model.point_forecast(outputs), data.stages.series("validation")
         frame = forecast_frame(batch, point, outputs, series, model.quantiles)
         # each window has a panel of its own

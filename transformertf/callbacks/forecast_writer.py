@@ -2,37 +2,25 @@
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import lightning
-import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
-from transformertf.data.mapped import release
-from transformertf.forecasting import ForecastTables
+from transformertf.data.reading import release
+from transformertf.forecasts import ForecastRows, ForecastTables, Sink
 from transformertf.models import ForecastModule
-from transformertf.predictions import ForecastRows
 
 # rows that are written at once: small tables are slow to make and to read
 ROWS = 2**17
 
 
-class Sink(Protocol):
-    """Takes forecasts piece by piece."""
-
-    def write(self, frame: pd.DataFrame) -> None:
-        """Take rows."""
-
-    def share(self, rank: int, ranks: int, token: str) -> None:
-        """Take the rows of one process of several, which have a token in common."""
-
-    def close(self) -> None:
-        """Take no more."""
-
-
 class ForecastWriter(Callback):
     """Appends forecasts to a file, many at once; memory does not grow with their number.
 
+    The model's `predict_step` makes the rows: beyond the trained horizon a batch takes several
+    runs of the network, none of them for an output that nobody reads.
     A thread makes the tables and writes them, one at a time, while the model forecasts on.
 
     Args:
@@ -51,7 +39,10 @@ class ForecastWriter(Callback):
     def setup(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
     ) -> None:
-        """Agree with other processes on the names of their parts."""
+        """Have the model make rows; agree with other processes on the names of their parts."""
+        assert isinstance(pl_module, ForecastModule)
+        if stage == "predict":
+            pl_module.predicts = partial(self.tables.rows, pl_module)
         if trainer.world_size > 1:
             token = trainer.strategy.broadcast(str(os.getpid()))
             self.file.share(trainer.global_rank, trainer.world_size, token)
@@ -72,7 +63,7 @@ class ForecastWriter(Callback):
         assert isinstance(pl_module, ForecastModule)
         if not self._writes:
             return
-        self._waiting.append(self.tables.rows(pl_module, batch, outputs))
+        self._waiting.append(outputs)
         if sum(map(len, self._waiting)) >= ROWS:
             self._write(pl_module)
 
@@ -87,6 +78,13 @@ class ForecastWriter(Callback):
         if self._thread is not None:
             self._thread.shutdown()
         self.file.close()
+
+    def teardown(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        """Leave the model as it was."""
+        assert isinstance(pl_module, ForecastModule)
+        pl_module.predicts = None
 
     def on_exception(
         self,

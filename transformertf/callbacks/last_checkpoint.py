@@ -10,7 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 
 from transformertf.callbacks.interruption import Interruption
-from transformertf.checkpoint_file import WholeCheckpoints
+from transformertf.checkpoint import WholeCheckpoints
 
 
 class LastCheckpoint(Checkpoint):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from transformertf.checkpoint import whole_file
 from transformertf.plots import loss_figure
-from transformertf.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,13 +1,15 @@
 """Whether a checkpoint and a configuration agree: what is refused, what is only told."""
 
 from collections.abc import Collection
+from typing import Any
 
 from lightning.pytorch.callbacks import EarlyStopping
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
-from transformertf.data.columns import as_list
+from transformertf.data import as_list
 from transformertf.errors import InputError
 
 # what gives the weights their meaning
@@ -32,6 +34,8 @@ MUST_AGREE = (
     "add_target_to_past",
     "mask_encoder_features",
 )
+
+
 # of these, one name and a list of one are the same
 COLUMN_LISTS = (
     "known_covariates",
@@ -42,6 +46,8 @@ COLUMN_LISTS = (
     "series_id",
     "mask_encoder_features",
 )
+
+
 # what may be other than in the fit without changing a forecast
 MAY_DIFFER = (
     "train_df_paths",
@@ -143,3 +149,56 @@ def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collectio
         for name, value in stored.items():
             if name not in untold and name in own and own[name] != value:
                 say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
+
+
+# whose classes log nothing of their own but the rate of learning, `lr-...`
+_KNOWN = ("transformertf", "lightning")
+
+
+def monitored(cli: ForecastCLI) -> str:
+    """Return the logged value that tells which epoch of a fit is the best."""
+    return "validation/loss" if _validates(cli) else "train/loss"
+
+
+def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
+    """Refuse what looks at a value that is never logged: Lightning finds out after an epoch.
+
+    Args:
+        cli: of a fit.
+        optimizers: as `configure_optimizers` gives them.
+
+    Raises:
+        InputError: names the callback or the scheduler, and what is logged.
+    """
+    callbacks = cli.own_callbacks
+    if any(
+        type(item).__module__.partition(".")[0] not in _KNOWN for item in (cli.model, *callbacks)
+    ):
+        return  # what they log, nobody knows
+    looking = [(type(item).__name__, getattr(item, "monitor", None)) for item in callbacks]
+    config = optimizers.get("lr_scheduler", {}) if isinstance(optimizers, dict) else {}
+    if isinstance(config.get("scheduler"), ReduceLROnPlateau):
+        looking.append(("ReduceLROnPlateau", config["monitor"]))
+    logged = _logged(cli)
+    for name, value in looking:
+        if value is not None and value not in logged and not value.startswith("lr-"):
+            without = "" if _validates(cli) else ", without a validation"
+            raise InputError(
+                f"{name} monitors {value!r}, which is not logged; this fit logs "
+                f"{', '.join(logged)}{without}"
+            )
+
+
+def _logged(cli: ForecastCLI) -> list[str]:
+    """Return the names of what a model of ours logs in a fit."""
+    names = ["loss", "train/loss"]
+    if cli.model.log_grad_norm:
+        names.append("train/grad_norm")
+    if _validates(cli):
+        names += ["validation/loss", *map(str, cli.model.validation_metrics)]
+    return names
+
+
+def _validates(cli: ForecastCLI) -> bool:
+    limit = cli.config["trainer"]["limit_val_batches"]
+    return cli.datamodule.has_validation and limit != 0

@@ -7,21 +7,23 @@ from types import ModuleType
 import lightning.pytorch.callbacks
 import lightning.pytorch.loggers
 import torch
+from lightning import LightningDataModule
 
 import transformertf.data
 import transformertf.data.transform
 import transformertf.models
 import transformertf.nn
 from transformertf.class_paths import find_object
+from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError, nearest
 from transformertf.models import ForecastModule
 
 
-def _classes(*modules: ModuleType) -> Iterator[tuple[str, str]]:
+def _classes(*modules: ModuleType, of: type = object) -> Iterator[tuple[str, str]]:
     for module in modules:
         for name in getattr(module, "__all__", None) or dir(module):
             cls = getattr(module, name)
-            if isinstance(cls, type):
+            if isinstance(cls, type) and issubclass(cls, of):
                 yield name, f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -30,19 +32,20 @@ BARE_NAMES = {
     **{name: path for name, path in _classes(torch.nn) if name.endswith("Loss")},
     **dict(_classes(torch.optim, torch.optim.lr_scheduler)),
     **dict(_classes(lightning.pytorch.callbacks, lightning.pytorch.loggers)),
-    **dict(_classes(transformertf.nn, transformertf.models, transformertf.data)),
+    **dict(_classes(transformertf.nn, transformertf.models, of=torch.nn.Module)),
+    **dict(_classes(transformertf.data, of=LightningDataModule)),
     **dict(_classes(transformertf.data.transform)),
 }
 
 # the data module that makes the batches a model takes
 DATA_MODULES: dict[str, str] = {
-    getattr(transformertf.data, name).gives: name for name in transformertf.data.__all__
+    cls.gives: cls.__name__ for cls in (EncoderDecoderDataModule, TimeSeriesDataModule)
 }
 
 # what a section's own class can be
 SECTIONS = {
-    "model.class_path": [n for n in transformertf.models.__all__ if not n.endswith("Model")],
-    "data.class_path": transformertf.data.__all__,
+    "model.class_path": [name for name, _ in _classes(transformertf.models, of=ForecastModule)],
+    "data.class_path": list(DATA_MODULES.values()),
 }
 
 

@@ -18,7 +18,7 @@ from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.ranks import supervise
 from transformertf.cli.screen import say
-from transformertf.data.base import WindowDataModule
+from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
 from transformertf.models import ForecastModule
 

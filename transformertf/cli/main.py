@@ -34,23 +34,23 @@ def _later(module: str, name: str) -> Command:
 
 
 COMMANDS: dict[str, tuple[Command, str]] = {
-    "fit": (_later("fit_command", "fit"), "train a model; writes runs/NAME/version_K/"),
-    "validate": (_later("commands", "validate"), "measure a checkpoint on the validation data"),
-    "test": (_later("commands", "test"), "measure a checkpoint on the test data"),
+    "fit": (_later("fit", "fit"), "train a model; writes runs/NAME/version_K/"),
+    "validate": (_later("validate", "validate"), "measure a checkpoint on the validation data"),
+    "test": (_later("validate", "test"), "measure a checkpoint on the test data"),
     "predict": (
-        _later("commands", "predict"),
+        _later("predict", "predict"),
         "write the forecasts of a checkpoint to a parquet file",
     ),
     "evaluate": (
-        _later("evaluate_command", "evaluate"),
+        _later("evaluate", "evaluate"),
         "score rolling-origin forecasts; writes metrics, plots and a report to a folder",
     ),
     "calibrate": (
-        _later("evaluate_command", "calibrate"),
+        _later("calibrate", "calibrate"),
         "fit intervals on validation data, and keep them in the checkpoint",
     ),
     "cache": (
-        _later("cache_command", "cache"),
+        _later("cache", "cache"),
         "show or clear what is kept of large tables, see data.storage",
     ),
 }

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from transformertf import __version__
 from transformertf.class_paths import PACKAGES
 from transformertf.errors import InputError
+from transformertf.version import __version__
 
 
 class _Parser(argparse.ArgumentParser):

@@ -11,15 +11,20 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
+from transformertf.cli.agreement import monitored
 from transformertf.cli.config import Composer
+from transformertf.cli.experiment import load, run
 from transformertf.cli.lightning_cli import ForecastCLI
-from transformertf.cli.loading import load, run
-from transformertf.cli.monitors import monitored
 from transformertf.cli.screen import say
-from transformertf.data.origins import Origin
+from transformertf.data.windows import Origin
 from transformertf.errors import InputError
-from transformertf.forecast_file import ForecastFile, ForecastFrames
-from transformertf.forecasting import ForecastTables, Horizon, calibration_of
+from transformertf.forecasts import (
+    ForecastFile,
+    ForecastFrames,
+    ForecastTables,
+    Horizon,
+    calibration_of,
+)
 
 
 def forecast_folds(

@@ -1,11 +1,15 @@
 """What ends a command from outside: Ctrl-C, and SIGTERM, which ends it in the same way."""
 
 import contextlib
+import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from transformertf.cli.screen import say
 
 
 def ended_by_sigterm() -> contextlib.AbstractContextManager[None]:
@@ -39,3 +43,19 @@ def _handling(number: signal.Signals, handler: Any) -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def requeue() -> None:
+    """Put this process's job back into the queue, and say how that went."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
+    job = f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
+    command = ["scontrol", "requeue", job]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        say(f"job {job} is not requeued: {error}")
+        return
+    reason = " ".join(done.stderr.split())
+    say(
+        f"job {job} is requeued" if done.returncode == 0 else f"job {job} is not requeued: {reason}"
+    )

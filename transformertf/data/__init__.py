@@ -1,25 +1,33 @@
-"""From files to batches, one step a module:
+"""From files to batches; a room is a step of the flow, named after what it hands on:
 
-1. `columns`     which column has which role; the order of the features
-2. `files`       paths, globs and lists -> `tables`, read piece by piece; `folders` of parquet files
-3. `filling`     tables -> a panel (`panels`): `groups` tell series apart, `futures` go on with
-                them, `times` reads their time, `checks` refuse what cannot be used; `storage`
-                says whether it lies in memory or in a `cache` of mapped files (`store`, `locks`)
-4. `reading`     panel -> series (`frames`): broken and completed at `gaps`, thinned
-5. `stages`      series -> parts for training, validation and test (`splits`); `short` leaves out
-                what is too short
-6. `windows`     parts -> index ranges; at predict, and to evaluate, from `origins`
-7. `scaling`     training rows (`pieces`) -> a chain of `transform`s for each column (`chains`), and
-                the `time_feature`; `vocabulary` numbers categories
-8. `stored`      series -> scaled rows: `features`, `calendar`, categories
-9. `sampler`     index ranges -> the order and the lengths of an epoch, by a `permutation`, and the
-                shares of `processes`
-10. `dataset`    stored rows and index ranges -> whole batches: `gather`, `window_scaling`; `loader`
-11. `base`       wires 1 to 10 by `arguments`; its data modules: `datamodule`, windows with context
-                and horizon, and `time_series`, sequences
+1. `reading`    files -> Table -> Panel -> Series
+2. `windows`    Series -> Part -> Windows -> Request
+3. `scaling`    what is fitted to the training rows; Series -> ScaledRows
+4. `batches`    ScaledRows + Request -> Batch
+5. `base`       wires 1 to 4; its data modules: `datamodule`, windows with context and horizon, and
+                `time_series`, sequences
+
+Below them lie `columns` (which column has which role; the order of the features), `series` (one
+series in original units), `arguments` (of the data modules) and `transform` (of single columns).
 """  # noqa: D415 -- a list, not a sentence
 
+from transformertf.data.arguments import Missing, Stage
+from transformertf.data.base import WindowDataModule
+from transformertf.data.columns import Columns, as_list
 from transformertf.data.datamodule import EncoderDecoderDataModule
+from transformertf.data.series import Codes, FloatArray, IntArray, Series
 from transformertf.data.time_series import TimeSeriesDataModule
 
-__all__ = ["EncoderDecoderDataModule", "TimeSeriesDataModule"]
+__all__ = [
+    "Codes",
+    "Columns",
+    "EncoderDecoderDataModule",
+    "FloatArray",
+    "IntArray",
+    "Missing",
+    "Series",
+    "Stage",
+    "TimeSeriesDataModule",
+    "WindowDataModule",
+    "as_list",
+]

@@ -4,14 +4,19 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from transformertf.data.features import Impute
-from transformertf.data.frames import DownsampleMethod
-from transformertf.data.splits import SplitBy
-from transformertf.data.storage import Storage
-from transformertf.data.time_feature import TimeFormat
 from transformertf.errors import InputError, at_least_one, nearest
 
 Paths = list[str] | str | None
+Stage = Literal["train", "validation", "test"]
+SplitBy = Literal["time", "series"]
+DownsampleMethod = Literal["interval", "average", "median"]
+# what may be missing: nothing; the target, and past covariates with it, at the end; the target
+# anywhere, or its whole column
+Missing = Literal["nothing", "future", "target"]
+Impute = Literal["last", "interpolate"]
+TimeFormat = Literal["absolute", "relative"]
+Storage = Literal["auto", "memory", "mmap"]
+RandomLengths = bool | Literal["batch"]
 Distributed = Literal["auto", False]
 # the values of each argument that is one of a few
 Choices = Mapping[str, tuple[object, ...]]

@@ -11,27 +11,41 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from transformertf.batch import Batch, BatchKind
-from transformertf.data.arguments import Choices, check_arguments
-from transformertf.data.calendar import calendar_sizes
+from transformertf.checkpoint import describe
+from transformertf.data.arguments import Choices, Missing, Stage, check_arguments
+from transformertf.data.batches import (
+    BatchDataset,
+    device_of,
+    first_epoch,
+    make_loader,
+    rank_of,
+    require_agreement,
+)
 from transformertf.data.columns import Columns
-from transformertf.data.dataset import StoredWindows
-from transformertf.data.frames import Series
-from transformertf.data.loader import make_loader
-from transformertf.data.panels import Missing
-from transformertf.data.processes import device_of, first_epoch, rank_of, require_agreement
-from transformertf.data.reading import Reader, Reading
-from transformertf.data.sampler import BatchSampler, RankShare, Request
-from transformertf.data.scaling import Scaling
-from transformertf.data.short import ShortSeries
-from transformertf.data.splits import Stage
-from transformertf.data.stages import OWN_PATHS, PREDICT_PATHS, Stages
-from transformertf.data.storage import resident_device
-from transformertf.data.stored import Stored, store_series
+from transformertf.data.reading import Reader, Reading, resident_device
+from transformertf.data.scaling import (
+    ScaledRows,
+    Scaling,
+    Vocabularies,
+    calendar_sizes,
+    store_series,
+    tell_unknown,
+)
+from transformertf.data.series import IntArray, Series, ShortSeries
 from transformertf.data.transform import describe_transforms
-from transformertf.data.vocabulary import Vocabularies, tell_unknown
-from transformertf.data.windows import IntArray, Part, WindowLimits, Windows, sliding
+from transformertf.data.windows import (
+    OWN_PATHS,
+    PREDICT_PATHS,
+    BatchSampler,
+    Part,
+    RankShare,
+    Request,
+    Stages,
+    WindowLimits,
+    Windows,
+    sliding,
+)
 from transformertf.errors import InputError
-from transformertf.hyperparameters import describe
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +110,8 @@ class WindowDataModule(lightning.LightningDataModule):
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
-    ) -> StoredWindows:
+        self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
+    ) -> BatchDataset:
         """Return the batches of windows over stored series.
 
         Args:
@@ -314,12 +328,12 @@ class WindowDataModule(lightning.LightningDataModule):
             )
         self._fit()
 
-    def _dataset(self, stage: Stage) -> StoredWindows:
+    def _dataset(self, stage: Stage) -> BatchDataset:
         self._require_fit()
         windows = self._windows(stage)
         return self._store(self.stages.argument(stage), self.stage_series(stage), windows)
 
-    def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> StoredWindows:
+    def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> BatchDataset:
         if argument not in self._told:
             self._told.add(argument)
             tell_unknown(self.vocabularies, series, argument)
@@ -371,7 +385,7 @@ class WindowDataModule(lightning.LightningDataModule):
         return series
 
     def _loader(
-        self, dataset: StoredWindows, *, training: bool = False, shared: bool = False
+        self, dataset: BatchDataset, *, training: bool = False, shared: bool = False
     ) -> DataLoader[Batch]:
         """Return what gives batches: parts of them all, or a stretch where they are `shared`."""
         assert self.seed is not None

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformertf.errors import InputError, nearest
 
@@ -15,6 +15,28 @@ ROLES = (
     "target_covariate",
     "time_column",
 )
+
+
+class Field(NamedTuple):
+    """A field of time stamps: how many values it has, and the first of them."""
+
+    period: int
+    first: int
+
+
+# A cycle is as long as its field has values, also where a month or a year has fewer. So no two
+# values share a place, and one value always has the same; the price is a longer step from the
+# end of a short month, a common year (of 366 days) or a year of 52 weeks to what follows it.
+CALENDAR = {
+    "minute": Field(60, 0),
+    "hour": Field(24, 0),
+    "dayofweek": Field(7, 0),
+    "day": Field(31, 1),
+    "dayofyear": Field(366, 1),
+    "week": Field(53, 1),
+    "month": Field(12, 1),
+    "quarter": Field(4, 1),
+}
 
 
 def as_list(value: str | Sequence[str] | None) -> list[str]:
@@ -223,3 +245,17 @@ class Columns:
 
     def _observed(self, names: Sequence[str]) -> list[str]:
         return [f"{name}_observed" for name in names] if self.indicators else []
+
+
+def check_calendar(names: Sequence[str]) -> None:
+    """Refuse fields of time stamps that are not known.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in names:
+        if name not in CALENDAR:
+            raise InputError(
+                f"calendar_features: expected fields of time stamps, found {name!r}; "
+                f"{nearest(name, CALENDAR)}"
+            )

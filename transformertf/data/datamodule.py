@@ -6,21 +6,24 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
-from transformertf.data.arguments import CHOICES, Distributed, Paths
+from transformertf.data.arguments import (
+    CHOICES,
+    Distributed,
+    DownsampleMethod,
+    Impute,
+    Paths,
+    RandomLengths,
+    SplitBy,
+    Stage,
+    Storage,
+    TimeFormat,
+)
 from transformertf.data.base import WindowDataModule
+from transformertf.data.batches import Layout, WindowDataset
 from transformertf.data.columns import as_list
-from transformertf.data.dataset import Layout, WindowDataset
-from transformertf.data.features import Impute
-from transformertf.data.frames import DownsampleMethod
-from transformertf.data.messages import count_names
-from transformertf.data.origins import Origin
-from transformertf.data.sampler import RandomLengths
-from transformertf.data.splits import SplitBy, Stage
-from transformertf.data.storage import Storage
-from transformertf.data.stored import Stored
-from transformertf.data.time_feature import TimeFormat
-from transformertf.data.windows import Part, Run, WindowLimits, Windows
-from transformertf.errors import InputError, nearest
+from transformertf.data.scaling import ScaledRows
+from transformertf.data.windows import Origin, Part, Run, WindowLimits, Windows
+from transformertf.errors import InputError, count_names, nearest
 from transformertf.utils.sequence import Alignment
 
 log = logging.getLogger(__name__)
@@ -233,7 +236,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         return self.known_category_sizes
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
+        self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> WindowDataset:
         """Return the batches of windows over stored series; see the base class."""
         noise_std = self.hparams["noise_std"]

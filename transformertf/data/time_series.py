@@ -6,16 +6,22 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import torch
 
-from transformertf.data.arguments import CHOICES, Distributed, Paths
+from transformertf.data.arguments import (
+    CHOICES,
+    Distributed,
+    DownsampleMethod,
+    Impute,
+    Paths,
+    RandomLengths,
+    SplitBy,
+    Stage,
+    Storage,
+    TimeFormat,
+)
 from transformertf.data.base import WindowDataModule
-from transformertf.data.dataset import SequenceDataset
-from transformertf.data.features import Impute
-from transformertf.data.frames import DownsampleMethod, Series
-from transformertf.data.sampler import RandomLengths
-from transformertf.data.splits import SplitBy, Stage
-from transformertf.data.storage import Storage
-from transformertf.data.stored import Stored
-from transformertf.data.time_feature import TimeFormat
+from transformertf.data.batches import SequenceDataset
+from transformertf.data.scaling import ScaledRows
+from transformertf.data.series import Series
 from transformertf.data.windows import WindowLimits, Windows, consecutive
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
@@ -170,7 +176,7 @@ class TimeSeriesDataModule(WindowDataModule):
         return [*self.known_category_sizes, *self._sizes(self.columns.past_categories)]
 
     def make_dataset(
-        self, stored: Stored, windows: Windows, device: torch.device, needs_target: bool = False
+        self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> SequenceDataset:
         """Return the batches of sequences over stored series; see the base class."""
         alignment, noise_std = self.hparams["alignment"], self.hparams["noise_std"]

@@ -1,1 +1,26 @@
-"""Forecasts against what happened: scores, calibration, and what a model looked at."""
+"""Forecasts against what happened: scores, importance, and the page that shows them."""
+
+from transformertf.evaluation.report import (
+    FORECASTS,
+    REPORT,
+    evaluate_pieces,
+    look_inside,
+    make_sections,
+    open_folder,
+    write_metrics,
+    write_report,
+)
+from transformertf.evaluation.results import Evaluation, read_pieces
+
+__all__ = [
+    "FORECASTS",
+    "REPORT",
+    "Evaluation",
+    "evaluate_pieces",
+    "look_inside",
+    "make_sections",
+    "open_folder",
+    "read_pieces",
+    "write_metrics",
+    "write_report",
+]

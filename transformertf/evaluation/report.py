@@ -1,130 +1,294 @@
-"""One page of text, tables and figures that needs no other file.
+"""An evaluation as files: metrics, pictures, and one page that shows them all."""
 
-Figures are PNG within the page, tables are HTML, and there is no script; so the page can be mailed,
-kept beside a checkpoint, read on a phone and printed.
-"""
-
-import base64
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from lightning.fabric.utilities import move_data_to_device
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from transformertf.batch import Batch
+from transformertf.data import Series, WindowDataModule
+from transformertf.data.batches import BatchDataset
+from transformertf.data.windows import Request
+from transformertf.errors import InputError
+from transformertf.evaluation.importance import WeightMeans, evaluating, permutation_importance
+from transformertf.evaluation.page import Section, report_html
+from transformertf.evaluation.results import Evaluation
+from transformertf.forecasts import naive_scales, table_levels
+from transformertf.models import ForecastModule
+from transformertf.plots import (
+    attention_figure,
+    calibration_figure,
+    forecast_figure,
+    horizon_figure,
+    importance_figure,
+    residual_figure,
+    series_figure,
+)
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #ccc; --soft: #f4f4f4; --link: #0072b2; }
-@media (prefers-color-scheme: dark) {
-  :root { --line: #555; --soft: #2a2a2a; --link: #56b4e9; }
-}
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1, h2 { line-height: 1.25; overflow-wrap: anywhere; }
-h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; padding-bottom: .2rem; }
-nav { background: var(--soft); border-radius: .4rem; padding: .6rem 1rem; }
-nav ol { margin: 0; padding-left: 1.4rem; }
-a { color: var(--link); }
-p { white-space: pre-line; overflow-wrap: anywhere; }
-img { background: #fff; border-radius: .4rem; height: auto; margin-top: 1rem; max-width: 100%; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; }
-thead th { background: var(--soft); }
-tbody th, tr :first-child { text-align: left; }
-@media print {
-  :root { color-scheme: light; --line: #ccc; --soft: #f4f4f4; --link: #000; }
-  body { font-size: 10pt; max-width: none; padding: 0; }
-  h2 { break-after: avoid; }
-  img, tr { break-inside: avoid; }
-  .table { overflow: visible; }
-  table { font-size: 8pt; }
-}
-"""
+FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
+
+
+# batches, and windows of each, to average weights over or to shuffle variables in
+BATCHES, WINDOWS = 16, 64
+
+
+# covariates that residuals are drawn against
+COVARIATES = 3
+
+
+# of all pictures that there can be
+_NAMES = (
+    *("forecasts", "horizon", "calibration", "series", "importance", "attention"),
+    *(f"residuals_{number}" for number in range(1, COVARIATES + 1)),
+)
 
 
 @dataclass(frozen=True)
-class Section:
-    """One section of a report.
+class Looks:
+    """What a model looks at.
 
     Attributes:
-        title: stands above it, and in the table of contents.
-        text: plain text; an empty line ends a paragraph.
-        table: shown with its index, unless that only counts, and numbers with four digits.
-        figure: shown below the table.
+        importance: columns `side`, `variable`, `importance`; None where it cannot be told.
+        measured: how: by the "weights" of its selection, or by "permutation".
+        attention: mean attention by horizon step and position; None of a model without.
     """
 
-    title: str
-    text: str = ""
-    table: pd.DataFrame | None = None
-    figure: "Figure | None" = None
+    importance: pd.DataFrame | None
+    measured: Literal["weights", "permutation"]
+    attention: pd.DataFrame | None
 
 
-def report_html(title: str, sections: Sequence[Section]) -> str:
-    """Return a page of HTML.
+def evaluate_pieces(
+    pieces: Iterable[pd.DataFrame],
+    data: WindowDataModule,
+    season: int,
+    settings: Mapping[str, Any],
+) -> Evaluation:
+    """Score forecasts of a data module.
 
     Args:
-        title: of the page.
-        sections: in their order; titles, texts and the names in tables may hold anything.
+        pieces: of the forecast table, with baselines.
+        data: what was forecast.
+        season: rows of a season, for the scale of errors in MASE.
+        settings: how the forecasts were made.
+
+    Raises:
+        InputError: there is no forecast of a known target.
     """
-    contents = "\n".join(
-        f'<li><a href="#section-{number}">{escape(section.title)}</a></li>'
-        for number, section in enumerate(sections, start=1)
+    windows = data.forecast_windows()
+    scales = naive_scales(data.forecast_series, windows, season)
+    pieces = iter(pieces)
+    first = list(islice(pieces, 1))
+    levels = table_levels(first[0].columns) if first else ()
+    told = {"target": data.columns.target, "season": season, **settings}
+    evaluation = Evaluation.of(chain(first, pieces), levels, scales, told)
+    if not evaluation["rows"]:
+        raise InputError("nothing to evaluate: no forecast has a known target beside it")
+    return evaluation
+
+
+def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
+    """Return what a model looks at, in windows drawn from all that a data module forecasts.
+
+    Args:
+        model: trained; its device is used.
+        data: what is forecast.
+    """
+    dataset = data.predict_dataloader().dataset
+    assert isinstance(dataset, BatchDataset)
+    batches = [move_data_to_device(batch, model.device) for batch in _drawn(dataset)]
+    add_target = bool(data.hparams.get("add_target_to_past", False))
+    means = WeightMeans()
+    with evaluating(model):
+        for batch in batches if model.interpretable else []:
+            means.update(model(batch, need_weights=True), batch)
+    attention = means.attention() if model.interpretable else None
+    weights = means.importance(data.columns, add_target) if model.interpretable else None
+    if weights is not None:
+        return Looks(weights, "weights", attention)
+    try:
+        importance = permutation_importance(model, batches, data.columns, add_target=add_target)
+    except InputError:
+        # a single window has no other to shuffle with
+        return Looks(None, "permutation", attention)
+    return Looks(importance, "permutation", attention)
+
+
+def _drawn(dataset: BatchDataset) -> Iterator[Batch]:
+    """Return batches of windows drawn at random, always the same."""
+    count = min(len(dataset), BATCHES * WINDOWS)
+    index = np.random.default_rng(0).choice(len(dataset), count, replace=False)
+    for begin in range(0, count, WINDOWS):
+        chosen = index[begin : begin + WINDOWS]
+        longest = np.full(len(chosen), np.iinfo(np.int64).max)
+        yield dataset[Request(chosen, longest, longest)]
+
+
+def make_sections(
+    evaluation: Evaluation, model: ForecastModule, data: WindowDataModule
+) -> dict[str, Section]:
+    """Return what a report shows, by the names of the pictures' files.
+
+    Args:
+        evaluation: of forecasts of the data.
+        model: what made them.
+        data: what was forecast.
+    """
+    target, sample, series = data.columns.target, evaluation.sample, data.forecast_series
+    named = {item.name: item for item in series}
+    sections = {
+        "forecasts": Section(
+            "Forecasts",
+            "A few forecasts with their intervals, over the context and what happened.",
+            figure=forecast_figure(
+                sample, target, data.columns.time or "row", history=_history(sample, named, data)
+            ),
+        ),
+        "horizon": Section(
+            "Error by horizon step",
+            "How the error grows with the distance from the origin, beside that of the naive "
+            "forecasts, and how often the intervals hold.",
+            figure=horizon_figure(evaluation.by_step, target),
+        ),
+    }
+    if len(evaluation.reliability):
+        sections["calibration"] = Section(
+            "Calibration",
+            "How often the actual value lies at or below each quantile. `transformertf calibrate` "
+            "brings the points to the diagonal.",
+            table=evaluation.intervals,
+            figure=calibration_figure(evaluation.reliability),
+        )
+    if len(evaluation.by_series) > 1:
+        sections["series"] = Section(
+            "Error by series",
+            "All of them are in by_series.parquet.",
+            figure=series_figure(evaluation.by_series, target),
+        )
+    covariates = data.columns.values[:-1][:COVARIATES]
+    for number, name in enumerate(covariates, start=1):
+        sections[f"residuals_{number}"] = Section(
+            f"Residuals against {name}",
+            "Loops say that the error depends on the way the covariate came.",
+            figure=residual_figure(sample, _covariate(sample, named, data, name), name, target),
+        )
+    return sections | _look_sections(look_inside(model, data))
+
+
+def open_folder(path: Path, flag: str) -> Path:
+    """Make a folder for results, where there is none yet.
+
+    Raises:
+        InputError: a file is in its place, or the folder it would lie in is not there.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{flag} {path}: expected a folder, found a file")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise InputError(f"{flag} {path}: the folder {parent} must exist")
+    try:
+        path.mkdir(exist_ok=True)
+    except PermissionError as error:
+        raise InputError(f"{flag} {path}: the folder {parent} cannot be written to") from error
+    return path
+
+
+def write_metrics(folder: Path, evaluation: Evaluation) -> None:
+    """Write metrics and tables to a folder.
+
+    Pictures and page of an earlier evaluation are taken away, other files stay.
+    """
+    evaluation.save(folder)
+    for old in [folder / REPORT, *(folder / PLOTS / f"{name}.png" for name in _NAMES)]:
+        old.unlink(missing_ok=True)
+
+
+def write_report(folder: Path, evaluation: Evaluation, sections: Mapping[str, Section]) -> None:
+    """Write pictures, and the page that shows them with the metrics, to a folder."""
+    pictures = folder / PLOTS
+    pictures.mkdir(exist_ok=True)
+    for name, section in sections.items():
+        if section.figure is not None:
+            section.figure.savefig(pictures / f"{name}.png", dpi=100)
+    page = report_html(
+        f"Evaluation of {evaluation.settings['target']} forecasts",
+        [_summary(evaluation), *sections.values()],
     )
-    body = "\n".join(_section(number, item) for number, item in enumerate(sections, start=1))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<header>
-<h1>{escape(title)}</h1>
-<nav aria-label="Contents">
-<ol>
-{contents}
-</ol>
-</nav>
-</header>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+    (folder / REPORT).write_text(page, encoding="utf-8")
 
 
-def _section(number: int, section: Section) -> str:
-    parts = [f'<section id="section-{number}">', f"<h2>{escape(section.title)}</h2>"]
-    paragraphs = (paragraph.strip() for paragraph in section.text.split("\n\n"))
-    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs if paragraph]
-    if section.table is not None:
-        parts.append(f'<div class="table">{_table(section.table)}</div>')
-    if section.figure is not None:
-        parts.append(_image(section.figure, section.title))
-    return "\n".join([*parts, "</section>"])
+def _summary(evaluation: Evaluation) -> Section:
+    """Return the metrics over all, and how they were found."""
+    settings = {name: value for name, value in evaluation.settings.items() if value is not None}
+    told = ", ".join(f"{name} {value}" for name, value in settings.items())
+    lost = [f"{name}: {rows}" for name, rows in evaluation.skipped.items() if rows]
+    table = pd.DataFrame({"metric": list(evaluation), "value": list(evaluation.values())})
+    text = f"Over all forecasts, in units of the target ({told})."
+    if lost:
+        text += f" Rows left out: {', '.join(lost)}."
+    return Section("Metrics", text, table=table)
 
 
-def _table(table: pd.DataFrame) -> str:
-    name = table.index.name
-    counts = isinstance(table.index, pd.RangeIndex) and name is None
-    if name is not None:
-        # beside the names of the columns, not on a row of its own
-        table = table.rename_axis(index=None, columns=str(name))
-    return str(table.to_html(border=0, na_rep="", float_format=_digits, index=not counts))
+def _look_sections(looks: Looks) -> dict[str, Section]:
+    """Return the pictures of what a model looks at."""
+    how, label = {
+        "weights": (
+            "How much the model's variable selection lets through of each variable.",
+            "mean selection weight",
+        ),
+        "permutation": (
+            "By how much the error grows when a variable is shuffled over the windows.",
+            "relative growth of the error",
+        ),
+    }[looks.measured]
+    sections = {}
+    if looks.importance is not None:
+        figure = importance_figure(looks.importance, label)
+        sections["importance"] = Section("Variable importance", how, figure=figure)
+    if looks.attention is not None:
+        sections["attention"] = Section(
+            "Attention",
+            "Mean attention of each horizon step to the steps before it; padding is left out.",
+            figure=attention_figure(looks.attention),
+        )
+    return sections
 
 
-def _digits(value: float) -> str:
-    return f"{value:.4g}"
+def _rows(times: pd.Series, item: Series) -> npt.NDArray[np.intp]:
+    """Return the rows of a series at time stamps that it has, or at row numbers."""
+    if item.time is None:
+        return times.to_numpy(np.intp)
+    return np.asarray(item.time.searchsorted(pd.Index(times)))
 
 
-def _image(figure: "Figure", name: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{data}">'
+def _history(
+    sample: pd.DataFrame, named: Mapping[str, Series], data: WindowDataModule
+) -> pd.DataFrame:
+    """Return the context before the first forecast of each series that is drawn."""
+    pieces = []
+    for name, own in sample.groupby("series", sort=False):
+        item = named[str(name)]
+        end = int(_rows(own["time"].iloc[:1], item)[0])
+        rows = np.arange(max(0, end - data.limits.context), end)
+        times = rows if item.time is None else item.time[rows]
+        actual = item.values[rows, -1]
+        pieces.append(pd.DataFrame({"series": name, "time": times, "actual": actual}))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _covariate(
+    sample: pd.DataFrame, named: Mapping[str, Series], data: WindowDataModule, name: str
+) -> npt.NDArray[np.float64]:
+    """Return a covariate beside each row of forecasts."""
+    column = data.columns.values.index(name)
+    values = np.empty(len(sample))
+    for series, rows in sample.groupby("series", sort=False).indices.items():
+        item = named[str(series)]
+        values[rows] = item.values[_rows(sample["time"].iloc[rows], item), column]
+    return values

@@ -10,60 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data import FloatArray
 from transformertf.errors import InputError
-from transformertf.predictions import quantile_column
-
-FloatArray = npt.NDArray[np.float64]
+from transformertf.forecasts import check_columns, check_levels, known_rows, quantile_column
 
 # rows summed at once: enough that calls cost little, few enough for a core's cache
 _BLOCK = 2**15
+
+
 _BASELINES = ("naive", "seasonal_naive")
+
+
 # metrics of some of the rows, and the sums whose rows they are
 _PARTIAL = {"MAPE": "relative", "MASE": "scaled", **{f"skill_{name}": name for name in _BASELINES}}
-
-
-def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """Return quantile levels as they are.
-
-    Raises:
-        InputError: they do not rise, or are not between 0 and 1.
-    """
-    found = [float(level) for level in levels]
-    if found != sorted(set(found)) or not all(0 < level < 1 for level in found):
-        raise InputError(f"levels must rise and lie between 0 and 1, found {found}")
-    return tuple(found)
-
-
-def check_columns(forecasts: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise an InputError if a forecast table lacks a column."""
-    for name in columns:
-        if name not in forecasts:
-            found = ", ".join(map(str, forecasts.columns))
-            raise InputError(f"forecasts: no column {name!r} among {found}")
-
-
-def known_rows(forecasts: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of a forecast table that have an actual.
-
-    Args:
-        forecasts: the table.
-        columns: the columns of forecasts that are used.
-
-    Raises:
-        InputError: beside an actual a forecast is not finite.
-    """
-    known = forecasts["actual"].notna().to_numpy()
-    rows = forecasts if known.all() else forecasts[known]
-    numbers = rows[[*columns, "actual"]].to_numpy(np.float64, na_value=np.nan)
-    if not np.isfinite(numbers).all():
-        row, column = np.argwhere(~np.isfinite(numbers))[0]
-        where = rows.iloc[row]
-        raise InputError(
-            f"forecasts: {[*columns, 'actual'][column]} of series {where['series']!r} at step "
-            f"{where['step']} is {numbers[row, column]}: expected a finite number beside an "
-            "actual; leave such rows out"
-        )
-    return rows
 
 
 class Scores:

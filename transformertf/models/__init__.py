@@ -9,6 +9,7 @@ from transformertf.models.pf_tft import (
     PFTemporalFusionTransformer,
     PFTemporalFusionTransformerModel,
 )
+from transformertf.models.sequence_model import SequenceModel
 from transformertf.models.temporal_fusion_transformer import (
     TFT,
     TemporalFusionTransformer,
@@ -30,6 +31,7 @@ __all__ = [
     "LSTMModel",
     "PFTemporalFusionTransformer",
     "PFTemporalFusionTransformerModel",
+    "SequenceModel",
     "TemporalFusionTransformer",
     "TemporalFusionTransformerModel",
     "TransformerLSTM",

@@ -13,11 +13,15 @@ import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
+from transformertf.models.common import ForecastOutput, data_first, padding_mask, put_back
 from transformertf.models.encoder_decoder_lstm import StateBridge, make_projection
-from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
-from transformertf.nn.attention import InterpretableMultiHeadAttention, horizon_attention_mask
-from transformertf.nn.gating import GateAddNorm
-from transformertf.nn.recurrent import LSTM, Packing
+from transformertf.nn import (
+    LSTM,
+    GateAddNorm,
+    InterpretableMultiHeadAttention,
+    Packing,
+    horizon_attention_mask,
+)
 from transformertf.utils.sequence import Alignment
 
 

@@ -9,46 +9,53 @@ import lightning
 import torch
 import torchmetrics
 
-from transformertf import __version__
 from transformertf.batch import Batch, BatchKind, BatchSource, sides
-from transformertf.hyperparameters import CHECKPOINT_FORMAT, describe
-from transformertf.models import distributions
-from transformertf.models.inputs import check_source, sizes_for, take_covariates, widening_for
-from transformertf.models.layout import ForecastOutput, bring_first, put_back
-from transformertf.models.loss import (
+from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
+from transformertf.models.common import (
+    MEANING,
+    ForecastOutput,
+    LRSchedulerCallable,
+    MeanLosses,
+    NonFinite,
+    OnNonFinite,
+    OptimizerCallable,
+    PredictionType,
+    add_last_value,
     at_least_single,
+    bring_first,
+    call_for_all_shapes,
+    check_distribution,
+    check_meaning,
+    check_source,
+    compile_in_place,
+    decode_quantiles,
     describe_non_finite,
+    draw_quantiles,
+    freeze_all_but,
+    gradient_norm,
+    make_metrics,
+    make_optimizers,
     match_criterion,
     mean_over_ranks,
     observed_weight,
-    several_ranks,
-    weighted_losses,
-)
-from transformertf.models.metrics import MeanLosses, make_metrics
-from transformertf.models.nonfinite import NonFinite, OnNonFinite, zero_with_zero_gradient
-from transformertf.models.optimisation import (
-    LRSchedulerCallable,
-    OptimizerCallable,
-    call_for_all_shapes,
-    compile_in_place,
-    freeze_all_but,
-    gradient_norm,
-    make_optimizers,
-    take_precision,
-)
-from transformertf.models.outputs import (
-    MEANING,
-    PredictionType,
-    add_last_value,
-    check_meaning,
     point_of,
+    put_back,
+    refuse_other_distribution,
     refuse_other_values,
+    refuse_targets,
     rising_quantiles,
+    several_ranks,
+    sizes_for,
+    take_covariates,
+    take_precision,
+    take_units,
     undo_window,
+    weighted_losses,
+    widening_for,
+    zero_with_zero_gradient,
 )
-from transformertf.nn.embedding import D_CATEGORY
-from transformertf.nn.losses import quantile_levels
-from transformertf.nn.recurrent import Packing
+from transformertf.nn import D_CATEGORY, Packing, quantile_levels
+from transformertf.version import __version__
 
 
 class ForecastModule(lightning.LightningModule):
@@ -106,6 +113,8 @@ class ForecastModule(lightning.LightningModule):
     interpretable: ClassVar[bool] = False
     # whether `model` takes statics and categories as they are; others get them as features
     selects: ClassVar[bool] = False
+    # what a trainer's predict makes of a batch, in the place of what is shown of it
+    predicts: Callable[[Batch], Any] | None = None
 
     def __init__(
         self,
@@ -153,7 +162,7 @@ class ForecastModule(lightning.LightningModule):
         self.use_loss_masking = use_loss_masking
         self.packing = packing
         check_meaning(prediction_type, monotone, type(self).__name__, self.takes, self.criterion)
-        distributions.check_distribution(self.criterion, prediction_type, use_loss_masking)
+        check_distribution(self.criterion, prediction_type, use_loss_masking)
         self.prediction_type = prediction_type
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
@@ -237,7 +246,7 @@ class ForecastModule(lightning.LightningModule):
 
     def decode(self, output: torch.Tensor) -> torch.Tensor:
         """Return what is shown (B, Td, Q) of outputs (B, Td, P): a distribution's quantiles."""
-        return distributions.decode_quantiles(self.criterion, output)
+        return decode_quantiles(self.criterion, output)
 
     def draw(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return the quantile (B, K, Td) of outputs (B, Td, P) at levels (B, K, Td).
@@ -245,7 +254,7 @@ class ForecastModule(lightning.LightningModule):
         Raises:
             InputError: the outputs are a point forecast.
         """
-        return distributions.draw_quantiles(self.criterion, output, levels)
+        return draw_quantiles(self.criterion, output, levels)
 
     def point_forecast(self, shown: torch.Tensor) -> torch.Tensor:
         """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q)."""
@@ -284,7 +293,7 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`; 0 where the batch is left out."""
-        distributions.refuse_targets(self.criterion, batch, self._describe_window)
+        refuse_targets(self.criterion, batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         describe = partial(self._describe_windows, output.detach(), batch, self._describe_window)
@@ -302,8 +311,12 @@ class ForecastModule(lightning.LightningModule):
         """Log `test/loss` in the loss's units and the metrics in original units."""
         self._evaluate(batch, "test", self.test_metrics)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return forecasts (B, Td, Q) in original units."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> Any:
+        """Return forecasts (B, Td, Q) in original units, or what `predicts` makes of the batch."""
+        return self.shown(batch) if self.predicts is None else self.predicts(batch)
+
+    def shown(self, batch: Batch) -> torch.Tensor:
+        """Return the numbers (B, Td, Q) that a forecast shows of a batch, in original units."""
         return self._to_original(self.decode(self(batch, need_weights=False)["output"]), batch)
 
     def setup(self, stage: str) -> None:
@@ -317,7 +330,7 @@ class ForecastModule(lightning.LightningModule):
         check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
         take_precision(self, self._trainer)
         if stage == "fit":
-            distributions.take_units(self.criterion, self._source())
+            take_units(self.criterion, self._source())
             freeze_all_but(self, self.trainable_parameters)
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
@@ -352,7 +365,7 @@ class ForecastModule(lightning.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
-        distributions.refuse_other_distribution(self.criterion, stored)
+        refuse_other_distribution(self.criterion, stored)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
@@ -363,7 +376,7 @@ class ForecastModule(lightning.LightningModule):
         if "target" not in batch:
             return
         place = partial("{} data, series {}, origin row {}".format, stage)
-        distributions.refuse_targets(self.criterion, batch, place)
+        refuse_targets(self.criterion, batch, place)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))

@@ -13,8 +13,8 @@ import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.layout import ForecastOutput, padding_mask, put_back
-from transformertf.nn.recurrent import LSTM, Packing, State
+from transformertf.models.common import ForecastOutput, padding_mask, put_back
+from transformertf.nn import LSTM, Packing, State
 from transformertf.utils.sequence import Alignment, align_encoder_sequences
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}

@@ -6,15 +6,15 @@ Translation", 2014, with torch's reset gate after the product.
 
 from typing import Any
 
+from transformertf import nn
 from transformertf.models.base import ForecastModule
 from transformertf.models.sequence_model import SequenceModel
-from transformertf.nn import recurrent
 
 
 class GRUModel(SequenceModel):
     """A GRU with a linear head on every step; see `SequenceModel`."""
 
-    kind = recurrent.GRU
+    kind = nn.GRU
 
 
 class GRU(ForecastModule):

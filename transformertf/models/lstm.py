@@ -7,15 +7,15 @@ to identify.
 
 from typing import Any
 
+from transformertf import nn
 from transformertf.models.base import ForecastModule
 from transformertf.models.sequence_model import SequenceModel
-from transformertf.nn import recurrent
 
 
 class LSTMModel(SequenceModel):
     """An LSTM with a linear head on every step; see `SequenceModel`."""
 
-    kind = recurrent.LSTM
+    kind = nn.LSTM
 
 
 class LSTM(ForecastModule):

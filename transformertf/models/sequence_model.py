@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.layout import ForecastOutput, padding_mask, put_back
-from transformertf.nn.recurrent import GRU, LSTM, Packing
+from transformertf.models.common import ForecastOutput, padding_mask, put_back
+from transformertf.nn import GRU, LSTM, Packing
 from transformertf.utils.sequence import Alignment, align_encoder_sequences
 
 

@@ -14,14 +14,16 @@ import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
-from transformertf.nn.attention import (
+from transformertf.models.common import ForecastOutput, data_first, padding_mask, put_back
+from transformertf.nn import (
+    LSTM,
+    GateAddNorm,
+    GatedResidualNetwork,
     MultiHeadAttention,
+    Packing,
     horizon_attention_mask,
     self_attention_mask,
 )
-from transformertf.nn.gating import GateAddNorm, GatedResidualNetwork
-from transformertf.nn.recurrent import LSTM, Packing
 from transformertf.utils.sequence import Alignment
 
 

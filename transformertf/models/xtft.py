@@ -14,12 +14,14 @@ import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.inputs import sizes_for
-from transformertf.models.layout import ForecastOutput, data_first, padding_mask, put_back
-from transformertf.nn.embedding import join_static
-from transformertf.nn.fusion import TemporalFusion
-from transformertf.nn.recurrent import Packing
-from transformertf.nn.selection import VariableSelection
+from transformertf.models.common import (
+    ForecastOutput,
+    data_first,
+    padding_mask,
+    put_back,
+    sizes_for,
+)
+from transformertf.nn import Packing, TemporalFusion, VariableSelection, join_static
 from transformertf.utils.sequence import Alignment
 
 

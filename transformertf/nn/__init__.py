@@ -7,6 +7,9 @@ from transformertf.nn.attention import (
     self_attention_mask,
 )
 from transformertf.nn.distributions import DistributionLoss
+from transformertf.nn.embedding import D_CATEGORY, WideInput, join_static
+from transformertf.nn.fusion import TemporalFusion
+from transformertf.nn.gating import GateAddNorm, GatedResidualNetwork, Skip
 from transformertf.nn.losses import (
     HuberLoss,
     L1Loss,
@@ -15,13 +18,20 @@ from transformertf.nn.losses import (
     MSELoss,
     QuantileLoss,
     SMAPELoss,
+    elementwise,
+    median,
+    quantile_levels,
 )
-from transformertf.nn.recurrent import GRU, LSTM
+from transformertf.nn.recurrent import GRU, LSTM, Packing, State
+from transformertf.nn.selection import VariableSelection
 
 __all__ = [
+    "D_CATEGORY",
     "GRU",
     "LSTM",
     "DistributionLoss",
+    "GateAddNorm",
+    "GatedResidualNetwork",
     "HuberLoss",
     "InterpretableMultiHeadAttention",
     "L1Loss",
@@ -29,8 +39,18 @@ __all__ = [
     "MAPELoss",
     "MSELoss",
     "MultiHeadAttention",
+    "Packing",
     "QuantileLoss",
     "SMAPELoss",
+    "Skip",
+    "State",
+    "TemporalFusion",
+    "VariableSelection",
+    "WideInput",
+    "elementwise",
     "horizon_attention_mask",
+    "join_static",
+    "median",
+    "quantile_levels",
     "self_attention_mask",
 ]

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from transformertf.data import FloatArray
 from transformertf.errors import InputError
+from transformertf.forecasts import quantile_column, table_levels
 from transformertf.plots.style import (
     INK,
     VERMILLION,
-    FloatArray,
     add_legend,
     coordinates,
     insert_breaks,
@@ -20,7 +21,6 @@ from transformertf.plots.style import (
     stands_alone,
     tints,
 )
-from transformertf.predictions import quantile_column, table_levels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

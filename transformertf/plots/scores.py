@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data import FloatArray
 from transformertf.errors import InputError
 from transformertf.plots.style import (
     BLUE,
@@ -16,7 +17,6 @@ from transformertf.plots.style import (
     PURPLE,
     SKY,
     VERMILLION,
-    FloatArray,
     add_legend,
     mark_integers,
     new_figure,

@@ -8,21 +8,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data import FloatArray
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
-
 # told apart by the colour-blind too (Okabe and Ito, "Color universal design", 2008)
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+
+
 VERMILLION, SKY = "#D55E00", "#56B4E9"
+
+
 INK = "#333333"
+
+
 # even in lightness, and the same to the colour-blind
 COLOUR_MAP = "cividis"
 
+
 WIDTH = 9.0
+
+
 _LONGEST_NAME = 48
 
 

@@ -7,12 +7,10 @@ import pandas as pd
 import torch
 
 from transformertf.batch import Batch, sides
-from transformertf.data.base import WindowDataModule
-from transformertf.data.columns import as_list
-from transformertf.data.frames import Codes, FloatArray, Series
-from transformertf.data.gather import HOST
-from transformertf.data.panels import Rules
-from transformertf.data.stored import store_series
+from transformertf.data import Codes, FloatArray, Series, WindowDataModule, as_list
+from transformertf.data.batches import HOST
+from transformertf.data.reading import Rules
+from transformertf.data.scaling import store_series
 from transformertf.data.windows import Run, Windows
 from transformertf.errors import InputError
 from transformertf.streaming.history import History

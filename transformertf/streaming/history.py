@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from transformertf.data.frames import Codes, Series
+from transformertf.data import Codes, Series
+from transformertf.data.reading import as_index
 from transformertf.data.scaling import Scaling
-from transformertf.data.times import as_index
 from transformertf.errors import InputError
 
 

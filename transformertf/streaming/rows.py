@@ -7,13 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transformertf.data.columns import Columns
-from transformertf.data.filling import fill_panel
-from transformertf.data.frames import Codes, FloatArray, Series
-from transformertf.data.groups import Numbering
-from transformertf.data.panels import Rules, optional_columns
-from transformertf.data.tables import Table
-from transformertf.data.vocabulary import Vocabularies
+from transformertf.data import Codes, Columns, FloatArray, Series
+from transformertf.data.reading import Numbering, Rules, Table, fill_panel, optional_columns
+from transformertf.data.scaling import Vocabularies
 from transformertf.errors import InputError, nearest
 
 log = logging.getLogger(__name__)

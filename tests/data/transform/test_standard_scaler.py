@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transformertf.data.transform import RunningNormalizer, StandardScaler
-from transformertf.data.transform.statistics import BLOCK
+from transformertf.data.transform.base import BLOCK
 from transformertf.errors import InputError
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False, width=64)

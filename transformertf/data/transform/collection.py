@@ -7,13 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from transformertf.data.transform.base import (
-    Data,
-    TargetTransform,
-    Transform,
-    Values,
-    as_float64,
-)
+from transformertf.data.transform.base import Data, TargetTransform, Transform, Values, as_float64
 from transformertf.data.transform.functions import DeltaTransform
 from transformertf.errors import InputError
 

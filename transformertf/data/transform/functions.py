@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from transformertf.data.transform.base import (
+    Moments,
+    Nothing,
     Transform,
     Values,
     apply,
@@ -13,7 +15,6 @@ from transformertf.data.transform.base import (
     require_fit,
     widen,
 )
-from transformertf.data.transform.statistics import Moments, Nothing
 from transformertf.errors import InputError
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from numpy.polynomial import Polynomial, polynomial
 
+from transformertf.data.series import FloatArray
 from transformertf.data.transform.base import (
     Data,
+    Extremes,
     TargetTransform,
     Values,
     apply_pair,
@@ -19,7 +21,6 @@ from transformertf.data.transform.base import (
     finite_pairs,
     require_fit,
 )
-from transformertf.data.transform.statistics import Extremes, FloatArray
 from transformertf.errors import InputError
 
 # singular values below this share of the largest are rounding: x does not hold enough points

@@ -1,13 +1,14 @@
 """Scalers: affine maps fitted to a column."""
 
 from transformertf.data.transform.base import (
+    Extremes,
+    Moments,
     Transform,
     Values,
     apply,
     finite_number,
     require_fit,
 )
-from transformertf.data.transform.statistics import Extremes, Moments
 from transformertf.errors import InputError
 
 

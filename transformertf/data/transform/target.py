@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from transformertf.data.series import FloatArray
 from transformertf.data.transform.base import (
     Data,
+    Extremes,
     TargetTransform,
     Values,
     apply,
@@ -22,7 +24,6 @@ from transformertf.data.transform.base import (
     require_fit,
     widen,
 )
-from transformertf.data.transform.statistics import Extremes, FloatArray
 from transformertf.errors import InputError
 
 

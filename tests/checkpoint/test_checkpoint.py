@@ -1,0 +1,84 @@
+"""Checkpoints are read as data: nothing in them runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from transformertf.checkpoint.checkpoint import Checkpoint
+from transformertf.errors import InputError
+
+CONTENT = {
+    "state_dict": {"weight": torch.zeros(2, 3)},
+    "hyper_parameters": {"_class_path": "a.Linear", "_instantiator": "x", "width": 3},
+    "datamodule_hyper_parameters": {"_class_path": "b.Data", "stride": 1},
+    "Data": {"seed": 5},
+    "transformertf_format": 1,
+}
+
+
+class Payload:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.trace),)
+
+
+def test_code_in_a_checkpoint_is_refused_and_never_runs(tmp_path: Path) -> None:
+    trace, path = tmp_path / "trace", tmp_path / "bad.ckpt"
+    torch.save({**CONTENT, "extra": Payload(trace)}, path)
+    with pytest.raises(InputError, match=r"would run code \(posix\.mkdir\)"):
+        Checkpoint.read(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("cut", [1, 100, 500])
+def test_truncated(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "cut.ckpt"
+    torch.save(CONTENT, path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(InputError, match=r"cut\.ckpt: not a whole checkpoint"):
+        Checkpoint.read(path)
+
+
+def test_model_and_data_as_in_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "good.ckpt"
+    torch.save(CONTENT, path)
+    checkpoint = Checkpoint.read(path)
+    assert checkpoint.model == {"class_path": "a.Linear", "init_args": {"width": 3}}
+    assert checkpoint.data == {"class_path": "b.Data", "init_args": {"stride": 1}}
+    assert checkpoint.data_state == {"seed": 5}
+
+
+class Linear(torch.nn.Module):
+    def __init__(self, width: int, more: bool = False) -> None:
+        super().__init__()
+        self.hparams = {"width": width}
+        self.weight = torch.nn.Parameter(torch.zeros(2, width))
+        if more:
+            self.bias = torch.nn.Parameter(torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (torch.nn.Identity(), "a checkpoint of Linear, but the config asks for Identity"),
+        (
+            Linear(4),
+            r"weight has shape \(2, 3\) in the checkpoint and \(2, 4\) by the config "
+            r"\(width: 3 there, 4 here\)",
+        ),
+        (Linear(3, more=True), r"bias has shape none in the checkpoint and \(2,\) by the config"),
+    ],
+)
+def test_other_models_are_refused(model: torch.nn.Module, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Checkpoint(Path("x.ckpt"), CONTENT).refuse_other(model)
+
+
+def test_matching_model_is_accepted() -> None:
+    Checkpoint(Path("x.ckpt"), CONTENT).refuse_other(Linear(3))

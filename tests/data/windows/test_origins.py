@@ -1,0 +1,208 @@
+"""Where forecasts start at predict."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from transformertf.data.series import Series
+from transformertf.data.windows.origins import Origin
+from transformertf.data.windows.windows import Part, WindowLimits
+from transformertf.errors import InputError, TooShortError
+
+LIMITS = WindowLimits(context=10, horizon=4, min_context=3, min_horizon=2)
+DATES = pd.date_range("2024-01-01", periods=40, freq="h")
+AWARE = DATES.tz_localize("Europe/Zurich")
+FLOATS = pd.Index(np.arange(40) * 0.25)
+INTEGERS = pd.Index(np.arange(40) * 10)
+
+
+def make_series(rows=40, observed=None, time=None):
+    values = np.arange(rows, dtype=np.float64)[:, None]
+    observed = rows if observed is None else observed
+    values[observed:] = np.nan
+    return Series("run", values, None if time is None else time[:rows], observed)
+
+
+def windows(origin, series, limits=LIMITS, lag=0):
+    parsed = Origin.parse(origin)
+    parts = [Part(5, series.name, first, end, first + lag) for first, end in series.stretches]
+    runs = [parsed.windows(part, series, limits) for part in parsed.choose(parts, series, limits)]
+    assert {run.series for run in runs} == {5}
+    return [
+        (run.origin + n * run.step, run.context, run.horizon)
+        for run in runs
+        for n in range(run.count)
+    ]
+
+
+def whole(*origins):
+    return [(origin, 10, 4) for origin in origins]
+
+
+@pytest.mark.parametrize(
+    ("origin", "rows", "expected"),
+    [
+        ("auto", 40, whole(9, 13, 17, 21, 25, 29, 33)),
+        ("auto", 41, whole(9, 13, 17, 21, 25, 29, 33)),
+        ("auto", 42, whole(*range(9, 38, 4))),
+        ("auto", 14, whole(9)),
+        ("all", 40, whole(*range(9, 36))),
+        ("every:1", 40, whole(*range(9, 36))),
+        ("every:5", 40, whole(9, 14, 19, 24, 29, 34)),
+        ("every:100", 40, whole(9)),
+        ("last", 40, whole(35)),
+        ("last", 14, whole(9)),
+    ],
+)
+def test_a_known_target_gives_whole_horizons_with_their_actuals(origin, rows, expected):
+    assert windows(origin, make_series(rows)) == expected
+    assert all(row + horizon < rows for row, _, horizon in expected)
+
+
+@pytest.mark.parametrize(
+    ("origin", "observed", "expected"),
+    [
+        ("auto", 36, whole(35)),
+        ("auto", 38, [(37, 10, 2)]),
+        ("auto", 39, [(38, 10, 1)]),
+        ("auto", 20, whole(19)),
+        ("auto", 7, [(6, 7, 4)]),
+        ("last", 36, whole(35)),
+        ("last", 38, whole(35)),
+        ("last", 20, whole(19)),
+        ("all", 36, whole(*range(9, 36))),
+        ("all", 38, whole(*range(9, 36))),
+        ("all", 15, whole(*range(9, 15))),
+        ("every:3", 16, whole(9, 12, 15)),
+        ("every:3", 15, whole(9, 12)),
+    ],
+)
+def test_a_missing_tail_is_the_horizon(origin, observed, expected):
+    found = windows(origin, make_series(40, observed))
+    assert found == expected
+    assert all(row < observed for row, _, _ in found)  # contexts end where the target is known
+
+
+@pytest.mark.parametrize(
+    ("origin", "rows", "expected"),
+    [("auto", 9, [(4, 5, 4)]), ("all", 6, [(2, 3, 3)]), ("last", 9, [(4, 5, 4)])],
+)
+def test_a_short_series_has_one_forecast(origin, rows, expected):
+    assert windows(origin, make_series(rows)) == expected
+
+
+@pytest.mark.parametrize("origin", ["all", "every:2"])
+@pytest.mark.parametrize(("rows", "observed"), [(40, 5), (12, 7)])
+def test_a_series_without_any_origin_is_not_left_out_in_silence(origin, rows, observed):
+    try:
+        found = windows(origin, make_series(rows, observed))
+    except InputError as error:
+        assert "'run'" in str(error)  # noqa: PT017 -- a forecast would do as well
+        return
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("time", "at", "row"),
+    [
+        (None, "20", 20),
+        (DATES, "2024-01-01 20:00", 20),
+        (DATES, "2024-01-01T20:00:00", 20),
+        (DATES, "2024-01-01 20:59:59", 20),
+        (DATES, "2024-01-02", 24),
+        (AWARE, "2024-01-01 20:00", 20),
+        (AWARE, "2024-01-01 20:00+01:00", 20),
+        (AWARE, "2024-01-01 19:00Z", 20),
+        (FLOATS, "5.0", 20),
+        (FLOATS, "5.1", 20),
+        (FLOATS, "5", 20),
+        (INTEGERS, "200", 20),
+        (INTEGERS, "209.9", 20),
+    ],
+)
+def test_a_time_stamp_means_the_last_row_at_or_before_it(time, at, row):
+    assert windows(at, make_series(time=time)) == whole(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [(4, (4, 5, 4)), (37, (37, 10, 2)), (2, (2, 3, 4)), (1, (1, 2, 4)), (0, (0, 1, 4))],
+)
+def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected):
+    assert windows(str(row), make_series()) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("time", "at", "message"),
+    [
+        (None, "40", "origin 40 lies outside 0 to 39"),
+        (None, "-1", "origin -1 lies outside 0 to 39"),
+        (None, "39", "nothing to predict after row 39: append the rows"),
+        (None, "2.5", "origin '2.5' is neither auto, last, all, every:N nor a row number"),
+        (None, "2024-01-01", "nor a row number"),
+        (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N nor a time stamp"),
+        (DATES, "2023-12-31", "lies outside 2024-01-01 00:00:00 to 2024-01-02 15:00:00"),
+        (FLOATS, "noon", "nor a time stamp"),
+        (FLOATS, "-0.1", "lies outside 0.0 to 9.75"),
+    ],
+)
+def test_a_place_where_no_forecast_can_start_is_refused(time, at, message):
+    with pytest.raises(InputError, match=message):
+        windows(at, make_series(time=time))
+
+
+@pytest.mark.parametrize(("origin", "observed"), [("auto", 30), ("2024-01-02 05:00", 40)])
+def test_a_gap_between_origin_and_horizon_is_named(origin, observed):
+    series = replace(make_series(observed=observed, time=DATES), breaks=(30,))
+    message = "'run': a gap longer than max_gap follows row 29, the origin; raise max_gap, or leave"
+    with pytest.raises(TooShortError, match=message):
+        windows(origin, series)
+
+
+@pytest.mark.parametrize(("time", "at"), [(None, "30"), (DATES, "2024-01-02 06:00")])
+def test_an_origin_in_the_missing_tail_is_refused(time, at):
+    with pytest.raises(InputError, match=r"series 'run': origin .* where the target is known"):
+        windows(at, make_series(observed=30, time=time))
+
+
+@pytest.mark.parametrize("origin", ["auto", "last", "all", "every:3"])
+@pytest.mark.parametrize("observed", [1, 2])
+def test_a_context_may_be_shorter_than_in_training(origin, observed):
+    assert windows(origin, make_series(observed=observed)) == [(observed - 1, observed, 4)]
+
+
+@pytest.mark.parametrize("origin", ["auto", "all", "every:3"])
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(5, (2, 3, 2)), (4, (1, 2, 2)), (3, (0, 1, 2)), (14, (9, 10, 4))]
+)
+def test_contexts_of_training_stay_the_rule_where_there_is_room(origin, rows, expected):
+    assert windows(origin, make_series(rows)) == [expected]
+
+
+@pytest.mark.parametrize("origin", ["auto", "last"])
+def test_no_context_at_all_is_refused_by_name(origin):
+    message = r"'run': 0 rows of context up to the origin from row 6 on, .* at least 1; give rows"
+    with pytest.raises(TooShortError, match=message):
+        windows(origin, make_series(observed=6), lag=6)
+
+
+@pytest.mark.parametrize("origin", ["auto", "all", "every:3"])
+def test_too_short_a_series_is_refused_by_name(origin):
+    with pytest.raises(InputError, match="series 'run' is too short: 2 rows"):
+        windows(origin, make_series(2))
+
+
+@pytest.mark.parametrize("origin", ["auto", "all"])
+@pytest.mark.parametrize(("rows", "breaks"), [(12, ()), (40, (30,))])
+def test_a_stretch_that_lags_take_whole_is_not_left_out_in_silence(origin, rows, breaks):
+    series = replace(make_series(rows), breaks=breaks)
+    with pytest.raises(TooShortError, match=r"'run', whose first \d+ rows only give target_lags"):
+        windows(origin, series, lag=15)
+
+
+@pytest.mark.parametrize("step", ["", "0", "-2", "1.5", "x", " 3", "²", "9" * 5000])
+def test_every_wants_a_whole_number(step):
+    with pytest.raises(InputError, match="every:N wants a whole number above 0, found"):
+        Origin.parse(f"every:{step}")

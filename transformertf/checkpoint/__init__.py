@@ -1,0 +1,17 @@
+"""One file that holds a forecaster: described, read without running code, written whole."""
+
+from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
+from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe
+from transformertf.checkpoint.writing import WholeCheckpoints, sweep, whole_file
+
+__all__ = [
+    "CHECKPOINT_FORMAT",
+    "TRAINING",
+    "Checkpoint",
+    "WholeCheckpoints",
+    "blamed",
+    "check_place",
+    "describe",
+    "sweep",
+    "whole_file",
+]

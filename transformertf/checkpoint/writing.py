@@ -1,0 +1,118 @@
+"""Files that are replaced whole, or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, which keeps open files from being removed
+    fcntl = None  # type: ignore[assignment]
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from transformertf.errors import InputError
+
+SUFFIX = ".part"
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write; at the end it takes the place of `path`, flushed to disk.
+
+    Whatever happens in between, a full disk or the end of the process, the file that was there
+    stays as it was. Only a process that is killed leaves its unfinished part behind, beside it.
+
+    Args:
+        path: the file, in a folder that exists.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    try:
+        with part.open("wb") as file:
+            _lock(file)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder, and not what others still write."""
+    for part in folder.glob(f".*{SUFFIX}"):
+        # what cannot be removed is in nobody's way
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            if _lock(file):
+                part.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed, or its process ends; whether no other process had it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring a folder's list of names to disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint; a file there is replaced by a whole one only.
+
+    Args:
+        content: tensors and primitives.
+        path: the file.
+
+    Raises:
+        InputError: the disk is full, or does not take it for another reason.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:
+        reason = _of_the_system(error)
+        if reason is None:
+            raise
+        raise InputError(
+            f"{path}: the checkpoint cannot be written ({reason.strerror}); what was written "
+            "before is whole: mend that, and go on from it"
+        ) from error
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes the checkpoints of a trainer by `write_checkpoint`."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint; see `write_checkpoint`."""
+        assert storage_options is None
+        write_checkpoint(checkpoint, Path(path))
+
+
+def _of_the_system(error: BaseException) -> OSError | None:
+    """Return the system's error behind one of torch's own."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, OSError):
+        link = link.__cause__ or link.__context__
+    return link

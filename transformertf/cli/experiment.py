@@ -1,0 +1,181 @@
+"""From the options of a command to what it runs: checkpoint, configuration, model and data."""
+
+import argparse
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.connectors import checkpoint_connector
+from lightning.pytorch.trainer.states import TrainerStatus
+
+from transformertf.callbacks import Interruption
+from transformertf.checkpoint import Checkpoint, blamed
+from transformertf.cli import runs
+from transformertf.cli.agreement import MAY_DIFFER, require_agreement
+from transformertf.cli.classes import arguments_of, import_class
+from transformertf.cli.config import Composer
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.screen import say
+from transformertf.data.windows import FRACTIONS, OWN_PATHS
+from transformertf.errors import InputError
+
+Phase = Literal["validate", "test", "predict"]
+
+
+def load(
+    phase: Phase,
+    options: argparse.Namespace,
+    flags: Sequence[str],
+    make_callbacks: Callable[[ForecastCLI, Checkpoint], list[Callback]] = lambda *_: [],
+) -> tuple[ForecastCLI, Checkpoint]:
+    """Return a checkpoint's model and data, with the configuration of this command on top.
+
+    Args:
+        phase: what is to be run.
+        options: of the command.
+        flags: arguments of the configuration.
+        make_callbacks: makes callbacks for the trainer, once the data is read.
+
+    Raises:
+        InputError: no checkpoint, one that contradicts the configuration, or data of no use.
+    """
+    checkpoint = find_checkpoint(options)
+    if checkpoint is None:
+        raise InputError(f"{options.command} wants a checkpoint: give --ckpt_path FILE")
+    composer = make_composer(options, flags, checkpoint)
+
+    def prepare(cli: ForecastCLI) -> dict[str, Any]:
+        require_agreement(checkpoint, cli, untold=MAY_DIFFER)
+        with blamed(checkpoint.place):
+            cli.datamodule.load_state_dict(checkpoint.data_state)
+        cli.datamodule.setup(phase)
+        callbacks = [Interruption(), *make_callbacks(cli, checkpoint)]
+        return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
+
+    # loggers and callbacks of a training configuration belong to its fit
+    cli = ForecastCLI(
+        composer,
+        prepare,
+        without=("logger", "callbacks"),
+        is_trained=True,
+        shares=options.command != "calibrate",
+    )
+    return cli, checkpoint
+
+
+def make_composer(
+    options: argparse.Namespace, flags: Sequence[str], checkpoint: Checkpoint | None
+) -> Composer:
+    """Return the configuration of a command: checkpoint, files, flags, each over the one before."""
+    composer = Composer()
+    if checkpoint is not None:
+        tree = {"model": checkpoint.model, "data": checkpoint.data}
+        for stage, share in FRACTIONS.items():
+            # files that are given now take the place of a share of those trained on
+            if any(flag.split("=")[0].endswith(f".{OWN_PATHS[stage]}") for flag in flags):
+                tree["data"]["init_args"][share] = None
+        composer.add_tree(str(checkpoint.path), tree)
+    for path in options.config:
+        composer.add_file(path)
+    composer.add_flags(flags)
+    if options.command == "predict" and options.origin is not None:
+        data = import_class(composer.compose()["data"]["class_path"], "data.class_path")
+        if "origin" not in (arguments_of(data) or ()):
+            raise InputError(
+                f"--origin {options.origin}: {data.__name__} has no origins, each row is forecast "
+                "once; leave --origin out"
+            )
+        composer.add_tree("--origin", {"data": {"origin": options.origin}})
+    return composer
+
+
+def run(cli: ForecastCLI, phase: str, **arguments: Any) -> None:
+    """Run a phase of the trainer.
+
+    Raises:
+        InputError: Lightning refuses what the user asked for.
+        KeyboardInterrupt: it was interrupted, and has ended in order.
+    """
+    command = getattr(cli.trainer, phase)
+    try:
+        command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
+    except MisconfigurationException as error:
+        raise InputError(str(error)) from error
+    except InputError:
+        raise
+    except Exception as error:
+        # Lightning's callback finds out after an epoch that its metric is not logged
+        if str(error).startswith("Early stopping conditioned on"):
+            raise InputError(str(error)) from error
+        if isinstance(error, ValueError) and _raised_by_lightning(error):
+            raise InputError(" ".join(str(error).split())) from error
+        if _is_restoring(error):
+            with blamed(f"--ckpt_path {arguments.get('ckpt_path')}"):
+                raise
+        raise
+    except SystemExit as error:
+        # Lightning leaves so after Ctrl-C, once loggers and workers are closed
+        if cli.trainer.state.status == TrainerStatus.INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _raised_by_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself found something wrong, such as a setting of the trainer."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("lightning.")
+
+
+def _is_restoring(error: BaseException) -> bool:
+    """Whether an error comes from where Lightning hands a checkpoint's content out."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(
+        frame.f_globals.get("__name__") == checkpoint_connector.__name__
+        and frame.f_code.co_name.lstrip("_").startswith(("restore", "resume"))
+        for frame in frames
+    )
+
+
+def experiment(options: argparse.Namespace) -> str | None:
+    """Return the name of the experiment, as given or from the configuration's file."""
+    if options.name is not None:
+        return runs.check_name(options.name)
+    if not options.config:
+        return None
+    first: Path = options.config[0]
+    # the configuration that a run left behind belongs to that run's experiment
+    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
+    return first.parent.parent.name if left_behind else first.stem
+
+
+def find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    """Return the checkpoint that was asked for; None where a fit starts anew.
+
+    Raises:
+        InputError: there is none, not a whole one, or one whose training diverged.
+    """
+    checkpoint = _find_checkpoint(options)
+    if checkpoint is not None:
+        checkpoint.refuse_non_finite()
+    return checkpoint
+
+
+def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    if options.ckpt_path is None:
+        return None
+    if options.ckpt_path != "last":
+        return Checkpoint.read(Path(options.ckpt_path))
+    name = experiment(options)
+    if name is None:
+        raise InputError("--ckpt_path last wants the experiment: give -n NAME or --config FILE")
+    checkpoint = runs.last_checkpoint(name)
+    if checkpoint is not None:
+        say(f"checkpoint: {checkpoint.path}")
+        return checkpoint
+    if options.command == "fit":
+        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
+        return None
+    raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")

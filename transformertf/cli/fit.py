@@ -1,0 +1,182 @@
+"""The command that trains."""
+
+import argparse
+import signal
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from transformertf.callbacks import (
+    BestCheckpoint,
+    Interruption,
+    LastCheckpoint,
+    LossCurve,
+    Resumption,
+)
+from transformertf.checkpoint import Checkpoint, sweep
+from transformertf.cli import runs
+from transformertf.cli.agreement import (
+    AlreadyTrainedError,
+    monitored,
+    prepare_resume,
+    refuse_unlogged,
+)
+from transformertf.cli.experiment import experiment, find_checkpoint, make_composer, run
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.screen import is_first_process, say
+from transformertf.cli.signals import requeue
+from transformertf.errors import InputError
+from transformertf.plots import can_plot
+
+
+def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Train; a new run folder holds config, metrics, checkpoints and plots."""
+    if options.transfer_ckpt is not None and options.ckpt_path is not None:
+        raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
+    name = experiment(options)
+    checkpoint = find_checkpoint(options)
+    composer = make_composer(options, flags, None)
+    folder: Path | None = None
+    interruption = Interruption(patient=True)
+
+    def prepare(cli: ForecastCLI) -> dict[str, Any]:
+        nonlocal folder
+        if checkpoint is not None:
+            prepare_resume(checkpoint, cli)
+        if options.transfer_ckpt is not None:
+            transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
+        # an impossible setting is told before anything is read
+        optimizers = cli.model.configure_optimizers()
+        cli.datamodule.setup("fit")
+        refuse_unlogged(cli, optimizers)
+        folder = runs.new_version(name or type(cli.model).__name__)
+        if is_first_process():
+            _save_config(cli, folder, checkpoint)
+            _sweep(options, name, checkpoint)
+        return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder, interruption)}
+
+    try:
+        cli = ForecastCLI(composer, prepare)
+        say(f"run: {folder}")
+        if cli.model.compile_model:
+            say("compiling the network: the first step takes a minute or more")
+        run(cli, "fit", ckpt_path=None if checkpoint is None else checkpoint.path)
+    except AlreadyTrainedError as error:
+        say(f"nothing to do: {error}")
+    except KeyboardInterrupt:
+        if interruption.asked == signal.SIGUSR1 and is_first_process():
+            requeue()
+        raise
+    finally:
+        if folder is not None and is_first_process():
+            _close(folder)
+
+
+def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
+    """Take over the weights that have the same name and shape, and say what was not.
+
+    Raises:
+        InputError: nothing in common, or weights that are not finite.
+    """
+    source.refuse_non_finite()
+    own, stored = cli.model.state_dict(), source.content["state_dict"]
+    matching = {
+        name: value for name, value in stored.items()
+        if name in own and own[name].shape == value.shape
+    }  # fmt: skip
+    if not matching:
+        raise InputError(
+            f"--transfer-ckpt {source.path}: no parameter has a name and shape of "
+            f"{type(cli.model).__name__}; it holds {next(iter(stored), 'none')}, ..."
+        )
+    cli.model.load_state_dict(matching, strict=False)
+    left = [name for name in own if name not in matching]
+    say(f"transferred {len(matching)} of {len(own)} parameters from {source.path}")
+    if left:
+        say(f"not in the checkpoint with this shape: {', '.join(left)}")
+    unused = [name for name in stored if name not in own]
+    if unused:
+        say(f"in the checkpoint only: {', '.join(unused)}")
+
+
+def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
+    tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+    tree.pop("config", None)
+    for target in cli.links.values():
+        argument = target.rpartition(".")[2]
+        tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+    header = "" if parent is None else f"# resumed from {parent.path}\n"
+    text = header + yaml.safe_dump(tree, sort_keys=False)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    root, name = folder.parent.parent, folder.parent.name
+    version = runs.number(folder)
+    loggers: list[Logger] = [CSVLogger(root, name, version)]
+    if find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(root, name, version))
+    return loggers
+
+
+def _callbacks(cli: ForecastCLI, folder: Path, interruption: Interruption) -> list[Callback]:
+    place = folder / "checkpoints"
+    every = _interval(cli.config["checkpoint_every"])
+    callbacks: list[Callback] = [
+        Resumption(),
+        interruption,
+        BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli)),
+        LastCheckpoint(place / "last.ckpt", every, interruption),
+    ]
+    if can_plot():
+        callbacks.insert(1, LossCurve(folder / "plots" / "loss.png"))
+    return callbacks
+
+
+def _interval(every: int | str | None) -> int | timedelta | None:
+    """Return steps or time as given.
+
+    Raises:
+        InputError: a text that is no time.
+    """
+    if not isinstance(every, str):
+        return every
+    try:
+        interval = pd.Timedelta(every)
+    except ValueError:
+        interval = pd.Timedelta(0)
+    if not interval > pd.Timedelta(0):
+        raise InputError(
+            f"checkpoint_every is {every!r}: expected steps, or a time such as 30s or 2h"
+        )
+    return interval.to_pytimedelta()
+
+
+def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint | None) -> None:
+    """Take away what killed fits left unfinished: of the experiment, or of the run that goes on."""
+    found = [] if checkpoint is None else [checkpoint.path.absolute().parents[1]]
+    if options.ckpt_path == "last" and name is not None:
+        found = runs.versions(name)
+    for folder in found:
+        for own in ("checkpoints", "plots"):
+            sweep(folder / own)
+
+
+def _close(folder: Path) -> None:
+    """Say what a run has kept, however it ended; one that kept nothing is taken away."""
+    if _names(folder):
+        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
+    else:
+        runs.discard(folder)
+        say("no step was trained, nothing is kept")
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.glob("checkpoints/*.ckpt")))

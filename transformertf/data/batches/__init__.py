@@ -1,0 +1,27 @@
+"""Scaled rows and windows to batches: one gather for each side of a batch.
+
+ScaledRows + Request -> Batch
+"""
+
+from transformertf.data.batches.dataset import BatchDataset, Layout, SequenceDataset, WindowDataset
+from transformertf.data.batches.gather import HOST
+from transformertf.data.batches.loader import (
+    device_of,
+    first_epoch,
+    make_loader,
+    rank_of,
+    require_agreement,
+)
+
+__all__ = [
+    "HOST",
+    "BatchDataset",
+    "Layout",
+    "SequenceDataset",
+    "WindowDataset",
+    "device_of",
+    "first_epoch",
+    "make_loader",
+    "rank_of",
+    "require_agreement",
+]

@@ -1,0 +1,149 @@
+"""A loader of batches that are made whole, and that knows how many of an epoch it gave."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import lightning
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader, Sampler
+
+from transformertf.batch import Batch
+from transformertf.data.batches.dataset import BatchDataset
+from transformertf.data.batches.gather import HOST
+from transformertf.data.windows import BatchSampler, Request
+from transformertf.errors import InputError
+
+Trainer = lightning.Trainer | None
+
+
+def rank_of(trainer: Trainer) -> tuple[int, int]:
+    """Return the rank of this process and how many there are; 0 and 1 without a trainer."""
+    return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+
+def require_agreement(trainer: Trainer, **own: Any) -> None:
+    """Refuse to go on where processes differ: they would wait for one another without end.
+
+    All processes call this together, once they have met.
+
+    Args:
+        trainer: of this process.
+        own: what this process found, by name.
+
+    Raises:
+        InputError: on every process, and names two that differ.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()) or trainer is None:
+        return
+    found: list[dict[str, Any]] = [{} for _ in range(trainer.world_size)]
+    distributed.all_gather_object(found, own)
+    for rank, other in enumerate(found):
+        for name, value in other.items():
+            if value != found[0][name]:
+                raise InputError(
+                    f"the processes of this run differ in their {name}: process 0 has "
+                    f"{found[0][name]}, process {rank} has {value}; give all of them the same "
+                    "files and seed (seed_everything: a number)"
+                )
+
+
+def first_epoch(trainer: Trainer) -> int:
+    """Return the epoch a fit starts with; workers of a resumed one fetch before it is set."""
+    if trainer is None:
+        return 0
+    # `trainer.current_epoch` still counts from 0 when a resumed fit asks for its loader
+    return int(getattr(trainer.fit_loop.epoch_progress.current, "processed", 0))
+
+
+def device_of(trainer: Trainer) -> torch.device:
+    """Return the device that trains."""
+    return HOST if trainer is None else trainer.strategy.root_device
+
+
+log = logging.getLogger(__name__)
+
+
+class BatchLoader(DataLoader[Batch]):
+    """A `DataLoader` whose batches, made in this process, come as they are.
+
+    What torch does around each batch, for workers, profilers and data of any kind, takes a third
+    of the time that a batch takes here. With workers, or memory to pin, it is torch's own.
+
+    Its state is the epoch and the number of batches given in it: what workers have made ahead does
+    not count. Lightning keeps it in checkpoints, and a fit goes on with the batch that comes next.
+    """
+
+    _given = 0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a class of its own
+        """Yield the batches of the sampler's requests."""
+        self._given = self.sampler.skipped if isinstance(self.sampler, BatchSampler) else 0
+        if self.num_workers or self.pin_memory:
+            return self._count(super().__iter__())
+        return self._count(map(self.dataset.__getitem__, self.sampler))
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the place in the epoch of a `BatchSampler`, and what the place depends on."""
+        batches = self._batches
+        return {
+            "epoch": batches.epoch,
+            "batches": self._given,
+            "windows": len(batches.windows),
+            "batch_size": batches.batch_size * batches.world_size,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from a place in an epoch; other epochs are whole."""
+        batches = self._batches
+        batches.skip(state_dict["epoch"], state_dict["batches"])
+        now = self.state_dict()
+        if any(now[name] != state_dict[name] for name in ("windows", "batch_size")):
+            log.warning(
+                "resumed within epoch %d with other batches: %d windows, %d a batch, were %d and "
+                "%d; in this epoch some windows may come twice or not at all",
+                state_dict["epoch"],
+                now["windows"],
+                now["batch_size"],
+                state_dict["windows"],
+                state_dict["batch_size"],
+            )
+
+    @property
+    def _batches(self) -> BatchSampler:
+        assert isinstance(self.sampler, BatchSampler)
+        return self.sampler
+
+    def _count(self, batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self._given += 1
+            yield batch
+
+
+def make_loader(
+    dataset: BatchDataset, sampler: Sampler[Request], workers: int, seed: int
+) -> BatchLoader:
+    """Return the batches that a sampler asks of a data set.
+
+    Args:
+        dataset: makes the batches.
+        sampler: asks for them.
+        workers: processes that prepare them; 0 prepares them in this one.
+        seed: seed of the workers.
+    """
+    return BatchLoader(
+        dataset,
+        batch_size=None,
+        sampler=sampler,
+        collate_fn=_as_it_is,  # torch's own looks into every batch for arrays to convert
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available() and dataset.device == HOST,
+        # the global generator stays as it is, so that a resumed run draws the same dropout
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

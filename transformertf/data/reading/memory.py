@@ -1,0 +1,130 @@
+"""Where columns are kept: in memory, in mapped files where they would fill it, on a device."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from transformertf.data.arguments import Storage
+from transformertf.data.series import AnyArray
+from transformertf.errors import InputError
+
+# share of the available memory that columns may take: scaling, batches and the model want theirs
+SHARE = 0.4
+
+
+# share of a device's free memory that they may take: model and activations want theirs
+DEVICE_SHARE = 0.25
+
+
+PROC = Path("/proc")
+
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def chosen(storage: Storage, rows: int, row_bytes: int) -> Literal["memory", "mmap"]:
+    """Return where columns go.
+
+    Args:
+        storage: what the user asked for; "auto" maps what is more than `SHARE` of the available
+            memory.
+        rows: rows of all series.
+        row_bytes: bytes of a row.
+    """
+    if storage != "auto":
+        return storage
+    return "mmap" if rows * row_bytes > SHARE * available_memory() else "memory"
+
+
+def resident_device(
+    wanted: bool | Literal["auto"], device: torch.device, workers: int, size: int
+) -> torch.device:
+    """Return the device to keep scaled columns on and to make batches on.
+
+    Args:
+        wanted: whether to keep them on the training's device, where that is a CUDA device; "auto"
+            does where they take at most `DEVICE_SHARE` of its free memory.
+        device: the training's.
+        workers: processes that prepare batches.
+        size: bytes of the columns.
+
+    Raises:
+        InputError: they are wanted there, and workers too, which have no part in it.
+    """
+    host = torch.device("cpu")
+    if wanted is False or device.type != "cuda":
+        return host
+    if wanted is True:
+        if workers:
+            raise InputError(
+                f"device_resident is true and num_workers {workers}: batches made on the device "
+                "need no workers; set num_workers to 0"
+            )
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if not workers and size <= DEVICE_SHARE * free else host
+
+
+def available_memory() -> int:
+    """Return the bytes that can be had without swapping.
+
+    At most what the control groups of this process allow. All memory of the machine where the
+    system tells of neither, and no limit where it does not even tell of that.
+    """
+    found = [*_free(), *_limits()]
+    if found:
+        return min(found)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):
+        return sys.maxsize
+
+
+def _free() -> Iterator[int]:
+    for line in _read(PROC / "meminfo").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            yield int(value.split()[0]) * 1024
+
+
+def _limits() -> Iterator[int]:
+    """Yield the limits of the control groups of this process and of those they lie in."""
+    for line in _read(PROC / "self" / "cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, name = CGROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = CGROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = PurePosixPath(path.lstrip("/"))
+        for part in (group, *group.parents):
+            limit = _read(root / part / name).strip()
+            if limit.isdigit():  # else "max"
+                yield int(limit)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+# makes an array of a name, a shape and a type, and has it filled, in memory or in a file
+KeepArray = Callable[[str, tuple[int, ...], npt.DTypeLike, Callable[[AnyArray], None]], AnyArray]
+
+
+def keep_in_memory(
+    name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, write: Callable[[AnyArray], None]
+) -> AnyArray:
+    """Return a filled array in memory."""
+    out = np.empty(shape, dtype)
+    write(out)
+    return out

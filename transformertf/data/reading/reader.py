@@ -1,0 +1,233 @@
+"""Files of an argument to the series that a data module works on, read once in a stage."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from transformertf.data.arguments import DownsampleMethod, Missing, Storage
+from transformertf.data.columns import Columns, check_calendar
+from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
+from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.formats import frame_table
+from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
+from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
+from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
+from transformertf.data.reading.times import require_dates
+from transformertf.data.series import Series, ShortSeries
+from transformertf.errors import InputError, count_names
+
+log = logging.getLogger(__name__)
+
+
+Spec = str | Sequence[str] | pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become series.
+
+    Attributes:
+        columns: roles of the columns.
+        mask: let missing values through.
+        sort: sort rows by time.
+        freq: distance of rows in time; missing ones are put in.
+        max_gap: the longest gap in time that does not break a series.
+        downsample: keep one step of so many.
+        method: how.
+        storage: where the columns are kept.
+    """
+
+    columns: Columns
+    mask: bool
+    sort: bool
+    freq: str | float | None
+    max_gap: str | float | None
+    downsample: int
+    method: DownsampleMethod
+    storage: Storage
+
+    @classmethod
+    def of(cls, columns: Columns, given: Mapping[str, Any]) -> "Reading":
+        """Return what the arguments of a data module say."""
+        return cls(
+            columns,
+            given["missing"] == "mask",
+            given["sort"],
+            given["freq"],
+            given["max_gap"],
+            given["downsample"],
+            given["downsample_method"],
+            given["storage"],
+        )
+
+    def __post_init__(self) -> None:
+        """Refuse what needs time stamps without a time column."""
+        for name in ("freq", "max_gap"):
+            if getattr(self, name) is not None and self.columns.time is None:
+                raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
+        if self.sort and self.columns.time is None:
+            raise InputError("sort wants time stamps: give time_column, or leave it out")
+        fields = self.columns.calendar_fields
+        if fields and self.columns.time is None:
+            check_calendar(fields)
+            require_dates(None)
+        step, gap = _length(self.freq), _length(self.max_gap)
+        if type(step) is type(gap) and step is not None and gap < step:
+            raise InputError(
+                f"max_gap {self.max_gap} is shorter than freq {self.freq}, so that every two rows "
+                "would have a gap between them; raise max_gap, or leave one of them out"
+            )
+
+
+class Reader:
+    """Reads the files of arguments, each once until it is told to let go.
+
+    Args:
+        how: how files become series.
+        short: which series were too short for a step, and whether they may be.
+    """
+
+    def __init__(self, how: Reading, short: ShortSeries) -> None:
+        self.how = how
+        self.short = short
+        self._series: dict[str, list[Series]] = {}
+        self._keys: dict[str, str] = {}
+
+    def read(
+        self, argument: str, spec: Spec, missing: Missing, future: Spec | None = None
+    ) -> list[Series]:
+        """Return the series in files, or in a frame; sorted by name where they are to forecast.
+
+        Args:
+            argument: what they were given to.
+            spec: a path, a glob or a list of them, or a frame.
+            missing: what may be missing; something may where they are to forecast.
+            future: the same of the rows that follow.
+        """
+        if argument not in self._series:
+            rules = Rules(missing, self.how.mask, self.how.sort)
+            panel = self._panel(argument, spec, rules, future)
+            given = panel.series()
+            made = self.short.keep(argument, given, self._prepare)
+            self._tell(argument, given, made)
+            if panel.ending:
+                log.warning("future_df_paths: no rows of %s", count_names(panel.ending))
+            if missing != "nothing":
+                made.sort(key=lambda item: item.name)
+            self._series[argument] = made
+        return self._series[argument]
+
+    def clear(self) -> None:
+        """Let go of all series."""
+        self._series.clear()
+        self._keys.clear()
+
+    def keeper(self, argument: str, parts: Callable[[], Mapping[str, Any]]) -> KeepArray:
+        """Return what keeps arrays made of an argument's series, where those are kept.
+
+        Args:
+            argument: what the files were given to.
+            parts: gives what the arrays depend on, beside files and how they are read.
+        """
+        if argument not in self._keys:
+            return keep_in_memory
+        how = {name: value for name, value in asdict(self.how).items() if name != "storage"}
+        key = [self._keys[argument], how, dict(parts())]
+
+        def keep(
+            name: str, shape: tuple[int, ...], dtype: Any, write: Callable[[Any], None]
+        ) -> Any:
+            if 0 in shape:
+                return np.empty(shape, dtype)
+            return cached_array([*key, name], shape, dtype, write, f"{argument}: {name}")
+
+        return keep
+
+    def _panel(self, argument: str, spec: Spec, rules: Rules, future: Spec | None) -> Panel:
+        columns = self.how.columns
+        if isinstance(spec, pd.DataFrame):
+            tables = [frame_table(spec, columns.stored, optional_columns(columns, rules))]
+            names = ["frame"]
+        else:
+            tables, names = open_all(spec, argument, columns, rules)
+        if future is not None:
+            later, theirs = open_future(future, columns, names)
+            tables, names = [*tables, *later], [*names, *theirs]
+        in_memory = any(isinstance(given, pd.DataFrame) for given in (spec, future))
+        scaled = 4 * len(columns.features) + 8 * columns.has_time
+        row, rows = row_bytes(columns) + scaled, sum(table.rows for table in tables)
+        if in_memory or chosen(self.how.storage, rows, row) == "memory":
+            return fill_panel(tables, columns, names, rules)
+        self._keys[argument] = panel_key(tables, columns, names, rules)
+        return cached_panel(tables, columns, names, rules)
+
+    def _prepare(self, item: Series) -> Series:
+        """Break, complete and thin a series."""
+        how = self.how
+        fields = how.columns.calendar_fields
+        if fields and item.time is not None:
+            check_calendar(fields)
+            require_dates(item.time)
+        if how.max_gap is not None:
+            item = break_at_gaps(item, how.max_gap)
+        if how.freq is not None:
+            whole = on_grid(item, how.freq)
+            if len(whole) > len(item) and not how.mask:
+                self._refuse_gaps(item, whole)
+            item = whole
+        return downsample(item, how.downsample, how.method)
+
+    def _refuse_gaps(self, item: Series, whole: Series) -> None:
+        assert item.time is not None
+        assert whole.time is not None
+        first = whole.time[int(np.argmax(np.isnan(whole.values[:, -1])))]
+        raise InputError(
+            f"series {item.name!r}: {len(whole) - len(item)} rows are missing at freq "
+            f"{self.how.freq}, the first at {self.how.columns.time} {first}; set missing: mask to "
+            "fill them in, or max_gap to break the series there"
+        )
+
+    def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
+        """Say how many gaps and missing values there are, and where."""
+        broken = [item.name for item in made if item.breaks]
+        if broken:
+            count = sum(len(item.breaks) for item in made)
+            log.warning("%s: %d gaps break %s", argument, count, count_names(broken))
+        if not self.how.mask:
+            return
+        if self.how.freq is not None and self.how.downsample == 1:
+            rows = {item.name: len(item) for item in given}
+            more = {item.name: len(item) - rows[item.name] for item in made}
+            filled = [name for name, count in more.items() if count]
+            if filled:
+                log.warning(
+                    "%s: %d rows put in that were missing, in %s",
+                    argument, sum(more.values()), count_names(filled),
+                )  # fmt: skip
+        for index, name in enumerate(self.how.columns.values):
+            lost = {
+                item.name: int(np.isnan(item.values[: item.observed, index]).sum()) for item in made
+            }
+            holed = [series for series, count in lost.items() if count]
+            if holed:
+                log.warning(
+                    "%s: %d values of %r are missing and masked, in %s",
+                    argument, sum(lost.values()), name, count_names(holed),
+                )  # fmt: skip
+
+
+def _length(given: str | float | None) -> Any:
+    """Return a number, or the shortest time that a step takes; None for none that is known."""
+    if given is None:
+        return None
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        try:
+            return pd.date_range("2001-01-01", periods=15, freq=str(given)).diff().min()
+        except ValueError:
+            return None

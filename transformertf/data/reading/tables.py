@@ -1,0 +1,176 @@
+"""A file as a table that is read piece by piece, only the columns that are asked for."""
+
+import numbers
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from transformertf.data.series import FloatArray
+from transformertf.errors import InputError
+
+ReadPieces = Callable[[list[str]], Iterator[pd.DataFrame]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file, or a file of a folder.
+
+    Attributes:
+        where: its name, for messages.
+        rows: how many rows it has.
+        headers: the columns it has of those that are wanted, by the names they are wanted under.
+        read: takes headers, gives their columns piece by piece; each time from the start.
+        kind: what kind of file it is, for messages.
+        future: whether its rows follow those of the tables that are forecast.
+    """
+
+    where: str
+    rows: int
+    headers: Mapping[str, str]
+    read: ReadPieces
+    kind: str = "table"
+    future: bool = False
+
+    @classmethod
+    def of_frame(cls, where: str, frame: pd.DataFrame) -> "Table":
+        """Return a table of what is in memory; labels of columns that are no text, as text."""
+        place = {str(name): number for number, name in enumerate(frame.columns)}
+
+        def read(names: list[str]) -> Iterator[pd.DataFrame]:
+            columns = {name: frame.iloc[:, place[name]] for name in names}
+            yield pd.DataFrame(columns, frame.index, copy=False)
+
+        return cls(where, len(frame), {name: name for name in place}, read)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.where)
+
+    def pieces(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Read some of the wanted columns, those that there are, under the names wanted.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        headers = {name: self.headers[name] for name in names if name in self.headers}
+        with readable(self.where, self.kind):
+            for piece in self.read(list(dict.fromkeys(headers.values()))):
+                columns = {name: piece[header] for name, header in headers.items()}
+                if len(piece):  # files may have empty row groups
+                    yield pd.DataFrame(columns, piece.index, copy=False)
+
+
+def ahead(pieces: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield pieces, each read while the one before is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: what a column holds as NumPy's is a plain number."""
+    # as text, not as a Python number: that of 0.1 in float32 would have 20 digits
+    return str(value) if isinstance(value, np.number | np.bool_) else repr(value)
+
+
+class readable:  # noqa: N801  a context manager
+    """Tells of a file that cannot be read in one line.
+
+    Args:
+        where: the file.
+        kind: what kind of file it should be.
+    """
+
+    def __init__(self, where: object, kind: str) -> None:
+        self.where = where
+        self.kind = kind
+
+    def __enter__(self) -> None:
+        """Start."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Turn what a reader raised into one line."""
+        expected = pa.ArrowException, OSError, UnicodeError, ValueError
+        if isinstance(error, expected) and not isinstance(error, InputError):
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            remedy = "see that it is whole, and of the kind that its ending says"
+            if isinstance(error, PermissionError | FileNotFoundError):
+                remedy = "see that it is there and may be read"
+            elif isinstance(error, pd.errors.ParserError):
+                remedy = "see that each row has as many fields as the first one"
+            elif isinstance(error, UnicodeError) and self.kind == "csv file":
+                remedy = "expected text in UTF-8: save it as that"
+            raise InputError(
+                f"{self.where}: not a readable {self.kind} ({reason}); {remedy}"
+            ) from error
+
+
+# what a column of objects may hold, besides missing values, in the words of pandas
+REAL_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
+
+
+def plain(column: pd.Series) -> pd.Series:
+    """Return a categorical column as one of its values, any other one as it is."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    values = pd.Series(column.cat.categories).reindex(column.cat.codes).set_axis(column.index)
+    values.name = column.name
+    return values
+
+
+def as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
+    """Return a column as numbers, NaN where one is missing.
+
+    Args:
+        column: (n,) numbers or booleans, of whatever type; text is none, even that of a number.
+        where: its table, for messages.
+        begin: row of the table at which it begins.
+
+    Raises:
+        InputError: a value is no number, or does not fit into float64.
+    """
+    column = plain(column)
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    there = column.notna()
+    if not there.any():
+        return np.full(len(column), np.nan)
+    if pd.api.types.infer_dtype(column) in ("boolean", *REAL_OBJECTS):
+        try:
+            return column.where(there, np.nan).to_numpy(dtype=np.float64)
+        except OverflowError:
+            large = there & (column.where(there, 0).abs() > sys.float_info.max)
+            raise InputError(
+                f"{where}: column {column.name!r} holds a number beyond those of float64 in row "
+                f"{begin + int(np.argmax(large))} (counted from 0); correct it"
+            ) from None
+    row = int(np.argmax(no_numbers(column)))
+    raise InputError(
+        f"{where}: column {column.name!r} must be numeric, found {shown(column.iloc[row])} in row "
+        f"{begin + row} (counted from 0); convert the column, name it in categorical_covariates, "
+        "or leave it out"
+    )
+
+
+def is_real(column: pd.Series) -> pd.Series:
+    """Return which values of a column of objects are numbers, booleans among them."""
+    return column.map(lambda value: isinstance(value, numbers.Real | Decimal)).astype(bool)
+
+
+def no_numbers(column: pd.Series) -> pd.Series:
+    """Return which values there are that do not read like numbers; or else, are none."""
+    objects, there = column.astype("object"), column.notna()
+    words = there & pd.to_numeric(objects, errors="coerce").isna()
+    if not words.any():
+        words = there & ~is_real(objects)
+    return words if words.any() else there

@@ -1,0 +1,23 @@
+"""What is fitted to the training data, and series to scaled rows with it.
+
+    Series -> ScaledRows
+
+`training_rows` gives what is fitted on, `chains` the transforms of each column, `time_features`
+those of the time stamps, `vocabulary` the numbers of categories. `features` writes the scaled
+features, `scaling` fits all and goes back to original units, `scaled_rows` stores the result.
+"""
+
+from transformertf.data.scaling.scaled_rows import ScaledRows, store_series
+from transformertf.data.scaling.scaling import Scaling
+from transformertf.data.scaling.time_features import calendar_codes, calendar_sizes
+from transformertf.data.scaling.vocabulary import Vocabularies, tell_unknown
+
+__all__ = [
+    "ScaledRows",
+    "Scaling",
+    "Vocabularies",
+    "calendar_codes",
+    "calendar_sizes",
+    "store_series",
+    "tell_unknown",
+]

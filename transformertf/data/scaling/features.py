@@ -1,0 +1,216 @@
+"""Series in original units to rows of scaled features, in chunks of rows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from transformertf.data.arguments import Impute
+from transformertf.data.columns import Columns
+from transformertf.data.reading import slices
+from transformertf.data.scaling.chains import Chain, refuse_large
+from transformertf.data.scaling.time_features import calendar_pairs
+from transformertf.data.series import FloatArray, Series
+
+Read = Callable[[slice], FloatArray]
+
+
+# rows that are worked on at once
+_CHUNK = 2**14
+
+
+class Places(NamedTuple):
+    """Where the features stand, in the order of `Columns.features`.
+
+    Attributes:
+        values: of each real column, in the order of `Columns.values`.
+        observed: of the indicator of each of them; empty without indicators.
+        pairs: first of the calendar features.
+        lags: first of the lags.
+    """
+
+    values: list[int]
+    observed: list[int]
+    pairs: int
+    lags: int
+
+    @classmethod
+    def of(cls, columns: Columns) -> "Places":
+        """Return the places that the roles of the columns give."""
+        known, past = len(columns.known), len(columns.past)
+        pairs, lags = known, known + 2 * len(columns.calendar)
+        future, target = len(columns.future_features), len(columns.features) - 1
+        values = [*range(known), *range(future, future + past), target]
+        if not columns.indicators:
+            return cls(values, [], pairs, lags)
+        first, behind = lags + len(columns.lags), future + past
+        observed = [*range(first, first + known), *range(behind, behind + past), target - 1]
+        return cls(values, observed, pairs, lags)
+
+
+class FeatureWriter:
+    """Writes the scaled features of series.
+
+    A missing value is filled in where `columns.indicators` tell the model of it, in original
+    units and within its stretch. "last" takes the last observed value, before the first one
+    `fill`. "interpolate" draws a straight line over row number, for known covariates: their
+    future is known at the forecast's origin. Past covariates and the target take the last value
+    all the same, since a line would show the model values from after the origin. Before the
+    first and after the last observed value a line is level; with none at all it is `fill`.
+
+    Without indicators a missing value stays missing.
+
+    Args:
+        columns: roles of the columns.
+        chains: of each real column, in the order of `Columns.values`.
+        impute: how missing values are filled in.
+        covariate: place among them of the one that a transform of the target takes as x.
+
+    Attributes:
+        fill: value of each of them before the first observed one, in original units.
+        zone: time zone of the calendar features; None for that of a series' own time stamps.
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        chains: Sequence[Chain],
+        impute: Impute,
+        covariate: int | None,
+    ) -> None:
+        self.fill = [0.0] * len(chains)
+        self.zone: str | None = None
+        self._columns = columns
+        self._places = Places.of(columns)
+        self._covariate = covariate
+        self._chains = chains
+        self._lines = len(columns.known) if impute == "interpolate" else 0
+
+    def write(
+        self, item: Series, loc: FloatArray, scale: FloatArray, out: npt.NDArray[Any]
+    ) -> None:
+        """Write the features of a series.
+
+        Args:
+            item: the series.
+            loc: (columns,) taken off the transformed columns.
+            scale: (columns,) that they are divided by then.
+            out: (rows, features) to write to, in the order of `Columns.features`.
+        """
+        for first, end in item.stretches:
+            reads = [self._reader(item, column, first, end) for column in range(len(loc))]
+            last: list[float | None] = [None] * len(reads)
+            for rows in slices(first, end, _CHUNK):
+                originals = [read(rows) for read in reads]
+                x = None if self._covariate is None else originals[self._covariate]
+                for column, values in enumerate(originals):
+                    chain = self._chains[column]
+                    pair = x if column == len(reads) - 1 else None
+                    result = chain.apply_extra(item.name, values, pair, last[column])
+                    last[column] = float(values[-1])
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        result = (result - loc[column]) / scale[column]
+                    refuse_large(result, values, out.dtype, item.name, chain.name, rows.start)
+                    out[rows, self._places.values[column]] = result
+                self._write_others(item, first, rows, out)
+
+    def original(self, item: Series, column: int) -> FloatArray:
+        """Return a real column (rows,) in original units, its missing values filled in."""
+        values = np.empty(len(item))
+        for first, end in item.stretches:
+            read = self._reader(item, column, first, end)
+            for rows in slices(first, end, _CHUNK):
+                values[rows] = read(rows)
+        return values
+
+    def _write_others(self, item: Series, first: int, rows: slice, out: npt.NDArray[Any]) -> None:
+        """Write calendar, lags and indicators of rows whose target is written already."""
+        places, columns = self._places, self._columns
+        if columns.calendar:
+            assert isinstance(item.time, pd.DatetimeIndex)
+            pairs = calendar_pairs(item.time[rows], columns.calendar, self.zone)
+            out[rows, places.pairs : places.pairs + pairs.shape[1]] = pairs
+        for place, lag in enumerate(columns.lags, start=places.lags):
+            # the rows before the stretch's first lag have no target that long ago
+            begin = min(max(rows.start, first + lag), rows.stop)
+            out[rows.start : begin, place] = 0.0
+            out[begin : rows.stop, place] = out[begin - lag : rows.stop - lag, -1]
+        for column, place in enumerate(places.observed):
+            out[rows, place] = ~np.isnan(item.values[rows, column])
+
+    def _reader(self, item: Series, column: int, first: int, end: int) -> Read:
+        """Return what gives rows of a column within a stretch, from the first chunk on."""
+        values = item.values[:, column]
+        if not self._columns.indicators:
+            return values.__getitem__
+        if column < self._lines:
+            return _StraightLine(values, first, end, self.fill[column])
+        return _LastValue(values, self.fill[column])
+
+
+class _LastValue:
+    """Fills in the last observed value; chunks come in order.
+
+    Args:
+        values: (rows,) the column.
+        fill: what stands before the first observed value.
+    """
+
+    def __init__(self, values: FloatArray, fill: float) -> None:
+        self._values = values
+        self._last = fill
+
+    def __call__(self, rows: slice) -> FloatArray:
+        """Return the rows (n,), filled in."""
+        chunk = self._values[rows]
+        observed = np.flatnonzero(~np.isnan(chunk))
+        if len(observed) < len(chunk):
+            source = np.concatenate([[self._last], chunk[observed]])
+            chunk = np.repeat(source, np.diff(observed, prepend=0, append=len(chunk)))
+        self._last = float(chunk[-1])
+        return chunk
+
+
+class _StraightLine:
+    """Fills in a straight line between observed values; chunks come in order.
+
+    Args:
+        values: (rows,) the column.
+        first: first row of the stretch.
+        end: row after its last.
+        fill: what stands there without any observed value.
+    """
+
+    def __init__(self, values: FloatArray, first: int, end: int, fill: float) -> None:
+        self._values = values
+        self._end = end
+        self._fill = fill
+        self._before: int | None = None
+        self._after = self._next(first)
+
+    def __call__(self, rows: slice) -> FloatArray:
+        """Return the rows (n,), filled in."""
+        chunk = self._values[rows]
+        observed = np.flatnonzero(~np.isnan(chunk)) + rows.start
+        if self._after is not None and self._after < rows.stop:
+            self._after = self._next(rows.stop)
+        ends = [row for row in (self._before, self._after) if row is not None]
+        if len(observed):
+            self._before = int(observed[-1])
+        if len(observed) == len(chunk):
+            return chunk
+        points = np.union1d(observed, np.array(ends, dtype=np.int64))
+        if not len(points):
+            return np.full(len(chunk), self._fill)
+        line: FloatArray = np.interp(np.arange(rows.start, rows.stop), points, self._values[points])
+        return line
+
+    def _next(self, row: int) -> int | None:
+        """Return the next row with an observed value, from `row` on."""
+        for rows in slices(row, self._end, _CHUNK):
+            observed = np.flatnonzero(~np.isnan(self._values[rows])).tolist()
+            if observed:
+                return int(rows.start + observed[0])
+        return None

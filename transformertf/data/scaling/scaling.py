@@ -1,0 +1,363 @@
+"""Everything fitted to the training data, and the way from original to scaled units and back."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from transformertf.batch import Batch, forecast_mask
+from transformertf.data.arguments import Impute, TimeFormat
+from transformertf.data.columns import Columns
+from transformertf.data.reading import release
+from transformertf.data.scaling.chains import TIME, Chain, make_chains, refuse_large, refuse_spread
+from transformertf.data.scaling.features import FeatureWriter
+from transformertf.data.scaling.time_features import TimeFeature
+from transformertf.data.scaling.training_rows import TrainingRows
+from transformertf.data.series import FloatArray, Series
+from transformertf.data.transform import StandardScaler
+from transformertf.data.transform.base import widen
+from transformertf.data.transform.collection import Piece
+from transformertf.data.windows import Windows
+from transformertf.errors import InputError
+
+__all__ = ["Scaling", "TimeFormat"]
+
+
+log = logging.getLogger(__name__)
+
+
+class Scaling:
+    """Chains of all real columns, statistics of each series, and the scale of the time feature.
+
+    Args:
+        columns: roles of the columns.
+        normalize: True or "global" standardises every column over all training rows, "series"
+            each series by itself, False leaves it at the extra transforms. "window" is "global"
+            here: what it does to single windows comes after.
+        time_format: "absolute" is time since the window's start, "relative" time since the
+            previous step of the window.
+        extra_transforms: column, or "__time__", to its transforms, as `make_transform` takes
+            them, one or a list; they come before standardising.
+        target_depends_on: known covariate that a transform of the target takes as x.
+        impute: how values that are missing are filled in, with `columns.indicators`: see
+            `FeatureWriter`.
+
+    Attributes:
+        normalize: "global", "series", "window" or False.
+        target_x: `target_depends_on`.
+
+    Raises:
+        InputError: an unknown column, or a transform that has no place where it stands.
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        normalize: bool | str,
+        time_format: TimeFormat,
+        extra_transforms: Mapping[str, Any] | None = None,
+        target_depends_on: str | None = None,
+        impute: Impute = "last",
+    ) -> None:
+        self.columns = columns
+        self.normalize = "global" if normalize is True else normalize
+        self.time_format = time_format
+        self.target_x = target_depends_on
+        standardise = normalize is not False
+        chains = make_chains(columns, extra_transforms, target_depends_on, standardise)
+        self._chains = {name: chains[name] for name in columns.values}
+        self._static = {name: chains[name] for name in columns.static}
+        self._time = TimeFeature(str(columns.time), time_format, chains[TIME].extra)
+        covariate = self._covariate_of(self._target)
+        self._writer = FeatureWriter(columns, list(self._chains.values()), impute, covariate)
+        # names of the training series to their row in the tables
+        self._rows: dict[str, int] = {}
+        self._told: set[str] = set()
+        self._tables = self._global_tables()
+
+    @property
+    def constant_columns(self) -> list[str]:
+        """Names of standardised columns that did not vary in the training data."""
+        scalers = {name: chain.scaler for name, chain in self._chains.items()}
+        return [
+            name for name, scaler in scalers.items() if scaler is not None and scaler.is_constant
+        ]
+
+    @property
+    def has_delta(self) -> bool:
+        """Whether a transform of the target takes differences."""
+        return self._target.has_delta
+
+    @property
+    def time_scale(self) -> float:
+        """What the time feature is divided by; see `TimeFeature`."""
+        return self._time.scale
+
+    @property
+    def zone(self) -> str | None:
+        """Time zone of the calendar features; None where training had none."""
+        return self._writer.zone
+
+    @property
+    def time_kind(self) -> str | None:
+        """What the time column held in training: "date" or "number"."""
+        return self._time.kind
+
+    def fit(self, series: Sequence[Series], ends: Sequence[int], windows: Windows) -> None:
+        """Fit to the rows before `ends` of each series, and to the time in training windows.
+
+        Static columns are fitted to each series that has such rows, once.
+
+        Raises:
+            InputError: a column has no value to be standardised with, or one that its extra
+                transforms refuse.
+        """
+        rows = TrainingRows(series, ends)
+        for index, chain in enumerate(self._chains.values()):
+            chain.fit(rows.pieces(index, self._covariate_of(chain)))
+            training = zip(series, ends, strict=True)
+            refuse_spread(chain, ((item.name, item.values[:end, index]) for item, end in training))
+            release()
+        trained = [item for item, end in zip(series, ends, strict=True) if end > 0]
+        for index, chain in enumerate(self._static.values()):
+            column = np.array([item.static[index] for item in trained])
+            chain.fit(partial(iter, [Piece(column)]))
+            refuse_spread(chain, ((item.name, item.static[[index]]) for item in trained))
+        if self.columns.indicators:
+            self._writer.fill = [_mean(rows, index) for index in range(len(self._chains))]
+        self._tables = self._global_tables()
+        if self.normalize == "series":
+            self._fit_series(rows, series, ends)
+        if self.columns.has_time:
+            self._time.fit(series, windows)
+            self._writer.zone = _zone(series[0]) if self.columns.calendar_fields else None
+
+    def check_time(self, series: Sequence[Series]) -> None:
+        """Refuse time stamps of another kind than those the time feature was scaled on.
+
+        Nor may they lack a time zone that calendar features were fitted in, or have one that those
+        lacked; another one will do.
+        """
+        self._time.check(series)
+        if self._time.kind is None or not self.columns.calendar_fields:
+            return
+        for item in series:
+            found = _zone(item)
+            if (found is None) != (self.zone is None):
+                raise InputError(
+                    f"series {item.name!r}: time column {self.columns.time!r} has "
+                    f"{found or 'no time zone'}, in training it had {self.zone or 'none'}; "
+                    "calendar_features are of local time, so give both or none of them a zone"
+                )
+
+    def transform_time(self, elapsed: torch.Tensor) -> torch.Tensor:
+        """Return the time feature of elapsed times, of any shape: transformed and scaled."""
+        return self._time.transform(elapsed)
+
+    def statistics_of(self, item: Series) -> int:
+        """Return which statistics a series is standardised with: 0 for those of all series."""
+        return self._rows.get(item.name, 0)
+
+    def warn_unseen(self, series: Iterable[Series]) -> None:
+        """Say once which series have no statistics of their own, where others have."""
+        if self.normalize != "series":
+            return
+        names = [item.name for item in series if self.statistics_of(item) == 0]
+        unseen = [name for name in names if name not in self._told]
+        self._told.update(unseen)
+        if unseen:
+            more = ", …" if len(unseen) > 3 else ""
+            log.warning(
+                "%d series not seen in training are normalised with the statistics of all "
+                "training series: %s%s",
+                len(unseen),
+                ", ".join(unseen[:3]),
+                more,
+            )
+
+    def write_features(self, item: Series, out: npt.NDArray[Any]) -> None:
+        """Write the scaled features of a series, in the order of `Columns.features`.
+
+        Calendar features and indicators are not scaled. A lag is the scaled target that many rows
+        before, 0 where that is before the stretch. A stretch's first difference is 0. Missing
+        values are filled in with `columns.indicators` only: see `FeatureWriter`.
+
+        Args:
+            item: the series.
+            out: (rows, features), float32 or float64.
+        """
+        loc, scale = (table[self.statistics_of(item)] for table in self._tables)
+        self._writer.write(item, loc, scale, out)
+
+    def original(self, item: Series, name: str) -> FloatArray:
+        """Return a real column (rows,) in original units, filled in as for its feature."""
+        column = self.columns.values.index(name)
+        if not self.columns.indicators:
+            return item.values[:, column]
+        return self._writer.original(item, column)
+
+    def static_features(self, item: Series, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the scaled static columns (columns,), 0 where missing, that fit into a type."""
+        scaled = np.zeros(len(self._static))
+        for index, chain in enumerate(self._static.values()):
+            value = chain.apply_extra(item.name, item.static[index : index + 1])
+            scaled[index] = (value[0] - chain.loc) / chain.scale
+            refuse_large(scaled[[index]], item.static[[index]], dtype, item.name, chain.name)
+        return np.where(np.isnan(scaled), 0.0, scaled)
+
+    def inverse_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return target values in original units, in float64 where the device has it.
+
+        Args:
+            values: (B, Td, ...) scaled target; anything finite on padding, and so is the result.
+            batch: gives `statistics`, `target_covariate`, `target_start` and the mask of the
+                steps, whichever the scaling needs.
+        """
+        loc, scale = self._target_statistics(batch, widen(values))
+        values = widen(values) * scale + loc
+        if not self._target.extra.transforms:
+            return values
+        return self._undo_extra(values.movedim(1, -1), batch).movedim(-1, 1)
+
+    def target_affine(self) -> tuple[float, float]:
+        """Return loc and scale: scaled targets * scale + loc are those in original units.
+
+        Raises:
+            InputError: no one line leads from all scaled targets to the original ones.
+        """
+        if self.normalize in ("series", "window"):
+            raise InputError(
+                f"normalize is {self.normalize!r}, which scales no two series or windows alike; "
+                "set data.normalize to true or false"
+            )
+        if self._target.extra.transforms:
+            raise InputError(
+                f"extra_transforms change the target {self.columns.target!r}; take them out"
+            )
+        return self._target.loc, self._target.scale
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fitted state as primitives and, of extra transforms and series, tensors."""
+        chains = {**self._chains, **self._static}
+        state: dict[str, Any] = {
+            "normalize": self.normalize,
+            "columns": {name: chain.state_dict() for name, chain in chains.items()},
+            "fill": self._writer.fill,
+            "time": self._time.state_dict(),
+            "zone": self.zone,
+        }
+        if self.normalize == "series":
+            state["series"] = list(self._rows)
+            state["statistics"] = [torch.from_numpy(table) for table in self._tables]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a fitted state.
+
+        Raises:
+            InputError: it is that of other columns, transforms or another `normalize`.
+        """
+        if state["normalize"] != self.normalize:
+            raise InputError(
+                f"normalize is {self.normalize!r}, but the checkpoint was trained with "
+                f"{state['normalize']!r}; leave it as it was"
+            )
+        chains = {**self._chains, **self._static}
+        if set(state["columns"]) != set(chains):
+            other = min(set(state["columns"]) ^ set(chains))
+            raise InputError(
+                f"column {other!r} is not both in the data module and in the checkpoint; leave "
+                "the columns as they were in training"
+            )
+        for name, chain in chains.items():
+            chain.load_state_dict(state["columns"][name])
+        self._writer.fill = [float(value) for value in state["fill"]]
+        self._time.load_state_dict(state["time"])
+        self._writer.zone = state["zone"]
+        self._tables = self._global_tables()
+        if self.normalize == "series":
+            self._rows = {name: row for row, name in enumerate(state["series"], start=1)}
+            mean, std = (table.cpu().numpy() for table in state["statistics"])
+            self._tables = (mean, std)
+
+    @property
+    def _target(self) -> Chain:
+        return self._chains[self.columns.target]
+
+    def _global_tables(self) -> tuple[FloatArray, FloatArray]:
+        """Return the tables of statistics, of all series only.
+
+        Returns:
+            What is taken off the transformed columns, and what they are divided by then,
+            (1 + series, columns) each; row 0 is of all training series.
+        """
+        chains = self._chains.values()
+        loc, scale = [chain.loc for chain in chains], [chain.scale for chain in chains]
+        return np.array([loc]), np.array([scale])
+
+    def _target_statistics(self, batch: Batch, values: torch.Tensor) -> list[torch.Tensor]:
+        """Return loc and scale of the target, each to go with values (B, Td, ...)."""
+        of_series = self.normalize == "series"
+        row = batch["statistics"] if of_series else torch.zeros(1, dtype=torch.int64)
+        shape = (-1, *[1] * (values.ndim - 1))
+        tables = [torch.from_numpy(table[:, -1]).to(values) for table in self._tables]
+        return [table[row.to(values.device)].view(shape) for table in tables]
+
+    def _undo_extra(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the target in original units, of values (B, ..., Td) before standardising."""
+
+        def beside(given: torch.Tensor) -> torch.Tensor:
+            """Return (B, ...) with as many dimensions as the values have."""
+            return given.reshape(len(given), *[1] * (values.ndim - 2), -1)
+
+        start = mask = None
+        if self.has_delta:
+            start = beside(batch["target_start"])[..., 0].to(values).expand(values.shape[:-1])
+            mask = beside(forecast_mask(batch))
+        extra = self._target.extra
+        if self.target_x is None:
+            return extra.inverse_transform(values, start=start, mask=mask)
+        x = beside(batch["target_covariate"])
+        return extra.inverse_transform(x, values, start=start, mask=mask)
+
+    def _covariate_of(self, chain: Chain) -> int | None:
+        """Return the place of the column that the transforms of this one take as x."""
+        if self.target_x is None or chain is not self._target:
+            return None
+        return self.columns.values.index(self.target_x)
+
+    def _fit_series(
+        self, rows: TrainingRows, series: Sequence[Series], ends: Sequence[int]
+    ) -> None:
+        """Fit the statistics of each series; a column without a value has those of all series."""
+        trained = np.array(ends) > 0
+        self._rows, self._told = {}, set()
+        for item, used in zip(series, trained, strict=True):
+            if used:
+                self._rows[item.name] = len(self._rows) + 1
+        tables = [np.repeat(table, 1 + len(self._rows), axis=0) for table in self._tables]
+        for index, chain in enumerate(self._chains.values()):
+            pieces = rows.pieces(index, self._covariate_of(chain))
+            columns = (column for _, column in chain.extra.transform_pieces(pieces()))
+            for table, own in zip(tables, rows.statistics(columns), strict=True):
+                seen = ~np.isnan(own[trained])
+                table[1:, index][seen] = own[trained][seen]
+        self._tables = (tables[0], tables[1])
+
+
+def _zone(item: Series) -> str | None:
+    zone = item.time.tz if isinstance(item.time, pd.DatetimeIndex) else None
+    return None if zone is None else str(zone)
+
+
+def _mean(rows: TrainingRows, column: int) -> float:
+    """Return the mean of a real column in original units, 0 where it has no value."""
+    moments = StandardScaler()
+    for piece in rows.pieces(column)():
+        moments.partial_fit(piece.column)
+    return moments.mean

@@ -1,0 +1,43 @@
+"""Series to the windows that are trained on or forecast: index arithmetic, integers only.
+
+    Series -> Part -> Windows -> Request
+
+`stages` says which rows are for what, `windows` cuts them, `origins` says where forecasts start,
+and `sampler` in which order windows become batches.
+"""
+
+from transformertf.data.windows.origins import Origin
+from transformertf.data.windows.sampler import BatchSampler, RankShare, Request
+from transformertf.data.windows.stages import (
+    FRACTIONS,
+    FUTURE_PATHS,
+    OWN_PATHS,
+    PREDICT_PATHS,
+    Stages,
+)
+from transformertf.data.windows.windows import (
+    Part,
+    Run,
+    WindowLimits,
+    Windows,
+    consecutive,
+    sliding,
+)
+
+__all__ = [
+    "FRACTIONS",
+    "FUTURE_PATHS",
+    "OWN_PATHS",
+    "PREDICT_PATHS",
+    "BatchSampler",
+    "Origin",
+    "Part",
+    "RankShare",
+    "Request",
+    "Run",
+    "Stages",
+    "WindowLimits",
+    "Windows",
+    "consecutive",
+    "sliding",
+]

@@ -1,0 +1,272 @@
+"""The series and parts of them that training, validation, test and predict use."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from transformertf.data.arguments import Missing, Stage
+from transformertf.data.reading import Reader
+from transformertf.data.series import Series
+from transformertf.data.windows.windows import Part
+from transformertf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Shares kept for validation and test: of each series' rows, or of the series.
+
+    Attributes:
+        validation: share before the test part, from 0 to below 1.
+        test: share at the end, from 0 to below 1.
+    """
+
+    validation: float = 0.0
+    test: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse shares that leave nothing to train on."""
+        for name, share in (("val_fraction", self.validation), ("test_fraction", self.test)):
+            if not 0 <= share < 1:
+                raise InputError(f"{name} must be at least 0 and below 1, found {share}")
+        if self.validation + self.test >= 1:
+            raise InputError(
+                f"val_fraction {self.validation} and test_fraction {self.test} leave no rows "
+                "for training; they must add up to less than 1"
+            )
+
+    def part(self, index: int, series: Series, stage: Stage) -> Part:
+        """Return the rows of a series that a stage's targets come from."""
+        rows = len(series)
+        test = rows - _share(rows, self.test)
+        validation = test - _share(rows, self.validation)
+        first, end = {
+            "train": (0, validation),
+            "validation": (validation, test),
+            "test": (test, rows),
+        }[stage]
+        return Part(index, series.name, first, end)
+
+    def hold_out(self, names: Iterable[str], seed: int) -> dict[str, list[str]]:
+        """Draw the series to keep for validation and test, in whole.
+
+        The draw depends on names and seed only, and the test series do not depend on how many
+        are kept for validation.
+
+        Args:
+            names: the series.
+            seed: seed of the draw.
+
+        Returns:
+            The names by stage, sorted; the others are for training.
+
+        Raises:
+            InputError: a share that was asked for is less than one series.
+        """
+        known = sorted(names)
+        drawn = np.random.default_rng([seed, *b"split"]).permutation(len(known)).tolist()
+        held: dict[str, list[str]] = {}
+        for stage, option, share in (
+            ("test", "test_fraction", self.test),
+            ("validation", "val_fraction", self.validation),
+        ):
+            count = _share(len(known), share)
+            if share > 0 and count == 0:
+                raise InputError(
+                    f"{option} {share} of {len(known)} series is less than one series; raise it, "
+                    "give more series, or set split_by: time"
+                )
+            held[stage] = sorted(known[place] for place in drawn[:count])
+            drawn = drawn[count:]
+        return held
+
+
+def _share(rows: int, fraction: float) -> int:
+    """Return whole rows or series, rounded down."""
+    # 0.29 of 100 are 29, whatever binary makes of it
+    return int(rows * fraction + 1e-9)
+
+
+OWN_PATHS: dict[Stage, str] = {
+    "train": "train_df_paths",
+    "validation": "val_df_paths",
+    "test": "test_df_paths",
+}
+
+
+FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
+
+
+PREDICT_PATHS = "predict_df_paths"
+
+
+# rows that follow those to forecast; not every data module has it
+FUTURE_PATHS = "future_df_paths"
+
+
+class Stages:
+    """Which files, series and rows each stage uses.
+
+    Args:
+        given: the arguments of a data module.
+        reader: reads files.
+        missing_at_predict: what files may lack at predict.
+        lag: rows at the start of each stretch that no window may use.
+
+    Attributes:
+        fractions: shares of the rows, or of the series, kept for validation and test.
+        held_out: names of the series kept for validation and test, by stage; None before a fit,
+            and where each series' rows are split.
+        rest: share of each series' rows, at its end, that test leaves out.
+        is_fitted: whether it is known which series are kept.
+    """
+
+    def __init__(
+        self, given: Mapping[str, Any], reader: Reader, missing_at_predict: Missing, lag: int
+    ) -> None:
+        self.given = given
+        self.reader = reader
+        self.missing_at_predict = missing_at_predict
+        self.lag = lag
+        self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
+        self.held_out: dict[str, list[str]] | None = None
+        self.is_fitted = False
+        self.rest = 0.0
+        self._frames: dict[str, pd.DataFrame] = {}
+        # of a stage, those that were read and those of them that it has
+        self._own: dict[Stage, tuple[list[Series], list[Series]]] = {}
+
+    def give(self, argument: str, frame: pd.DataFrame) -> None:
+        """Take a frame for the files of an argument, before they are read."""
+        self._frames[argument] = frame
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is data to validate on."""
+        return self.given["val_df_paths"] is not None or self.fractions.validation > 0
+
+    @property
+    def by_series(self) -> bool:
+        """Whether whole series are kept for validation and test."""
+        return bool(self.given["split_by"] == "series")
+
+    def draw(self, seed: int) -> None:
+        """Choose the series to keep for validation and test."""
+        held_out = None
+        if self.by_series:
+            names = [item.name for item in self.read(OWN_PATHS["train"])]
+            held_out = self.fractions.hold_out(names, seed)
+        self.hold_out(held_out)
+
+    def hold_out(self, held_out: dict[str, list[str]] | None) -> None:
+        """Take over which series are kept for validation and test, see `held_out`."""
+        self.held_out, self.is_fitted = held_out, True
+        self._own.clear()
+
+    def argument(self, stage: Stage) -> str:
+        """Return the argument that names the files of a stage, or those it has a share of.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not self.is_split(stage):
+            return OWN_PATHS[stage]
+        share = {"validation": self.fractions.validation, "test": self.fractions.test}
+        if stage != "train" and share[stage] == 0:
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]} or {FRACTIONS[stage]}")
+        if self.given[OWN_PATHS["train"]] is None:
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
+        return OWN_PATHS["train"]
+
+    def series(self, stage: Stage) -> list[Series]:
+        """Return the series of a stage."""
+        series = self.read(self.argument(stage))
+        if not self.is_split(stage):
+            return series
+        if self.is_fitted and self.by_series != (self.held_out is not None):
+            raise InputError(
+                f"split_by is {self.given['split_by']}, but the checkpoint was trained with "
+                f"{'time' if self.by_series else 'series'}; leave it as it was"
+            )
+        if not self.by_series:
+            return series
+        if stage not in self._own or self._own[stage][0] is not series:
+            self._own[stage] = series, self._held(series, stage)
+        return self._own[stage][1]
+
+    def parts(self, stage: Stage) -> list[Part]:
+        """Return the rows that a stage's targets come from, by stretches of the series."""
+        series = self.series(stage)
+        if self.is_split(stage) and not self.by_series:
+            own = [self.fractions.part(index, item, stage) for index, item in enumerate(series)]
+            if stage == "test" and self.rest:
+                after = Fractions(test=self.rest)
+                own = [
+                    replace(part, end=after.part(part.series, item, "test").first_target)
+                    for part, item in zip(own, series, strict=True)
+                ]
+        else:
+            own = [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
+        return [
+            stretch for part, item in zip(own, series, strict=True)
+            for stretch in self.stretches(part, item)
+        ]  # fmt: skip
+
+    def stretches(self, part: Part, item: Series) -> list[Part]:
+        """Return what a part has of each stretch of its series; itself where it has no row."""
+        found = [
+            Part(
+                part.series,
+                part.name,
+                max(part.first_target, first),
+                min(part.end, end),
+                first + self.lag,
+            )
+            for first, end in item.stretches
+            if first < part.end and end > part.first_target
+        ]
+        return found or [part]
+
+    def is_split(self, stage: Stage) -> bool:
+        """Whether the data of a stage is a share of the training files."""
+        return stage == "train" or self.given[OWN_PATHS[stage]] is None
+
+    def read(self, argument: str) -> list[Series]:
+        """Return the series in the files of an argument; those to predict by name.
+
+        Raises:
+            InputError: none are given, or what is in them cannot be used.
+        """
+        spec = self._spec(argument)
+        if spec is None:
+            raise InputError(f"no data: give {argument}")
+        if argument != PREDICT_PATHS:
+            return self.reader.read(argument, spec, "nothing")
+        missing, future = self.missing_at_predict, self._spec(FUTURE_PATHS)
+        return self.reader.read(argument, spec, missing, future)
+
+    def _spec(self, argument: str) -> Any:
+        """Return the files, or the frame, given to an argument; None without."""
+        return self._frames.get(argument, self.given.get(argument))
+
+    def _held(self, series: list[Series], stage: Stage) -> list[Series]:
+        """Return the series that the split gave to a stage.
+
+        Raises:
+            InputError: the split gave it none, or they are not in the training files any more.
+        """
+        assert self.held_out is not None
+        held = {name: own for own, names in self.held_out.items() for name in names}
+        if stage == "train":
+            return [item for item in series if item.name not in held]
+        wanted = self.held_out[stage]
+        lost = sorted(set(wanted) - {item.name for item in series})
+        if lost or not wanted:
+            found = f"{lost[0]!r} is not there" if lost else "it kept none"
+            raise InputError(
+                f"train_df_paths: expected the series that the fit kept for {stage}, but {found}; "
+                f"give the files it was trained on, or {OWN_PATHS[stage]}"
+            )
+        return [item for item in series if held.get(item.name) == stage]

@@ -1,0 +1,157 @@
+"""Windows as index arithmetic: integers only, memory in proportion to the series.
+
+A window has a context of `context` rows that ends at row `origin`, and a horizon of `horizon`
+rows after it. A sequence is a window without context: its first row is `origin + 1`. Windows of
+one part of a series form a run: their origins are `step` rows apart.
+"""
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from transformertf.data.series import IntArray
+from transformertf.errors import InputError, TooShortError, at_least_one
+
+
+@dataclass(frozen=True)
+class WindowLimits:
+    """How long context and horizon are, and how short they may be, in steps.
+
+    Attributes:
+        context: full context.
+        horizon: full horizon, or sequence.
+        min_context: shortest context.
+        min_horizon: shortest horizon, or sequence.
+        names: what users call the full lengths; of sequences, which have no context, just one.
+    """
+
+    context: int
+    horizon: int
+    min_context: int
+    min_horizon: int
+    names: tuple[str, ...] = ("ctxt_seq_len", "tgt_seq_len")
+
+    @classmethod
+    def of_sequences(cls, steps: int, min_steps: int) -> "WindowLimits":
+        """Return the limits of windows without context."""
+        return cls(0, steps, 0, min_steps, ("seq_len",))
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that contradict each other."""
+        ends = (self.min_context, self.context), (self.min_horizon, self.horizon)
+        for name, (low, high) in zip(self.names, ends[-len(self.names) :], strict=True):
+            if not 1 <= low <= high:
+                raise InputError(
+                    f"{name} is {high} and min_{name} {low}: expected 1 <= min_{name} <= {name}"
+                )
+            at_least_one(**{name: high})
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one series that a split may use.
+
+    Attributes:
+        series: index of the series.
+        name: its name, for messages.
+        first_target: targets start at this row or later; contexts may reach back beyond it.
+        end: row after the last.
+        begin: no window reaches back before this row, with its context or its targets.
+    """
+
+    series: int
+    name: str
+    first_target: int
+    end: int
+    begin: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """Windows of one series whose origins are evenly spaced."""
+
+    series: int
+    origin: int
+    step: int
+    count: int
+    context: int
+    horizon: int
+
+
+class Windows:
+    """An indexed sequence of windows, made of runs.
+
+    Args:
+        runs: the runs, in the order of the windows.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.runs = [run for run in runs if run.count > 0]
+        self._table: IntArray = np.array(
+            [astuple(run) for run in self.runs], dtype=np.int64
+        ).reshape(-1, len(fields(Run)))
+        self._ends: IntArray = np.cumsum(self._table[:, 3])
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return int(self._ends[-1]) if self.runs else 0
+
+    @property
+    def one_length(self) -> bool:
+        """Whether all windows are as long as each other, in context and in horizon."""
+        lengths = self._table[:, 4:]
+        return bool((lengths == lengths[:1]).all())
+
+    def locate(self, index: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Return series, origin, context and horizon of windows, each (n,) int64."""
+        run = np.searchsorted(self._ends, index, side="right")
+        series, first, step, count, context, horizon = self._table[run].T
+        within = index - (self._ends[run] - count)
+        return series, first + within * step, context, horizon
+
+
+def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
+    """Return the windows of a part that slide by `stride` rows.
+
+    A part with room for a whole context and horizon gives whole windows only. A shorter one
+    gives a single window: its context shrinks first, then its horizon, down to the minima.
+
+    Raises:
+        TooShortError: the part is too short even for the minima.
+    """
+    context, horizon = limits.context, limits.horizon
+    first = max(part.first_target, part.begin + context)
+    room = part.end - first
+    if room >= horizon:
+        return Run(part.series, first - 1, stride, (room - horizon) // stride + 1, context, horizon)
+    horizon = min(horizon, part.end - max(part.first_target, part.begin + limits.min_context))
+    if horizon < limits.min_horizon:
+        raise _too_short(part, limits)
+    origin = part.end - horizon - 1
+    return Run(part.series, origin, 1, 1, min(context, origin + 1 - part.begin), horizon)
+
+
+def _too_short(part: Part, limits: WindowLimits) -> TooShortError:
+    where = f", rows {part.begin} to {part.end - 1}," if part.begin else ""
+    if part.begin >= part.end:
+        where = f", whose first {part.begin} rows only give target_lags,"
+    rows = max(0, part.end - max(part.first_target, part.begin))
+    split = " in this split" if part.first_target > part.begin else ""
+    least = f"{limits.min_context} of context and {limits.min_horizon} of horizon"
+    *others, last = [*limits.names, *(f"min_{name}" for name in limits.names)]
+    return TooShortError(
+        f"series {part.name!r}{where} is too short: {rows} rows{split}, expected at least "
+        f"{least if limits.context else limits.min_horizon}; lower {', '.join(others)} or {last}, "
+        "or leave the series out"
+    )
+
+
+def consecutive(part: Part, horizon: int) -> list[Run]:
+    """Return windows without context that hold each row of a part once; the last may be short."""
+    first = max(part.first_target, part.begin)
+    count, rest = divmod(max(part.end - first, 0), horizon)
+    return [
+        Run(part.series, first - 1, horizon, count, 0, horizon),
+        Run(part.series, part.end - rest - 1, 1, int(rest > 0), 0, rest),
+    ]

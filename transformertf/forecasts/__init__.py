@@ -1,0 +1,50 @@
+"""Outputs of a model to tables of forecasts, in original units and real time.
+
+    Outputs -> ForecastRows -> table -> parquet
+
+`rows` goes from outputs to a table, `calibration` moves quantiles to where past errors say they
+belong, `continuation` and `paths` go beyond the trained horizon, `baselines` need no model,
+`tables` puts all this together, and `sinks` are where tables go.
+"""
+
+from transformertf.forecasts.calibration import Calibration
+from transformertf.forecasts.rows import (
+    ForecastRows,
+    check_columns,
+    check_levels,
+    forecast_frame,
+    known_rows,
+    quantile_column,
+    session_table,
+    table_levels,
+)
+from transformertf.forecasts.sinks import ForecastFile, ForecastFrames, Sink
+from transformertf.forecasts.tables import (
+    ForecastTables,
+    Horizon,
+    calibration_of,
+    calibration_origin,
+    naive_scales,
+    sample_paths,
+)
+
+__all__ = [
+    "Calibration",
+    "ForecastFile",
+    "ForecastFrames",
+    "ForecastRows",
+    "ForecastTables",
+    "Horizon",
+    "Sink",
+    "calibration_of",
+    "calibration_origin",
+    "check_columns",
+    "check_levels",
+    "forecast_frame",
+    "known_rows",
+    "naive_scales",
+    "quantile_column",
+    "sample_paths",
+    "session_table",
+    "table_levels",
+]

@@ -1,0 +1,160 @@
+"""Series that go on with forecasts, and the windows whose origins lie among these."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from transformertf.batch import Batch
+from transformertf.data import EncoderDecoderDataModule, FloatArray, IntArray, Series
+from transformertf.data.batches import HOST
+from transformertf.data.scaling import store_series
+from transformertf.data.windows import BatchSampler, Run, Windows
+
+# rows that are scaled and stored at once, of all paths
+_ROWS = 2**21
+
+
+class Continuation:
+    """Windows that are forecast in chunks of the trained horizon, each after the one before.
+
+    For a chunk, the rows that its windows depend on are cut out of each series. Paths are copies
+    of them that differ in the target behind the first origin; they follow each other as stretches
+    of one series. Its name stays, so that it is scaled as the whole series is.
+
+    Args:
+        data: the fitted data module.
+        series: the series that `batch["series"]` counts.
+        batch: the first chunk, B windows.
+        horizon: steps to forecast.
+
+    Attributes:
+        names: of the B series.
+        origin: (B,) row of the last context step of each first chunk.
+        steps: (B,) steps that can be forecast: whole chunks, as many as the horizon wants, but none
+            beyond the origin's stretch.
+    """
+
+    def __init__(
+        self, data: EncoderDecoderDataModule, series: Sequence[Series], batch: Batch, horizon: int
+    ) -> None:
+        self._data = data
+        self._items = [series[number] for number in batch["series"].tolist()]
+        self.names = [item.name for item in self._items]
+        self.origin: IntArray = batch["origin"].cpu().numpy()
+        stretches = [
+            next(stretch for stretch in item.stretches if origin < stretch[1])
+            for item, origin in zip(self._items, self.origin.tolist(), strict=True)
+        ]
+        self._first, self._end = np.array(stretches, dtype=np.int64).T
+        chunk = data.tgt_seq_len
+        whole = -(-horizon // chunk) * chunk
+        self.steps: IntArray = np.minimum(self._end - 1 - self.origin, whole)
+
+    def groups(self, done: int, paths: int) -> list[IntArray]:
+        """Return the windows that go on after `done` steps, as many together as memory allows.
+
+        Args:
+            done: steps that are forecast already.
+            paths: of each window.
+        """
+        going = np.flatnonzero(self.steps > done)
+        limits, lag = self._data.limits, self._data.stages.lag
+        rows = len(going) * paths * (limits.context + lag + limits.horizon)
+        return np.array_split(going, min(-(-rows // _ROWS), len(going)))
+
+    def batches(self, windows: IntArray, done: int, targets: FloatArray) -> Iterator[Batch]:
+        """Yield the chunk that follows the first `done` steps.
+
+        Args:
+            windows: (W,) which of the windows to go on with.
+            done: steps that are forecast already.
+            targets: (B, K, steps) forecasts of K paths in original units.
+
+        Yields:
+            Batches of W * K windows in all, those of the paths of one window side by side.
+        """
+        made, runs = [], []
+        for place, window in enumerate(windows.tolist()):
+            item, run = self._go_on(place, window, done, targets[window])
+            made.append(item)
+            runs.append(run)
+        data = self._data
+        stored = store_series(made, data.scaling, data.vocabularies, data.hparams["dtype"])
+        dataset = data.make_dataset(stored, Windows(runs), HOST)
+        for request in BatchSampler(dataset.windows, data.hparams["batch_size"], data.limits):
+            yield dataset[request]
+
+    def _go_on(self, place: int, window: int, done: int, targets: FloatArray) -> tuple[Series, Run]:
+        """Return the paths (K, steps) of a window as stretches of a series, and their windows."""
+        item = self._items[window]
+        first, before = int(self.origin[window]) + 1, int(self._first[window])
+        origin, lag, limits = first - 1 + done, self._data.stages.lag, self._data.limits
+        context = min(limits.context, origin + 1 - before - lag)
+        horizon = min(limits.horizon, int(self.steps[window]) - done)
+        # a difference in the first row takes the row before it
+        begin = self._begin(item, before, max(before, origin - context - lag), first)
+        end = self._finish(item, origin + 1 + horizon, int(self._end[window]))
+        values = np.repeat(item.values[None, begin:end], len(targets), axis=0)
+        known = slice(max(first - begin, 0), origin + 1 - begin)
+        values[:, known, -1] = targets[:, max(begin - first, 0) : done]
+        values[:, known.stop :, -1] = np.nan
+        run = Run(place, origin - begin, end - begin, len(targets), context, horizon)
+        return _stretches(item, begin, values), run
+
+    def _begin(self, item: Series, before: int, begin: int, first: int) -> int:
+        """Return a row at or before `begin` from which on missing values are filled in as ever.
+
+        Args:
+            item: the series.
+            before: first row of the stretch.
+            begin: first row that is needed.
+            first: first row whose target is a forecast.
+        """
+        if not self._data.columns.indicators:
+            return begin
+        lost = np.isnan(item.values[begin])
+        # a forecast is never missing
+        lost[-1] &= begin < first
+        rows = [begin]
+        for column in np.flatnonzero(lost):
+            seen = np.flatnonzero(~np.isnan(item.values[before:begin, column]))
+            rows.extend(seen[-1:] + before)
+        return int(min(rows))
+
+    def _finish(self, item: Series, end: int, after: int) -> int:
+        """Return a row at or behind `end` up to which known covariates are filled in as ever.
+
+        Args:
+            item: the series.
+            end: row after the last that is needed.
+            after: row after the last of the stretch.
+        """
+        if self._data.hparams["impute"] != "interpolate":
+            return end
+        known = item.values[:, : len(self._data.columns.known)]
+        rows = [end]
+        for column in np.flatnonzero(np.isnan(known[end - 1])):
+            seen = np.flatnonzero(~np.isnan(known[end:after, column]))
+            rows.extend(seen[:1] + end + 1)
+        return int(max(rows))
+
+
+def _stretches(item: Series, begin: int, values: FloatArray) -> Series:
+    """Return copies of the rows from `begin` on as stretches of one series.
+
+    Args:
+        item: the series.
+        begin: first row of each copy.
+        values: (K, rows, columns) of the copies.
+    """
+    copies, count, width = values.shape
+    rows = np.tile(np.arange(begin, begin + count), copies)
+    return replace(
+        item,
+        values=values.reshape(-1, width),
+        time=None if item.time is None else item.time[rows],
+        observed=len(rows),
+        categories=tuple(replace(one, codes=one.codes[rows]) for one in item.categories),
+        breaks=tuple(range(count, len(rows), count)),
+    )

@@ -1,0 +1,231 @@
+"""What a model puts out for a batch, to the rows that users see: long horizons, calibration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from lightning.fabric.utilities import move_data_to_device
+
+from transformertf.batch import Batch
+from transformertf.checkpoint import Checkpoint, blamed
+from transformertf.data import (
+    EncoderDecoderDataModule,
+    FloatArray,
+    IntArray,
+    Series,
+    Stage,
+    WindowDataModule,
+)
+from transformertf.data.windows import Origin, Windows
+from transformertf.errors import InputError
+from transformertf.forecasts.baselines import naive, naive_scale, seasonal_naive
+from transformertf.forecasts.calibration import Calibration
+from transformertf.forecasts.paths import roll
+from transformertf.forecasts.rows import ForecastRows
+from transformertf.models import ForecastModule
+
+# paths of each window, for quantiles beyond the trained horizon
+SAMPLES = 200
+
+
+CALIBRATION_WINDOWS = 10_000
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How far forecasts go, where not as far as in training.
+
+    Attributes:
+        steps: of each forecast; None for those of training.
+        samples: paths by which quantiles go on beyond the trained horizon; 0 goes on with the
+            point forecast; None for 200 where there are quantiles, and 0 where there are none.
+        seed: of the paths.
+    """
+
+    steps: int | None = None
+    samples: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are too small."""
+        if self.steps is not None and self.steps < 1:
+            raise InputError(f"horizon must be at least 1, found {self.steps}")
+        if self.samples is not None and (self.samples < 0 or self.samples == 1):
+            raise InputError(f"samples must be 0 or at least 2, found {self.samples}")
+
+    def check(self, model: ForecastModule, data: WindowDataModule) -> None:
+        """Refuse what the model and its data cannot do.
+
+        Raises:
+            InputError: sequences have no horizon; a point forecast has no paths.
+        """
+        if self.steps is not None and not isinstance(data, EncoderDecoderDataModule):
+            raise InputError(
+                f"horizon {self.steps}: {type(data).__name__} has none, each row is forecast once; "
+                "leave it out"
+            )
+        if self.samples and model.quantiles is None:
+            raise InputError(
+                f"samples {self.samples}: {type(model.criterion).__name__} gives no spread to draw "
+                "from; leave samples out, or train with QuantileLoss or DistributionLoss"
+            )
+
+
+class ForecastTables:
+    """Batches of a data module to tables of forecasts.
+
+    Args:
+        data: makes the batches; its series are those that the batches count.
+        horizon: how far forecasts go.
+        calibration: moves the quantiles, or makes them of point forecasts.
+        season: rows of a season, to put the forecasts of naive baselines into the table as well,
+            as `naive` and `seasonal_naive`; 1 for the first alone, None for neither.
+    """
+
+    def __init__(
+        self,
+        data: WindowDataModule,
+        horizon: Horizon | None = None,
+        calibration: Calibration | None = None,
+        season: int | None = None,
+    ) -> None:
+        self.data = data
+        self.horizon = horizon or Horizon()
+        self.calibration = calibration
+        self.season = season
+
+    def rows(self, model: ForecastModule, batch: Batch) -> ForecastRows:
+        """Forecast a batch, as far as the horizon goes.
+
+        Args:
+            model: in evaluation mode, on its device.
+            batch: of the data module, on the same device.
+        """
+        has_quantiles, steps = model.quantiles is not None, self.horizon.steps
+        trained = 0 if steps is None else self.data.limits.horizon
+        if steps is None or steps <= trained:
+            outputs = model.shown(batch)
+            point = model.point_forecast(outputs)
+            rows = ForecastRows.of(batch, point, outputs if has_quantiles else None)
+            return rows if steps is None or steps == trained else rows.take(rows.step <= steps)
+        assert isinstance(self.data, EncoderDecoderDataModule)
+        samples = self.horizon.samples
+        if samples is None:
+            samples = SAMPLES if has_quantiles else 0
+        series = self.data.forecast_series
+        rolled = roll(model, self.data, batch, series, steps, samples, self.horizon.seed)
+        quantiles = rolled.outputs if has_quantiles else None
+        rows = ForecastRows.of(batch, rolled.point, quantiles, rolled.mask)
+        # what follows the rows of a stage is another's to be scored on
+        return rows.take(rows.origin + rows.step < self._ends[rows.series])
+
+    def table(self, rows: ForecastRows, levels: Sequence[float] | None) -> pd.DataFrame:
+        """Return rows as the table that users see.
+
+        Args:
+            rows: of one batch or more.
+            levels: levels of the model's quantiles; None for a point forecast.
+        """
+        series = self.data.forecast_series
+        if self.calibration is not None:
+            self.calibration.check(levels)
+            base = rows.quantiles
+            if base is None:
+                base = np.repeat(rows.point[:, None], len(self.calibration.levels), axis=1)
+            names = rows.names(series).to_numpy() if self.calibration.by_series else None
+            rows = rows.with_quantiles(self.calibration.shift(rows.step, names, base))
+            levels = self.calibration.levels
+        frame = rows.frame(series, levels)
+        if self.season is not None:
+            for name, values in self._baselines(rows, series, self.season).items():
+                frame[name] = values
+        return frame
+
+    @cached_property
+    def _ends(self) -> IntArray:
+        return self.data.forecast_ends
+
+    def _baselines(
+        self, rows: ForecastRows, series: Sequence[Series], season: int
+    ) -> Mapping[str, FloatArray]:
+        """Return the forecasts (N,) of the naive baselines, missing where there are none."""
+        found = {"naive": np.empty(len(rows))}
+        if season > 1:
+            found["seasonal_naive"] = np.empty(len(rows))
+        for index, run in rows.runs:
+            item, origin, step = series[index], rows.origin[run], rows.step[run]
+            values, starts = item.values[:, -1], np.array([0, *item.breaks])
+            # nothing is taken from before a gap
+            first = starts[np.searchsorted(starts, np.maximum(origin, 0), side="right") - 1]
+            found["naive"][run] = naive(values, origin, step, first)
+            if season > 1:
+                found["seasonal_naive"][run] = seasonal_naive(values, origin, step, season, first)
+        return found
+
+
+def calibration_of(checkpoint: Checkpoint) -> Calibration | None:
+    """Return the calibration that a checkpoint holds, where it holds one."""
+    state = checkpoint.calibration
+    with blamed(checkpoint.place):
+        return None if state is None else Calibration.from_state_dict(state)
+
+
+def calibration_origin(data: WindowDataModule, stage: Stage) -> str:
+    """Return the origins to calibrate on: as many as a stage has, evenly spread, up to 10,000."""
+    if not isinstance(data, EncoderDecoderDataModule):
+        return "auto"
+    count = len(data.origin_windows(stage, Origin.parse("all")))
+    return f"every:{max(1, -(-count // CALIBRATION_WINDOWS))}"
+
+
+def sample_paths(
+    model: ForecastModule, data: EncoderDecoderDataModule, steps: int, samples: int, seed: int
+) -> pd.DataFrame:
+    """Return sampled paths of all windows that a data module forecasts.
+
+    Args:
+        model: in evaluation mode.
+        data: makes the batches.
+        steps: of each path, more or fewer than in training.
+        samples: paths of each window.
+        seed: of the paths.
+
+    Returns:
+        One row for each series, origin, path and step: columns `series`, `origin`, `sample`
+        (from 0), `step` (from 1), `time`, `value`, in original units.
+    """
+    series, frames = data.forecast_series, []
+    for batch in data.predict_dataloader():
+        given = move_data_to_device(batch, model.device)
+        rolled = roll(model, data, given, series, steps, samples, seed)
+        assert rolled.paths is not None
+        for sample, path in enumerate(rolled.paths.unbind(dim=1)):
+            rows = ForecastRows.of(batch, path.unsqueeze(-1), None, rolled.mask)
+            frame = rows.frame(series, None).drop(columns="actual")
+            frame.insert(2, "sample", sample)
+            frames.append(frame.rename(columns={"prediction": "value"}))
+    whole = pd.concat(frames, ignore_index=True)
+    order = ["series", "origin", "sample", "step"]
+    return whole.sort_values(order, kind="stable", ignore_index=True)
+
+
+def naive_scales(series: Sequence[Series], windows: Windows, season: int) -> dict[str, float]:
+    """Return the naive error of each series before its first forecast, that errors are scaled by.
+
+    Args:
+        series: those that the windows count.
+        windows: the windows that are forecast.
+        season: rows of a season.
+
+    Returns:
+        Mean absolute difference over a season, by name; missing where there is none.
+    """
+    first: dict[int, int] = {}
+    for run in windows.runs:
+        first[run.series] = min(run.origin, first.get(run.series, run.origin))
+    return {
+        series[index].name: naive_scale(series[index].values[: origin + 1, -1], season)
+        for index, origin in first.items()
+    }

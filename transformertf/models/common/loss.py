@@ -1,0 +1,231 @@
+"""What `ForecastModule.calc_loss` is made of: the criterion, the weights, the sums over ranks."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+import torch
+import torchmetrics
+from torch import distributed
+
+from transformertf.batch import Batch
+from transformertf.errors import InputError, nearest
+from transformertf.nn import MSELoss, QuantileLoss, elementwise, quantile_levels
+
+# loss, series and origin
+WindowLoss = tuple[float, int, int]
+
+
+def match_criterion(
+    criterion: torch.nn.Module | None, output_dim: int, default_dim: int
+) -> tuple[torch.nn.Module, int]:
+    """Return the elementwise criterion and the outputs it wants.
+
+    An `output_dim` other than the model's default was the user's choice and must agree.
+
+    Args:
+        criterion: any torch loss; None for the default of so many outputs.
+        output_dim: outputs of each step, as given.
+        default_dim: the model's own default of it.
+    """
+    if criterion is None:
+        criterion = MSELoss() if output_dim == 1 else QuantileLoss()
+    levels = quantile_levels(criterion)
+    wanted = 1 if levels is None else getattr(criterion, "num_parameters", len(levels))
+    criterion = elementwise(criterion, wanted)
+    if output_dim not in (wanted, default_dim):
+        raise InputError(
+            f"output_dim is {output_dim}, but the criterion {type(criterion).__name__} wants "
+            f"{wanted}: leave output_dim out, or give a criterion with {output_dim} outputs"
+        )
+    return criterion, wanted
+
+
+def weighted_losses(
+    criterion: torch.nn.Module, values: torch.Tensor, batch: Batch, masking: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return losses times their weights, and the weights (B, Td, 1).
+
+    There is a loss for each output (B, Td, Q), or one for each step (B, Td, 1).
+
+    Args:
+        criterion: elementwise.
+        values: (B, Td, Q) outputs.
+        batch: with `target` and `target_mask`, and `weight` where windows are weighted.
+        masking: leave padding and unobserved targets out; False weighs them as data.
+    """
+    values = at_least_single(values)  # the criterion, and sums over many steps, want the digits
+    target, mask = batch["target"].to(values.dtype), batch["target_mask"].unsqueeze(-1)
+    if not masking:
+        target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
+    weight = mask.to(values.dtype)
+    if "weight" in batch:
+        weight = weight * batch["weight"].view(-1, 1, 1)
+    # what has weight 0 takes no part, whatever it is; 1 and not 0 as the stand-in: relative losses
+    # divide by the target
+    taken = weight > 0
+    values, target = torch.where(taken, values, 1.0), torch.where(taken, target, 1.0)
+    loss: torch.Tensor = criterion(values, target.expand_as(values))
+    return torch.where(taken, loss, 0.0) * weight, weight
+
+
+def observed_weight(batch: Batch) -> torch.Tensor:
+    """Return the sum of the weights of a batch's observed targets; their number without weights."""
+    weight = batch["target_mask"].sum(dim=1)
+    return (weight * batch["weight"] if "weight" in batch else weight).sum()
+
+
+def at_least_single(values: torch.Tensor) -> torch.Tensor:
+    """Return half-precision values as single ones, others as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def several_ranks() -> bool:
+    """Say whether this process is one of several."""
+    initialized = distributed.is_available() and distributed.is_initialized()
+    return initialized and distributed.get_world_size() > 1
+
+
+def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """Return sum of losses / sum of weights over all ranks, from the two sums of each.
+
+    The gradient is that of this rank's part, times the number of ranks: averaging gradients
+    over the ranks divides by it.
+    """
+    sums = torch.stack([loss.detach(), total])
+    distributed.all_reduce(sums)
+    whole, total = sums
+    total = torch.where(total > 0, total, 1.0)
+    # the value stays the same on all ranks, to the bit: they agree on whether it is finite
+    part = (loss - loss.detach()) * (distributed.get_world_size() / total)
+    mean: torch.Tensor = whole / total + part
+    return mean
+
+
+def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
+    """Return the rows of all ranks, in the order of the ranks."""
+    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
+
+
+def non_finite_windows(
+    losses: torch.Tensor, batch: Batch, over_ranks: bool
+) -> tuple[list[WindowLoss], int]:
+    """Return the windows whose loss is not finite, and how many windows there are.
+
+    Where each is finite and only their sum is not, the one of the largest loss.
+
+    Args:
+        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
+        batch: with `series` and `origin`.
+        over_ranks: look at the batches of all ranks; all must call this together.
+    """
+    places = batch["series"].tolist(), batch["origin"].tolist()
+    windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
+    if over_ranks:
+        windows = gather_windows(windows)
+    bad = [window for window in windows if not math.isfinite(window[0])]
+    return bad or [max(windows, key=itemgetter(0))], len(windows)
+
+
+def describe_non_finite(
+    losses: torch.Tensor, batch: Batch, over_ranks: bool, describe: Callable[[int, int], str]
+) -> str:
+    """Return words for the windows that `non_finite_windows` gives.
+
+    Args:
+        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
+        batch: with `series` and `origin`.
+        over_ranks: look at the batches of all ranks; all must call this together.
+        describe: gives words for a series and an origin.
+    """
+    bad, count = non_finite_windows(losses, batch, over_ranks)
+    names = [describe(series, origin) for _, series, origin in bad[:3]]
+    return f"({len(bad)} of {count} windows: {'; '.join(names)})"
+
+
+# mps alone has no double
+_WIDEST = torch.float32 if torch.backends.mps.is_available() else torch.float64
+
+
+METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
+    "MAE": torchmetrics.MeanAbsoluteError,
+    "MAPE": torchmetrics.MeanAbsolutePercentageError,
+    "MSE": torchmetrics.MeanSquaredError,
+    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
+    "SMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
+}
+
+
+class _KeepsPrecision(torch.nn.Module):
+    """Goes with its module from device to device, and not to half precision.
+
+    There a count of elements would stop at 256.
+    """
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        apply: Callable[..., Any] = super()._apply
+        return apply(lambda state: fn(state).to(state.dtype), *args, **kwargs)
+
+
+class _Metrics(_KeepsPrecision, torchmetrics.MetricCollection):
+    pass
+
+
+class MeanLoss(_KeepsPrecision, torchmetrics.Metric):
+    """The mean of losses with weights, NaN without any weight.
+
+    Unlike torchmetrics' own mean it leaves no NaN out, and adds many batches up in double precision
+    where the device has it.
+    """
+
+    total: torch.Tensor
+    weight: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "weight"):
+            self.add_state(name, torch.zeros((), dtype=_WIDEST), dist_reduce_fx="sum")
+
+    def update(self, loss: torch.Tensor, weight: torch.Tensor) -> None:
+        """Add the mean loss of a batch, and the sum of its weights."""
+        self.total += loss.detach().to(_WIDEST) * weight
+        self.weight += weight
+
+    def compute(self) -> torch.Tensor:
+        """Return sum(w l) / sum(w)."""
+        return self.total / self.weight
+
+
+class MeanLosses(torch.nn.ModuleDict):
+    """The mean loss of each stage over an epoch, exact whatever the batches: sum(w l) / sum(w)."""
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        super().__init__({f"{stage}_loss": MeanLoss() for stage in stages})
+
+    def of(self, stage: str) -> MeanLoss:
+        """Return that of a stage."""
+        mean = self[f"{stage}_loss"]
+        assert isinstance(mean, MeanLoss)
+        return mean
+
+
+def make_metrics(names: Sequence[str], stage: str) -> torchmetrics.MetricCollection:
+    """Return metrics of some names, logged under a stage.
+
+    Raises:
+        InputError: there is no metric of such a name.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"logging_metrics: unknown metric {name!r}; {nearest(name, METRICS)}")
+    metrics: dict[str, torchmetrics.Metric | torchmetrics.MetricCollection] = {
+        name: METRICS[name]() for name in names
+    }
+    collection = _Metrics(metrics, prefix=f"{stage}/")
+    # errors may be tiny beside the target's level
+    collection.set_dtype(_WIDEST)
+    return collection
