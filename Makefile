@@ -1,6 +1,11 @@
 # make demo    a trained model, forecasts and a picture, in a few minutes
 # make test    the whole suite
+# make quick   the part of it that takes about two minutes
+# make matrix  that part under every Python at hand of VERSIONS, each in its own .venv-VERSION
 # make check   format, lint, types, layers
+# make docs    the pages: links lead somewhere, commands and snippets run, tables are the code's
+# make core    every module and a small fit with the core dependencies only, in .venv-core
+# make newest  the whole suite with the newest versions that pyproject.toml allows, in .venv-newest
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more; after `make peers`, other libraries are measured too
 # make peers   the libraries that models are held against, in .venv-peers (2.4 GB with
@@ -12,22 +17,39 @@
 # PYTHON names the interpreter (3.11 to 3.13), PIP_ARGS goes to pip.
 
 PYTHON ?= python3
+VERSIONS ?= 3.11 3.12 3.13
 PIP_ARGS ?=
+CONSTRAINTS := constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CORE := .venv-core
+CORE_STAMP := $(CORE)/.installed
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 # what compares runs with the peers beside it where they are
 COMPARE = $(if $(shell ls $(PEERS_STAMP) 2>/dev/null),$(PEERS),$(VENV))/bin/python
+# what takes long: processes, searches, whole commands, training
+SLOW := cli compatibility distributed models properties reference robustness scripts \
+	test_evaluation_guide.py test_readme.py
+DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)
 
-.PHONY: demo test check bench peers parity soak sample-data epf clean
+.PHONY: install demo test quick matrix check docs core newest bench peers parity soak sample-data \
+	epf clean
+
+install: $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python -m scripts.demo.demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest -n 2 $(addprefix --ignore=tests/,$(SLOW))
+
+matrix:
+	$(PYTHON) -m scripts.checks.matrix $(VERSIONS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -35,15 +57,24 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(STAMP)
+	$(BIN)/python -m pytest -n 2 $(DOCS)
+
+core: $(CORE_STAMP)
+	$(CORE)/bin/python -m scripts.checks.core
+
+newest:
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+
 bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(COMPARE) -m pytest tests/reference
-	$(COMPARE) scripts/bench_data.py --peers
-	$(BIN)/python scripts/bench_recurrent.py
-	$(COMPARE) scripts/bench_models.py --peers
-	$(BIN)/python scripts/bench_samples.py
-	$(BIN)/python scripts/bench_predict.py
-	$(BIN)/python scripts/bench_streaming.py
-	$(BIN)/python scripts/calibration_coverage.py
+	$(COMPARE) -m scripts.benchmarks.data --peers
+	$(BIN)/python -m scripts.benchmarks.recurrent
+	$(COMPARE) -m scripts.benchmarks.models --peers
+	$(BIN)/python -m scripts.benchmarks.samples
+	$(BIN)/python -m scripts.benchmarks.predict
+	$(BIN)/python -m scripts.benchmarks.streaming
+	$(BIN)/python -m scripts.benchmarks.calibration
 
 peers: $(PEERS_STAMP)
 	$(PEERS)/bin/python -m tests.reference.peers
@@ -52,29 +83,30 @@ parity: peers
 	$(PEERS)/bin/python -m pytest tests/reference
 
 soak: $(STAMP)
-	$(BIN)/python scripts/soak.py
+	$(BIN)/python -m scripts.benchmarks.soak
 	TRANSFORMERTF_SOAK=1 $(BIN)/python -m pytest -n 2 tests/properties tests/models/test_compile.py
 
 sample-data: $(STAMP)
-	$(BIN)/python scripts/make_sample_data.py
-	$(BIN)/python scripts/make_panel_data.py
+	$(BIN)/python -m scripts.data.sample
+	$(BIN)/python -m scripts.data.panel
 
 epf: $(STAMP)
-	$(BIN)/python scripts/run_epf.py
+	$(BIN)/python -m scripts.benchmarks.epf
 
-$(STAMP): EXTRAS := dev,plot
-$(STAMP): constraints.txt
-$(PEERS_STAMP): EXTRAS := bench,dev
+$(STAMP): EXTRAS := [dev,plot]
+$(CORE_STAMP): EXTRAS :=
+$(STAMP) $(CORE_STAMP): $(CONSTRAINTS)
+$(PEERS_STAMP): EXTRAS := [bench,dev]
 $(PEERS_STAMP): constraints-peers.txt
 
-$(STAMP) $(PEERS_STAMP): %/.installed: pyproject.toml
+$(STAMP) $(CORE_STAMP) $(PEERS_STAMP): %/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "transformertf needs Python 3.11 to 3.13: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "installing into $*, this takes a few minutes the first time"
 	$(PYTHON) -m venv $*
 	$*/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
-		--constraint $(filter constraints%,$^) --editable '.[$(EXTRAS)]'
+		$(addprefix --constraint ,$(filter constraints%,$^)) --editable '.$(EXTRAS)'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) runs demo
+	rm -rf $(VENV) .venv-* runs demo

@@ -2,13 +2,16 @@
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from transformertf import models
 from transformertf.cli.lightning_cli import LINKS
 from transformertf.models import ForecastModule
+from transformertf.version import __version__
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -59,3 +62,42 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", place.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in [heading.lower().replace(" ", "-") for heading in headings], target
+
+
+def scripts_named_in(path: Path) -> set[str]:
+    """Return the scripts that a text names, as files or as modules."""
+    text = path.read_text(encoding="utf-8")
+    modules = re.findall(r"-m (scripts(?:\.\w+)+)", text)
+    files = re.findall(r"(?<![\w/])scripts/[\w/]+\.(?:py|sh)", text)
+    return {*files, *(f"{name.replace('.', '/')}.py" for name in modules)}
+
+
+def test_scripts_that_are_named_exist() -> None:
+    texts = [*PAGES, ROOT / "Makefile", *ROOT.glob("*configs/*.yml"), *ROOT.glob("scripts/**/*.*")]
+    named = {
+        name: path for path in texts if path.suffix != ".pyc" for name in scripts_named_in(path)
+    }
+    assert len(named) > 10
+    missing = {name: path for name, path in named.items() if not (ROOT / name).exists()}
+    assert not missing
+
+
+def test_each_decision_stands_in_the_index_with_date_and_state() -> None:
+    index = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (\d{4}-\d\d-\d\d) \| \[(.+)\]\((.+)\.md\) \| .+ \| (.+) \|$", index, re.M
+    )
+    assert sorted(name for _, name, _, _ in rows) == sorted(
+        path.stem for path in (DOCS / "decisions").glob("*.md") if path.stem != "README"
+    )
+    assert all(name == target for _, name, target, _ in rows)
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    assert all(state == "stands" or state.startswith("replaced by [") for *_, state in rows)
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["version"] == __version__
+    assert citation["license"] == project["license"]
+    assert set(citation["keywords"]) == set(project["keywords"])

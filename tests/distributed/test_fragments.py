@@ -14,7 +14,7 @@ from transformertf.cli.config import Composer
 
 ROOT = Path(__file__).parents[2]
 FRAGMENTS = ("ddp", "multi_node", "fsdp")
-SCRIPT = ROOT / "scripts" / "slurm_fit.sh"
+SCRIPT = ROOT / "scripts" / "cluster" / "slurm_fit.sh"
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)

@@ -1,0 +1,1 @@
+"""Measure, and write the pages that hold the numbers."""

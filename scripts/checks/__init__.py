@@ -1,0 +1,1 @@
+"""Check this package in other environments than the one of the suite."""

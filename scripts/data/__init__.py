@@ -1,0 +1,1 @@
+"""Make the committed sample data again."""
