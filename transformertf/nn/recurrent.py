@@ -44,7 +44,7 @@ _WORTH_CUTTING = 150_000
 def choose_route(
     device: str, padding: int, width: int, need_state: bool = True, packing: Packing = "auto"
 ) -> Route:
-    """Return the fastest exact route, as measured by `scripts/bench_recurrent.py`.
+    """Return the fastest exact route, as measured by `scripts/benchmarks/recurrent.py`.
 
     | device | padding x width | final state read | not read  |
     |--------|-----------------|------------------|-----------|
