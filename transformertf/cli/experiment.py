@@ -2,7 +2,7 @@
 
 import argparse
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,27 +17,28 @@ from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import say
+from transformertf.data.reading import expand_paths
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError
+from transformertf.forecasts import ForecastFile
 
+# what Lightning calls what it runs
 Phase = Literal["validate", "test", "predict"]
+# what runs on a stage of the data
+PHASES: dict[str, Phase] = {"validation": "validate", "test": "test"}
 
 
 def load(
-    phase: Phase,
-    options: argparse.Namespace,
-    flags: Sequence[str],
-    make_callbacks: Callable[[ForecastCLI, Checkpoint], list[Callback]] = lambda *_: [],
+    phase: Phase, options: argparse.Namespace, flags: Sequence[str]
 ) -> tuple[ForecastCLI, Checkpoint]:
     """Return a checkpoint's model and data, with the configuration of this command on top.
 
     Args:
-        phase: what is to be run.
+        phase: the data is set up for it.
         options: of the command.
         flags: arguments of the configuration.
-        make_callbacks: makes callbacks for the trainer, once the data is read.
 
     Raises:
         InputError: no checkpoint, one that contradicts the configuration, or data of no use.
@@ -45,25 +46,30 @@ def load(
     checkpoint = find_checkpoint(options)
     if checkpoint is None:
         raise InputError(f"{options.command} wants a checkpoint: give --ckpt_path FILE")
-    composer = make_composer(options, flags, checkpoint)
-
-    def prepare(cli: ForecastCLI) -> dict[str, Any]:
-        require_agreement(checkpoint, cli, untold=MAY_DIFFER)
-        with blamed(checkpoint.place):
-            cli.datamodule.load_state_dict(checkpoint.data_state)
-        cli.datamodule.setup(phase)
-        callbacks = [Interruption(), *make_callbacks(cli, checkpoint)]
-        return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
-
-    # loggers and callbacks of a training configuration belong to its fit
     cli = ForecastCLI(
-        composer,
-        prepare,
+        make_composer(options, flags, checkpoint),
+        # loggers and callbacks of a training configuration belong to its fit
         without=("logger", "callbacks"),
         is_trained=True,
         shares=options.command != "calibrate",
     )
+    cli.build()
+    _take_over(checkpoint, cli)
+    cli.set_up(phase)
     return cli, checkpoint
+
+
+@users_mistakes()
+def _take_over(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Give the data module what was fitted in training, where it means the same now."""
+    require_agreement(checkpoint, cli, untold=MAY_DIFFER)
+    with blamed(checkpoint.place):
+        cli.datamodule.load_state_dict(checkpoint.data_state)
+
+
+def make_trainer(cli: ForecastCLI, *callbacks: Callback) -> None:
+    """Make the trainer of a command that leaves no run folder behind."""
+    cli.make_trainer([Interruption(), *callbacks], logger=False, enable_checkpointing=False)
 
 
 def make_composer(
@@ -92,7 +98,7 @@ def make_composer(
     return composer
 
 
-def run(cli: ForecastCLI, phase: str, **arguments: Any) -> None:
+def run(cli: ForecastCLI, phase: Phase | Literal["fit"], **arguments: Any) -> None:
     """Run a phase of the trainer.
 
     Raises:
@@ -121,6 +127,39 @@ def run(cli: ForecastCLI, phase: str, **arguments: Any) -> None:
         if cli.trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
+
+
+def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint) -> None:
+    """Let the trainer predict, and a writer among its callbacks bring that to a file.
+
+    Raises:
+        InputError: nothing came out.
+    """
+    with file:
+        run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+        # of several processes each has a part, which the first one joins
+        cli.trainer.strategy.barrier()
+    if cli.trainer.is_global_zero and file.rows == 0:
+        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
+
+
+def refuse_among_data(path: Path, cli: ForecastCLI, *arguments: str) -> None:
+    """Refuse an output among the data, where it would be read with it, the next time.
+
+    Args:
+        path: of the output.
+        cli: of the command.
+        arguments: that name the data.
+
+    Raises:
+        InputError: names the output.
+    """
+    output = path.resolve()
+    for argument in arguments:
+        given = cli.datamodule.hparams.get(argument)
+        inputs = [] if given is None else expand_paths(given, argument)
+        if {output, *output.parents} & {found.resolve() for found in inputs}:
+            raise InputError(f"--output {path}: would overwrite the data to forecast")
 
 
 def _raised_by_lightning(error: BaseException) -> bool:

@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, Literal
 
-from transformertf.cli.experiment import load, run
+from transformertf.cli.experiment import Phase, load, make_trainer, run
 
 
 def validate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -17,6 +16,7 @@ def test(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _measure("test", options, flags)
 
 
-def _measure(stage: Literal["validate", "test"], options: Any, flags: Sequence[str]) -> None:
-    cli, checkpoint = load(stage, options, flags)
-    run(cli, stage, ckpt_path=checkpoint.path)
+def _measure(phase: Phase, options: argparse.Namespace, flags: Sequence[str]) -> None:
+    cli, checkpoint = load(phase, options, flags)
+    make_trainer(cli)
+    run(cli, phase, ckpt_path=checkpoint.path)
