@@ -6,7 +6,14 @@ from pathlib import Path
 
 from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint, check_place
-from transformertf.cli.experiment import PHASES, load, make_trainer, run
+from transformertf.cli.experiment import (
+    PHASES,
+    load,
+    make_composer,
+    make_trainer,
+    require_checkpoint,
+    run,
+)
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.errors import InputError
@@ -23,7 +30,9 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Fit intervals on validation data, and keep them in the checkpoint."""
     if options.levels is not None:
         check_levels(options.levels)
-    cli, checkpoint = load(PHASES[options.stage], options, flags)
+    checkpoint = require_checkpoint(options)
+    composer = make_composer(options, flags, checkpoint)
+    cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
     path = options.output or checkpoint.path
     _check_output(path, checkpoint)
     _check_levels(options, cli)

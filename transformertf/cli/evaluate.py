@@ -18,8 +18,10 @@ from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
     PHASES,
     load,
+    make_composer,
     make_trainer,
     refuse_among_data,
+    require_checkpoint,
     run,
     write_forecasts,
 )
@@ -56,12 +58,31 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
     if options.refit > 1:
         _check_refit(options)
-    forecast = _forecast_folds if options.refit > 1 else _forecast
     with _folder(options.output) as folder:
         file = ForecastFile(folder / FORECASTS)
-        cli, checkpoint = forecast(options, flags, horizon, file)
+        checkpoint = require_checkpoint(options)
+        composer = make_composer(options, flags, checkpoint)
+        cli = load(checkpoint, composer, PHASES[options.stage])
+        if options.refit > 1:
+            _forecast_folds(file, cli, checkpoint, options, flags, horizon)
+        else:
+            _forecast(file, cli, checkpoint, options, horizon)
     if cli.trainer.is_global_zero:
         _score(options, cli, checkpoint, file)
+
+
+def _check_refit(options: argparse.Namespace) -> None:
+    """Refuse what folds of the test rows cannot have.
+
+    Raises:
+        InputError: another stage, or a single origin.
+    """
+    if options.stage != "test":
+        raise InputError(f"--refit goes on into the test rows; leave --stage {options.stage} out")
+    if Origin.parse(options.origin).kind in ("at", "last"):
+        raise InputError(
+            f"--refit forecasts from origins in each fold; --origin {options.origin} is in one"
+        )
 
 
 @contextlib.contextmanager
@@ -78,24 +99,126 @@ def _folder(path: Path) -> Iterator[Path]:
 
 
 def _forecast(
-    options: argparse.Namespace, flags: Sequence[str], horizon: Horizon, file: ForecastFile
-) -> tuple[ForecastCLI, Checkpoint]:
-    """Write the forecasts of a stage, beside those of the naive baselines.
-
-    Args:
-        options: of the command.
-        flags: arguments of the configuration.
-        horizon: how far forecasts go.
-        file: takes the forecasts.
-
-    Returns:
-        What made them, and its checkpoint.
-    """
-    cli, checkpoint = load(PHASES[options.stage], options, flags)
+    file: ForecastFile,
+    cli: ForecastCLI,
+    checkpoint: Checkpoint,
+    options: argparse.Namespace,
+    horizon: Horizon,
+) -> None:
+    """Write the forecasts of a stage, beside those of the naive baselines."""
     refuse_among_data(file.path, cli, cli.datamodule.stages.argument(options.stage))
     make_trainer(cli, _writer(file, cli, checkpoint, options, horizon))
     write_forecasts(file, cli, checkpoint)
-    return cli, checkpoint
+
+
+def _forecast_folds(
+    file: ForecastFile,
+    cli: ForecastCLI,
+    checkpoint: Checkpoint,
+    options: argparse.Namespace,
+    flags: Sequence[str],
+    horizon: Horizon,
+) -> None:
+    """Write the forecasts of the test rows in folds; the checkpoint does the first one.
+
+    Args:
+        file: takes the forecasts.
+        cli: the checkpoint's model and data, set up for the test rows.
+        checkpoint: what was trained.
+        options: of the command; `refit` is the number of folds.
+        flags: arguments of the configuration.
+        horizon: how far forecasts go.
+
+    Raises:
+        InputError: the test rows are no share of the rows trained on, or the configuration of the
+            training is not there.
+    """
+    share = _test_share(cli)
+    paths = _configurations(options, checkpoint)
+    # what of the share lies after each fold, where it is cut into equal ones
+    rests = [share * (options.refit - 1 - fold) / options.refit for fold in range(options.refit)]
+    kept = ForecastFrames()
+    make_trainer(cli, _writer(kept, cli, checkpoint, options, horizon, rests[0]))
+    run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    for fold in range(1, options.refit):
+        say(f"training anew for fold {fold + 1} of {options.refit}")
+        composer = Composer()
+        for path in paths:
+            composer.add_file(path)
+        composer.add_flags(flags)
+        composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": rests[fold - 1]}}})
+        _fit_and_forecast(composer, checkpoint, kept, options, horizon, rests[fold])
+    if not kept.pieces:
+        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
+    table = pd.concat(kept.pieces, ignore_index=True)
+    with file:
+        order = ["series", "origin", "step"]
+        file.write(table.sort_values(order, kind="stable", ignore_index=True))
+
+
+def _test_share(cli: ForecastCLI) -> float:
+    """Return the share of the rows that is kept for test."""
+    given = cli.datamodule.hparams
+    share = given["test_fraction"]
+    if not share or given["test_df_paths"] is not None or given["split_by"] != "time":
+        raise InputError(
+            "--refit wants test rows that follow those trained on: expected test_fraction and "
+            "split_by: time, without test_df_paths; leave --refit out, or train so"
+        )
+    return float(share)
+
+
+def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[Path]:
+    """Return the files of the configuration, or that of the run.
+
+    Raises:
+        InputError: none is given, and none lies beside the checkpoint.
+    """
+    own: Path = checkpoint.path.parent.parent / "config.yaml"
+    if not options.config and not own.is_file():
+        raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
+    return list(options.config) or [own]
+
+
+def _fit_and_forecast(
+    composer: Composer,
+    checkpoint: Checkpoint,
+    kept: ForecastFrames,
+    options: argparse.Namespace,
+    horizon: Horizon,
+    rest: float,
+) -> None:
+    """Train as the checkpoint was, and forecast the rows of a fold.
+
+    Args:
+        composer: the configuration.
+        checkpoint: whose training is done again; the best epoch is taken, unless it is a last one.
+        kept: takes the forecasts.
+        options: of the command.
+        horizon: how far forecasts go.
+        rest: share of the rows after the fold.
+    """
+    # a run of its own has no logger, and leaves no files
+    without = ("logger", "default_root_dir")
+    cli = ForecastCLI(composer, without, is_refit=True, shares=False)
+    cli.build()
+    cli.set_up("fit")
+    writer = _writer(kept, cli, checkpoint, options, horizon, rest)
+    callbacks: list[Callback] = [Interruption(), writer]
+    with tempfile.TemporaryDirectory() as folder:
+        best: ModelCheckpoint | None = None
+        if checkpoint.path.name != "last.ckpt":
+            best = ModelCheckpoint(folder, monitor=monitored(cli))
+            callbacks.append(best)
+        cli.make_trainer(
+            callbacks,
+            logger=False,
+            enable_checkpointing=best is not None,
+            default_root_dir=folder,
+        )
+        run(cli, "fit")
+        path = None if best is None else best.best_model_path
+        run(cli, "predict", ckpt_path=path, return_predictions=False)
 
 
 def _writer(
@@ -155,125 +278,3 @@ def _show(evaluation: Evaluation) -> None:
     for name, value in evaluation.items():
         table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
     Console().print(table)
-
-
-def _check_refit(options: argparse.Namespace) -> None:
-    """Refuse what folds of the test rows cannot have.
-
-    Raises:
-        InputError: another stage, or a single origin.
-    """
-    if options.stage != "test":
-        raise InputError(f"--refit goes on into the test rows; leave --stage {options.stage} out")
-    if Origin.parse(options.origin).kind in ("at", "last"):
-        raise InputError(
-            f"--refit forecasts from origins in each fold; --origin {options.origin} is in one"
-        )
-
-
-def _forecast_folds(
-    options: argparse.Namespace, flags: Sequence[str], horizon: Horizon, file: ForecastFile
-) -> tuple[ForecastCLI, Checkpoint]:
-    """Write the forecasts of the test rows in folds; the checkpoint does the first one.
-
-    Args:
-        options: of the command; `refit` is the number of folds.
-        flags: arguments of the configuration.
-        horizon: how far forecasts go.
-        file: takes the forecasts.
-
-    Returns:
-        Model and data of the first fold, and the checkpoint.
-
-    Raises:
-        InputError: the test rows are no share of the rows trained on, or the configuration of the
-            training is not there.
-    """
-    kept = ForecastFrames()
-    cli, checkpoint = load("test", options, flags)
-    share = _test_share(cli)
-    paths = _configurations(options, checkpoint)
-    # the share of the rows after each fold, of a share that is cut into equal folds
-    rests = [share * (options.refit - 1 - fold) / options.refit for fold in range(options.refit)]
-    make_trainer(cli, _writer(kept, cli, checkpoint, options, horizon, rests[0]))
-    run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
-    for fold in range(1, options.refit):
-        say(f"training anew for fold {fold + 1} of {options.refit}")
-        composer = Composer()
-        for path in paths:
-            composer.add_file(path)
-        composer.add_flags(flags)
-        composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": rests[fold - 1]}}})
-        _fit_and_forecast(composer, checkpoint, kept, options, horizon, rests[fold])
-    if not kept.pieces:
-        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
-    table = pd.concat(kept.pieces, ignore_index=True)
-    with file:
-        order = ["series", "origin", "step"]
-        file.write(table.sort_values(order, kind="stable", ignore_index=True))
-    return cli, checkpoint
-
-
-def _fit_and_forecast(
-    composer: Composer,
-    checkpoint: Checkpoint,
-    kept: ForecastFrames,
-    options: argparse.Namespace,
-    horizon: Horizon,
-    rest: float,
-) -> None:
-    """Train as the checkpoint was, and forecast the rows of a fold.
-
-    Args:
-        composer: the configuration.
-        checkpoint: whose training is done again; the best epoch is taken, unless it is a last one.
-        kept: takes the forecasts.
-        options: of the command.
-        horizon: how far forecasts go.
-        rest: share of the rows after the fold.
-    """
-    # a run of its own has no logger, and leaves no files
-    without = ("logger", "default_root_dir")
-    cli = ForecastCLI(composer, without, is_refit=True, shares=False)
-    cli.build()
-    cli.set_up("fit")
-    writer = _writer(kept, cli, checkpoint, options, horizon, rest)
-    callbacks: list[Callback] = [Interruption(), writer]
-    with tempfile.TemporaryDirectory() as folder:
-        best: ModelCheckpoint | None = None
-        if checkpoint.path.name != "last.ckpt":
-            best = ModelCheckpoint(folder, monitor=monitored(cli))
-            callbacks.append(best)
-        cli.make_trainer(
-            callbacks,
-            logger=False,
-            enable_checkpointing=best is not None,
-            default_root_dir=folder,
-        )
-        run(cli, "fit")
-        path = None if best is None else best.best_model_path
-        run(cli, "predict", ckpt_path=path, return_predictions=False)
-
-
-def _test_share(cli: ForecastCLI) -> float:
-    """Return the share of the rows that is kept for test."""
-    given = cli.datamodule.hparams
-    share = given["test_fraction"]
-    if not share or given["test_df_paths"] is not None or given["split_by"] != "time":
-        raise InputError(
-            "--refit wants test rows that follow those trained on: expected test_fraction and "
-            "split_by: time, without test_df_paths; leave --refit out, or train so"
-        )
-    return float(share)
-
-
-def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[Path]:
-    """Return the files of the configuration, or that of the run.
-
-    Raises:
-        InputError: none is given, and none lies beside the checkpoint.
-    """
-    own: Path = checkpoint.path.parent.parent / "config.yaml"
-    if not options.config and not own.is_file():
-        raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
-    return list(options.config) or [own]

@@ -41,7 +41,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
     name = experiment(options)
     checkpoint = find_checkpoint(options)
-    cli = ForecastCLI(make_composer(options, flags, None))
+    if options.ckpt_path is not None and checkpoint is None:
+        assert name is not None  # whose last one was looked for
+        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
+    cli = ForecastCLI(make_composer(options, flags))
     cli.build()
     try:
         _prepare(cli, options, checkpoint)

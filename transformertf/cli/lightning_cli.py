@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
@@ -24,6 +24,8 @@ from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
 from transformertf.models import ForecastModule
 
+# what a trainer runs, in Lightning's words
+Phase = Literal["fit", "validate", "test", "predict"]
 # what a model must know of the data, where it takes it and the data has it
 LINKS = {
     "data.num_past_known_covariates": "model.init_args.num_past_features",
@@ -202,7 +204,7 @@ class ForecastCLI(LightningCLI):
         self.model = self.config_init["model"]
 
     @users_mistakes()
-    def set_up(self, phase: str) -> None:
+    def set_up(self, phase: Phase) -> None:
         """Let the data module read and check the files of a phase of the trainer."""
         self.datamodule.setup(phase)
 

@@ -4,9 +4,19 @@ import argparse
 from collections.abc import Sequence
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.cli.experiment import load, make_trainer, refuse_among_data, write_forecasts
+from transformertf.cli.classes import arguments_of, import_class
+from transformertf.cli.config import Composer
+from transformertf.cli.experiment import (
+    load,
+    make_composer,
+    make_trainer,
+    refuse_among_data,
+    require_checkpoint,
+    write_forecasts,
+)
 from transformertf.cli.screen import say
 from transformertf.data import EncoderDecoderDataModule
+from transformertf.errors import InputError
 from transformertf.forecasts import ForecastFile, ForecastTables, Horizon, calibration_of
 
 
@@ -14,7 +24,11 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Write the forecasts of a checkpoint to a parquet file."""
     file = ForecastFile(options.output)
     horizon = Horizon(options.horizon, options.samples)
-    cli, checkpoint = load("predict", options, flags)
+    checkpoint = require_checkpoint(options)
+    composer = make_composer(options, flags, checkpoint)
+    if options.origin is not None:
+        _add_origin(composer, options.origin)
+    cli = load(checkpoint, composer, "predict")
     horizon.check(cli.model, cli.datamodule)
     tables = ForecastTables(cli.datamodule, horizon, calibration_of(checkpoint))
     make_trainer(cli, ForecastWriter(file, tables))
@@ -23,6 +37,21 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
         _say_futures(cli.datamodule, options.horizon)
     write_forecasts(file, cli, checkpoint)
     say(f"forecasts: {options.output} ({file.rows} rows)")
+
+
+def _add_origin(composer: Composer, origin: str) -> None:
+    """Let forecasts start where the command says.
+
+    Raises:
+        InputError: the data has no origins.
+    """
+    data = import_class(composer.compose()["data"]["class_path"], "data.class_path")
+    if "origin" not in (arguments_of(data) or ()):
+        raise InputError(
+            f"--origin {origin}: {data.__name__} has no origins, each row is forecast "
+            "once; leave --origin out"
+        )
+    composer.add_tree("--origin", {"data": {"origin": origin}})
 
 
 def _say_futures(data: EncoderDecoderDataModule, steps: int | None) -> None:

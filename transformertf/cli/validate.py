@@ -3,7 +3,14 @@
 import argparse
 from collections.abc import Sequence
 
-from transformertf.cli.experiment import Phase, load, make_trainer, run
+from transformertf.cli.experiment import (
+    load,
+    make_composer,
+    make_trainer,
+    require_checkpoint,
+    run,
+)
+from transformertf.cli.lightning_cli import Phase
 
 
 def validate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -17,6 +24,7 @@ def test(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
 
 def _measure(phase: Phase, options: argparse.Namespace, flags: Sequence[str]) -> None:
-    cli, checkpoint = load(phase, options, flags)
+    checkpoint = require_checkpoint(options)
+    cli = load(checkpoint, make_composer(options, flags, checkpoint), phase)
     make_trainer(cli)
     run(cli, phase, ckpt_path=checkpoint.path)
