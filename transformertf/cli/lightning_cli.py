@@ -193,7 +193,10 @@ class ForecastCLI(LightningCLI):
             self._said[target] = getattr(self.datamodule, source.rpartition(".")[2])
 
     def _said_of(self, target: str, data: object) -> Any:
-        """Return what the data module, once it is made and asked, said of an argument."""
+        """Return what the data module said of an argument of the model.
+
+        jsonargparse asks while the data is made, too: then nothing is said yet, and no model there.
+        """
         return self._said.get(target)
 
     def _make_model(self) -> None:
