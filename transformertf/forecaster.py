@@ -333,7 +333,7 @@ class Forecaster:
         given: dict[str, Any] = {PREDICT_PATHS: None}
         if batch_size is not None:
             given["batch_size"] = batch_size
-        data = self._class(self.checkpoint.data, WindowDataModule)
+        data = self._class(self.checkpoint.data, WindowDataModule)  # type: ignore[type-abstract]
         if issubclass(data, EncoderDecoderDataModule):
             given |= {"origin": origin, FUTURE_PATHS: None}
         elif origin != "auto":
@@ -381,7 +381,7 @@ class Forecaster:
             devices=1,
             logger=False,
             callbacks=[ForecastWriter(frames, tables)],
-            precision="64-true" if module.hparams["dtype"] == "float64" else None,
+            precision="64-true" if module.dtype == "float64" else None,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -13,66 +13,13 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
-from transformertf.data import as_list
+from transformertf.data import ARGUMENTS, as_list
 from transformertf.errors import InputError
 
 # what gives the weights their meaning
-MUST_AGREE = (
-    "target_covariate",
-    "known_covariates",
-    "known_past_covariates",
-    "static_covariates",
-    "categorical_covariates",
-    "calendar_features",
-    "target_lags",
-    "series_id",
-    "missing",
-    "impute",
-    "freq",
-    "normalize",
-    "extra_transforms",
-    "target_depends_on",
-    "downsample",
-    "downsample_method",
-    "time_format",
-    "add_target_to_past",
-    "mask_encoder_features",
-)
-
-
-# of these, one name and a list of one are the same
-COLUMN_LISTS = (
-    "known_covariates",
-    "known_past_covariates",
-    "static_covariates",
-    "categorical_covariates",
-    "calendar_features",
-    "series_id",
-    "mask_encoder_features",
-)
-
-
+MUST_AGREE = [name for name, row in ARGUMENTS.items() if row.after_fit == "fixed"]
 # what may be other than in the fit without changing a forecast
-MAY_DIFFER = (
-    "train_df_paths",
-    "val_df_paths",
-    "test_df_paths",
-    "predict_df_paths",
-    "future_df_paths",
-    "origin",
-    "distributed",
-    "drop_short_series",
-    "sort",
-    "max_gap",
-    "storage",
-    "device_resident",
-    "noise_std",
-    "batch_size",
-    "num_workers",
-    "alignment",
-    "encoder_alignment",
-    "decoder_alignment",
-)
+MAY_DIFFER = [name for name, row in ARGUMENTS.items() if row.after_fit == "free"]
 
 
 def require_agreement(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collection[str]) -> None:
@@ -92,7 +39,7 @@ def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     for name in MUST_AGREE:
         before, now = (
             # data modules of one kind have the same names; of another, not all of them
-            as_list(given.get(name)) if name in COLUMN_LISTS else given.get(name)
+            as_list(given.get(name)) if ARGUMENTS[name].lists_names else given.get(name)
             for given in (stored, own)
         )
         if before != now:

@@ -11,7 +11,7 @@ Below them lie `columns` (which column has which role; the order of the features
 series in original units), `arguments` (of the data modules) and `transform` (of single columns).
 """  # noqa: D415 -- a list, not a sentence
 
-from transformertf.data.arguments import Missing, Stage
+from transformertf.data.arguments import ARGUMENTS, Missing, Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.columns import Columns, as_list
 from transformertf.data.datamodule import EncoderDecoderDataModule
@@ -19,6 +19,7 @@ from transformertf.data.series import Codes, FloatArray, IntArray, Series
 from transformertf.data.time_series import TimeSeriesDataModule
 
 __all__ = [
+    "ARGUMENTS",
     "Codes",
     "Columns",
     "EncoderDecoderDataModule",

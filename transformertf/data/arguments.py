@@ -1,10 +1,17 @@
-"""Arguments that all data modules share, and what they may be."""
+"""Arguments of the data modules: their types, and what there is to know of each beside it.
 
+Type, default and meaning of an argument stand where it is declared: in the base what both data
+modules take, in a data module what only that one takes. All else stands in `ARGUMENTS`.
+"""
+
+import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-from transformertf.errors import InputError, at_least_one, nearest
+from transformertf.errors import LARGEST, InputError, nearest
 
 Paths = list[str] | str | None
 Stage = Literal["train", "validation", "test"]
@@ -18,47 +25,167 @@ TimeFormat = Literal["absolute", "relative"]
 Storage = Literal["auto", "memory", "mmap"]
 RandomLengths = bool | Literal["batch"]
 Distributed = Literal["auto", False]
-# the values of each argument that is one of a few
-Choices = Mapping[str, tuple[object, ...]]
-CHOICES: Choices = {
-    "randomize_seq_len": (True, False, "batch"),
-    "downsample_method": get_args(DownsampleMethod),
-    "time_format": get_args(TimeFormat),
-    "split_by": get_args(SplitBy),
-    "missing": ("error", "mask"),
-    "impute": get_args(Impute),
-    "storage": get_args(Storage),
-    "device_resident": (True, False, "auto"),
-    "dtype": ("float32", "float64"),
-    "distributed": get_args(Distributed),
+Dtype = Literal["float32", "float64"]
+Normalize = bool | Literal["global", "series", "window"]
+# of an argument after the fit: it gives the weights their meaning and stays as it was; it may be
+# another, which is told; or it may be another without a word, for no forecast depends on it
+AfterFit = Literal["fixed", "told", "free"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The smallest and the largest number that an argument can be, and why none is larger."""
+
+    least: float
+    most: float
+    reason: str = ""
+
+    def check(self, name: str, value: float) -> None:
+        """Refuse a number out of bounds, or none at all."""
+        if value < self.least:
+            raise InputError(f"{name} must be at least {self.least}, found {value}")
+        if value > self.most:
+            raise InputError(f"{name} must be at most {self.most}, found {value}{self.reason}")
+        if not math.isfinite(value):
+            raise InputError(f"{name} must be a finite number, found {value}")
+
+
+@dataclass(frozen=True)
+class WholeFiles:
+    """Of an argument that takes whole files: what it is without it, and what to do instead."""
+
+    without: Any
+    instead: str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What there is to know of an argument, beside its type, default and meaning.
+
+    Attributes:
+        after_fit: whether it may be another than in the fit.
+        lists_names: it takes one name, or a list, which mean the same.
+        bounds: of a number.
+        whole_files: why a session of new rows cannot have it.
+    """
+
+    after_fit: AfterFit
+    lists_names: bool = False
+    bounds: Bounds | None = None
+    whole_files: WholeFiles | None = None
+
+
+COUNT = Bounds(1, LARGEST)
+# more than any machine has cores for
+WORKERS = Bounds(0, 1024, ": each is a process")
+ARGUMENTS: Mapping[str, Argument] = {
+    "target_covariate": Argument("fixed"),
+    "known_covariates": Argument("fixed", lists_names=True),
+    "known_past_covariates": Argument("fixed", lists_names=True),
+    "static_covariates": Argument("fixed", lists_names=True),
+    "categorical_covariates": Argument("fixed", lists_names=True),
+    "calendar_features": Argument("fixed", lists_names=True),
+    "target_lags": Argument("fixed"),
+    "series_id": Argument("fixed", lists_names=True),
+    "train_df_paths": Argument("free"),
+    "val_df_paths": Argument("free"),
+    "test_df_paths": Argument("free"),
+    "predict_df_paths": Argument("free"),
+    "future_df_paths": Argument("free"),
+    "val_fraction": Argument("told"),
+    "test_fraction": Argument("told"),
+    "split_by": Argument("told"),
+    "drop_short_series": Argument("free"),
+    "sort": Argument("free"),
+    "missing": Argument("fixed"),
+    "impute": Argument("fixed"),
+    "freq": Argument("fixed", whole_files=WholeFiles(None, "give rows at that distance")),
+    "max_gap": Argument("free", whole_files=WholeFiles(None, "begin a session anew after a gap")),
+    "normalize": Argument("fixed"),
+    "extra_transforms": Argument("fixed"),
+    "target_depends_on": Argument("fixed"),
+    "ctxt_seq_len": Argument("told"),
+    "tgt_seq_len": Argument("told"),
+    "min_ctxt_seq_len": Argument("told"),
+    "min_tgt_seq_len": Argument("told"),
+    "seq_len": Argument("told"),
+    "min_seq_len": Argument("told"),
+    "randomize_seq_len": Argument("told"),
+    "bucket_by_length": Argument("told"),
+    "encoder_alignment": Argument("free"),
+    "decoder_alignment": Argument("free"),
+    "alignment": Argument("free"),
+    "stride": Argument("told", bounds=COUNT),
+    "downsample": Argument(
+        "fixed", bounds=COUNT, whole_files=WholeFiles(1, "thin the rows before")
+    ),
+    "downsample_method": Argument("fixed"),
+    "time_column": Argument("told"),
+    "time_format": Argument("fixed"),
+    "add_target_to_past": Argument("fixed"),
+    "mask_encoder_features": Argument("fixed", lists_names=True),
+    "noise_std": Argument("free", bounds=Bounds(0, math.inf)),
+    "storage": Argument("free"),
+    "device_resident": Argument("free"),
+    "origin": Argument("free"),
+    "batch_size": Argument("free", bounds=COUNT),
+    "num_workers": Argument("free", bounds=WORKERS),
+    "shuffle": Argument("told"),
+    "dtype": Argument("told"),
+    "distributed": Argument("free"),
 }
 
 
-# more than any machine has cores for
-MOST_WORKERS = 1024
-
-
-def check_arguments(given: Mapping[str, Any], choices: Choices) -> None:
+def check_arguments(arguments: Mapping[str, Any], signature: inspect.Signature) -> None:
     """Refuse values that an argument cannot have, and arguments that exclude each other.
+
+    Args:
+        arguments: of a data module, all of them.
+        signature: of its constructor, with the types.
 
     Raises:
         InputError: there is such a value, or such a pair.
     """
-    for name, known in choices.items():
-        if given[name] not in known:
-            hint = nearest(str(given[name]), [str(choice) for choice in known])
-            raise InputError(f"{name} must not be {given[name]!r}; {hint}")
-    for name in ("num_workers", "noise_std"):
-        if given[name] < 0:
-            raise InputError(f"{name} must be at least 0, found {given[name]}")
-    if given["num_workers"] > MOST_WORKERS:
-        raise InputError(
-            f"num_workers must be at most {MOST_WORKERS}, found {given['num_workers']}: each is a "
-            "process"
-        )
-    if not math.isfinite(given["noise_std"]):
-        raise InputError(f"noise_std must be a finite number, found {given['noise_std']}")
-    at_least_one(**{name: given[name] for name in ("stride", "downsample", "batch_size")})
-    for own, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
-        if given[own] is not None and given[share] is not None:
-            raise InputError(f"{own} and {share} are both given; give one of them")
+    for name, parameter in signature.parameters.items():
+        choices = choices_of(parameter.annotation)
+        if choices and name in arguments and arguments[name] not in choices:
+            hint = nearest(str(arguments[name]), [str(choice) for choice in choices])
+            raise InputError(f"{name} must not be {arguments[name]!r}; {hint}")
+    for name, row in ARGUMENTS.items():
+        if row.bounds is not None and name in arguments:
+            row.bounds.check(name, arguments[name])
+    for files, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
+        if arguments[files] is not None and arguments[share] is not None:
+            raise InputError(f"{files} and {share} are both given; give one of them")
+
+
+def choices_of(kind: Any) -> tuple[object, ...]:
+    """Return the values that a type with literals has; none where it has any others."""
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    literals = [part for part in parts if get_origin(part) is Literal]
+    if not literals or any(part not in (bool, NoneType, *literals) for part in parts):
+        return ()
+    values = {bool: (True, False), NoneType: (None,)}
+    return tuple(value for part in parts for value in values.get(part) or get_args(part))
+
+
+def whole_signature(cls: type) -> inspect.Signature:
+    """Return what a constructor takes, with what it passes on to those of its bases."""
+    found: dict[str, inspect.Parameter] = {}
+    by_position = True
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        kinds = {parameter.kind for parameter in parameters}
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            if not by_position:
+                parameter = parameter.replace(kind=parameter.KEYWORD_ONLY)
+            found.setdefault(parameter.name, parameter)
+        by_position &= inspect.Parameter.VAR_POSITIONAL in kinds
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    ordered = sorted(found.values(), key=lambda p: (p.kind, p.default is not p.empty))
+    return inspect.Signature(ordered)

@@ -1,28 +1,38 @@
 """What all data modules share: files in, windows of each stage, batches out."""
 
+import inspect
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch, BatchKind
 from transformertf.checkpoint import describe
-from transformertf.data.arguments import Choices, Missing, Stage, check_arguments
-from transformertf.data.batches import (
-    BatchDataset,
-    device_of,
-    first_epoch,
-    make_loader,
-    rank_of,
-    require_agreement,
+from transformertf.data.arguments import (
+    Distributed,
+    DownsampleMethod,
+    Dtype,
+    Impute,
+    Missing,
+    Normalize,
+    Paths,
+    RandomLengths,
+    SplitBy,
+    Stage,
+    Storage,
+    TimeFormat,
+    check_arguments,
+    whole_signature,
 )
+from transformertf.data.batches import BatchDataset, Delivery, require_agreement
 from transformertf.data.columns import Columns
-from transformertf.data.reading import Reader, Reading, resident_device
+from transformertf.data.reading import Reader, Reading
 from transformertf.data.scaling import (
     ScaledRows,
     Scaling,
@@ -36,10 +46,8 @@ from transformertf.data.transform import describe_transforms
 from transformertf.data.windows import (
     OWN_PATHS,
     PREDICT_PATHS,
-    BatchSampler,
+    Fractions,
     Part,
-    RankShare,
-    Request,
     Stages,
     WindowLimits,
     Windows,
@@ -50,20 +58,89 @@ from transformertf.errors import InputError
 log = logging.getLogger(__name__)
 
 
-class WindowDataModule(lightning.LightningDataModule):
+class WindowDataModule(lightning.LightningDataModule, ABC):
     """Windows of one or several series.
 
-    The arguments are those of the subclass's constructor. It calls this one, which keeps and
-    checks them, and then says how long its windows are, in `limits`.
+    A subclass declares what only its own windows have, hands all else on, and then says how long
+    its windows are, in `limits`. A sequence is a window without a context.
+
+    Args:
+        target_covariate: column to forecast.
+        known_covariates: columns known in past and future.
+        known_past_covariates: columns known only in the past. Sequences want all of their inputs
+            on every row, at predict too.
+        static_covariates: columns constant within a series.
+        categorical_covariates: those of the columns above, or of `calendar_features`, that are
+            categories: text, whole numbers or booleans. Their values are those in training; any
+            other one is "unknown".
+        calendar_features: fields of the time stamps as further known covariates: minute, hour,
+            dayofweek, day, dayofyear, week, month, quarter; as sine and cosine, or as categories
+            where `categorical_covariates` names them.
+        series_id: columns that tell the series of a table apart; without it each file is one
+            series.
+        train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
+            feather, or folders of parquet files. `~` and environment variables expand.
+        val_df_paths: validation files, likewise.
+        test_df_paths: test files, likewise.
+        predict_df_paths: files to forecast, likewise; the target may be missing at their end, of
+            sequences anywhere.
+        val_fraction: share of each training series kept for validation, before the test part;
+            only without validation files.
+        test_fraction: share at the end of each training series kept for test; only without
+            test files.
+        split_by: "time" takes these shares of the rows of each series, "series" of the series,
+            drawn with the run's seed.
+        drop_short_series: leave out series, or their parts of a split, that are too short even
+            for the shortest window; if not, they are refused.
+        sort: sort the rows of a series by time, where they are not.
+        missing: "error" refuses missing values; "mask" fills them in, tells the model by a feature
+            for each real covariate, and for a target that is an input, which were observed, and
+            leaves missing targets out of loss and metrics.
+        impute: how "mask" fills in: "last" takes the last value before; "interpolate" draws a line
+            through known covariates, the others take the last value, for a line would show the
+            model what comes after the forecast's origin.
+        freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
+            column; rows that are missing are put in, to be masked.
+        max_gap: longest gap in time that a window may cross, likewise.
+        normalize: True or "global" standardises every column with training statistics;
+            "series" with those of each series, and with those of all for a series that training
+            did not have; "window" also centres each window on its context's mean and divides its
+            target by the context's spread; False leaves original units.
+        extra_transforms: column, or `__time__` for the time feature, to a transform or a list of
+            them, applied before normalising.
+        target_depends_on: known covariate that a transform of the target takes as x.
+        randomize_seq_len: draw the lengths of each training window uniformly from their minimum
+            to their maximum; "batch" draws once for all windows of a batch.
+        bucket_by_length: put training windows of like lengths into a batch, where they vary
+            and are shuffled; less padding, hence faster.
+        stride: rows between windows, for all but predict.
+        downsample: keep one step of so many.
+        downsample_method: "interval" picks rows, "average" and "median" summarise blocks.
+        time_column: column of time stamps; adds one time feature, the first input.
+        time_format: "absolute" is time since the window's start, "relative" time since the
+            previous step.
+        noise_std: standard deviation of Gaussian noise on scaled inputs while training.
+        storage: where columns are kept: "memory", "mmap" for files that are mapped (see
+            `transformertf cache`), or "auto" for files where memory would be filled.
+        device_resident: keep scaled columns on the CUDA device that trains, and make batches there;
+            "auto" does where they take at most a quarter of its free memory, without workers.
+        batch_size: windows of a batch.
+        num_workers: processes that prepare batches; 0 prepares them in this one.
+        shuffle: draw training windows in random order.
+        dtype: floating type of the batches.
+        distributed: on several processes: "auto" gives each a share of the windows, False all of
+            them to each.
 
     Attributes:
         columns: roles of the columns.
         limits: lengths of the windows; set by the subclass.
+        reading: how files become series.
         stages: which series and rows each stage uses.
         short: the series that were left out as too short, by stage.
         short_in_training: names of those left out of the fit, or out of a checkpoint's.
         scaling: fitted to the training data by `setup("fit")`, or out of a checkpoint.
         vocabularies: of the categories, likewise.
+        delivery: how batches are drawn and handed out.
         seed: seed of order, random lengths and noise; None before a fit.
     """
 
@@ -71,32 +148,92 @@ class WindowDataModule(lightning.LightningDataModule):
     gives: ClassVar[BatchKind]
     # what files may lack at predict
     missing_at_predict: ClassVar[Missing]
-    # arguments of the subclass, and the values they can have
-    choices: ClassVar[Choices]
+    # of the constructor, with all that it hands on
+    __signature__: ClassVar[inspect.Signature]
     limits: WindowLimits
 
-    def __init__(self) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Tell what the constructor takes, with what it hands on."""
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = whole_signature(cls)
+
+    def __init__(
+        self,
+        target_covariate: str,
+        known_covariates: list[str] | str | None = None,
+        known_past_covariates: list[str] | str | None = None,
+        static_covariates: list[str] | str | None = None,
+        categorical_covariates: list[str] | str | None = None,
+        calendar_features: list[str] | str | None = None,
+        *,
+        series_id: list[str] | str | None = None,
+        train_df_paths: Paths = None,
+        val_df_paths: Paths = None,
+        test_df_paths: Paths = None,
+        predict_df_paths: Paths = None,
+        val_fraction: float | None = None,
+        test_fraction: float | None = None,
+        split_by: SplitBy = "time",
+        drop_short_series: bool = False,
+        sort: bool = False,
+        missing: Literal["error", "mask"] = "error",
+        impute: Impute = "last",
+        freq: str | float | None = None,
+        max_gap: str | float | None = None,
+        normalize: Normalize = True,
+        extra_transforms: dict[str, Any] | None = None,
+        target_depends_on: str | None = None,
+        randomize_seq_len: RandomLengths = False,
+        bucket_by_length: bool = True,
+        stride: int = 1,
+        downsample: int = 1,
+        downsample_method: DownsampleMethod = "interval",
+        time_column: str | None = None,
+        time_format: TimeFormat = "absolute",
+        noise_std: float = 0.0,
+        storage: Storage = "auto",
+        device_resident: bool | Literal["auto"] = "auto",
+        batch_size: int = 128,
+        num_workers: int = 0,
+        shuffle: bool = True,
+        dtype: Dtype = "float32",
+        distributed: Distributed = "auto",
+    ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        given = self.hparams
-        check_arguments(given, self.choices)
-        self.columns = Columns.of(dict(given))
-        extra = given["extra_transforms"]
-        self.hparams["extra_transforms"] = describe_transforms(extra)
+        check_arguments(self.hparams, inspect.signature(type(self)))
+        self.columns = Columns.of(dict(self.hparams))
+        self.hparams["extra_transforms"] = describe_transforms(extra_transforms)
         self.scaling = Scaling(
-            self.columns,
-            given["normalize"],
-            given["time_format"],
-            extra,
-            given["target_depends_on"],
-            given["impute"],
+            self.columns, normalize, time_format, extra_transforms, target_depends_on, impute
         )
         self.vocabularies = Vocabularies(self.columns)
-        self.short = ShortSeries(given["drop_short_series"])
+        self.short = ShortSeries(drop_short_series)
         self.short_in_training: list[str] = []
-        self._reader = Reader(Reading.of(self.columns, given), self.short)
-        lag = max(self.columns.lags, default=0)
-        self.stages = Stages(given, self._reader, self.missing_at_predict, lag)
+        self.reading = Reading(
+            self.columns,
+            missing == "mask",
+            sort,
+            freq,
+            max_gap,
+            downsample,
+            downsample_method,
+            storage,
+        )
+        self._reader = Reader(self.reading, self.short)
+        self.stages = Stages(
+            self.hparams,
+            Fractions(val_fraction or 0.0, test_fraction or 0.0, split_by),
+            self._reader,
+            self.missing_at_predict,
+            max(self.columns.lags, default=0),
+        )
+        self.delivery = Delivery(
+            batch_size, num_workers, shuffle, randomize_seq_len, bucket_by_length,
+            noise_std, device_resident, distributed,
+        )  # fmt: skip
+        self.dtype = dtype
+        self.stride = stride
         self.hparams.update(describe(self))
         self.seed: int | None = None
         # arguments whose time stamps were checked, since there is something to check them with
@@ -109,6 +246,7 @@ class WindowDataModule(lightning.LightningDataModule):
         # with few batches, not every process has one to forecast
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
+    @abstractmethod
     def make_dataset(
         self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> BatchDataset:
@@ -120,15 +258,14 @@ class WindowDataModule(lightning.LightningDataModule):
             device: where the batches are made.
             needs_target: give a target, though none of a batch is observed.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
         """Return windows of `stage_series` to forecast and compare, all in the stage's rows."""
-        raise NotImplementedError
 
     @property
     def has_validation(self) -> bool:
@@ -338,10 +475,8 @@ class WindowDataModule(lightning.LightningDataModule):
             self._told.add(argument)
             tell_unknown(self.vocabularies, series, argument)
         keep = self._reader.keeper(argument, lambda: self._stored_parts(series))
-        dtype = self.hparams["dtype"]
-        stored = store_series(series, self.scaling, self.vocabularies, dtype, keep)
-        wanted, workers = self.hparams["device_resident"], self.hparams["num_workers"]
-        device = resident_device(wanted, device_of(self.trainer), workers, stored.size)
+        stored = store_series(series, self.scaling, self.vocabularies, self.dtype, keep)
+        device = self.delivery.device(self.trainer, stored.size)
         return self.make_dataset(stored, windows, device, argument != PREDICT_PATHS)
 
     def _stored_parts(self, series: Sequence[Series]) -> dict[str, Any]:
@@ -351,8 +486,8 @@ class WindowDataModule(lightning.LightningDataModule):
             "series": [item.name for item in series],
             "scaling": self.scaling.state_dict(),
             "extra": self.hparams["extra_transforms"],
-            "target_depends_on": self.hparams["target_depends_on"],
-            "impute": self.hparams["impute"],
+            "target_depends_on": self.scaling.target_x,
+            "impute": self.scaling.impute,
             "vocabularies": self.vocabularies.state_dict(),
         }
 
@@ -368,9 +503,8 @@ class WindowDataModule(lightning.LightningDataModule):
         return self._sliding(stage, self.stages.parts(stage))
 
     def _sliding(self, stage: Stage, parts: Sequence[Part]) -> Windows:
-        stride = self.hparams["stride"]
         keep = self.short.keep
-        return Windows(keep(stage, parts, lambda part: sliding(part, self.limits, stride)))
+        return Windows(keep(stage, parts, lambda part: sliding(part, self.limits, self.stride)))
 
     def _whole(self, index: int, item: Series) -> list[Part]:
         """Return the stretches of a whole series."""
@@ -389,19 +523,4 @@ class WindowDataModule(lightning.LightningDataModule):
     ) -> DataLoader[Batch]:
         """Return what gives batches: parts of them all, or a stretch where they are `shared`."""
         assert self.seed is not None
-        rank, world_size = rank_of(self.trainer if self.hparams["distributed"] else None)
-        batches = BatchSampler(
-            dataset.windows,
-            self.hparams["batch_size"],
-            self.limits,
-            self.seed,
-            shuffle=training and self.hparams["shuffle"],
-            random_lengths=training and self.hparams["randomize_seq_len"],
-            bucketing=self.hparams["bucket_by_length"],
-            noise=training and self.hparams["noise_std"] > 0,
-            epoch=first_epoch(self.trainer) if training else 0,
-            rank=0 if shared else rank,
-            world_size=1 if shared else world_size,
-        )
-        sampler: Sampler[Request] = RankShare(batches, rank, world_size) if shared else batches
-        return make_loader(dataset, sampler, self.hparams["num_workers"], self.seed)
+        return self.delivery.loader(dataset, self.limits, self.seed, self.trainer, training, shared)

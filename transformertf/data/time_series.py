@@ -1,23 +1,12 @@
 """The data module of sequence-to-sequence models: inputs and target on the same steps."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from transformertf.data.arguments import (
-    CHOICES,
-    Distributed,
-    DownsampleMethod,
-    Impute,
-    Paths,
-    RandomLengths,
-    SplitBy,
-    Stage,
-    Storage,
-    TimeFormat,
-)
+from transformertf.data.arguments import Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import SequenceDataset
 from transformertf.data.scaling import ScaledRows
@@ -35,128 +24,31 @@ class TimeSeriesDataModule(WindowDataModule):
     one as short as need be; a model starts each of them afresh.
 
     Args:
-        target_covariate: column to forecast.
-        known_covariates: input columns.
-        known_past_covariates: further input columns; all inputs are needed on every row, at
-            predict too.
-        static_covariates: columns constant within a series.
-        categorical_covariates: those of the columns above, or of `calendar_features`, that are
-            categories: text, whole numbers or booleans. Their values are those in training; any
-            other one is "unknown".
-        calendar_features: fields of the time stamps as further inputs: minute, hour, dayofweek,
-            day, dayofyear, week, month, quarter; as sine and cosine, or as categories where
-            `categorical_covariates` names them.
-        series_id: columns that tell the series of a table apart; without it each file is one
-            series.
-        train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
-            feather, or folders of parquet files. `~` and environment variables expand.
-        val_df_paths: validation files, likewise.
-        test_df_paths: test files, likewise.
-        predict_df_paths: files to forecast, likewise.
-        val_fraction: share of each training series kept for validation, before the test part;
-            only without validation files.
-        test_fraction: share at the end of each training series kept for test; only without
-            test files.
-        split_by: "time" takes these shares of the rows of each series, "series" of the series,
-            drawn with the run's seed.
-        drop_short_series: leave out series, or their parts of a split, that are too short even
-            for the shortest window; if not, they are refused.
-        sort: sort the rows of a series by time, where they are not.
-        missing: "error" refuses missing values; "mask" fills them in, tells the model by a feature
-            for each real covariate which were observed, and leaves missing targets out of loss and
-            metrics.
-        impute: how "mask" fills in: "last" takes the last value before; "interpolate" draws a line
-            through known covariates.
-        freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
-            column; rows that are missing are put in, to be masked.
-        max_gap: longest gap in time that a window may cross, likewise.
+        args: target and inputs, as `WindowDataModule` takes them.
         normalize: True or "global" standardises every column with training statistics; "series"
             with those of each series, and with those of all for a series that training did not
             have; False leaves original units.
-        extra_transforms: column, or `__time__` for the time feature, to a transform or a list of
-            them, applied before normalising.
-        target_depends_on: known covariate that a transform of the target takes as x.
         seq_len: length of a sequence in steps.
         min_seq_len: shortest sequence, for random lengths and short series; `seq_len` if not
             given.
-        randomize_seq_len: draw the length of each training sequence uniformly from the minimum
-            to the maximum; "batch" draws once for all sequences of a batch.
-        bucket_by_length: put training sequences of like lengths into a batch, where they vary
-            and are shuffled; less padding, hence faster.
         alignment: end of a padded sequence at which data lies.
-        stride: rows between the starts of sequences, for all but predict.
-        downsample: keep one step of so many.
-        downsample_method: "interval" picks rows, "average" and "median" summarise blocks.
-        time_column: column of time stamps; adds one time feature, the first input.
-        time_format: "absolute" is time since the sequence's start, "relative" time since the
-            previous step.
-        noise_std: standard deviation of Gaussian noise on scaled inputs while training.
-        storage: where columns are kept: "memory", "mmap" for files that are mapped (see
-            `transformertf cache`), or "auto" for files where memory would be filled.
-        device_resident: keep scaled columns on the CUDA device that trains, and make batches there;
-            "auto" does where they take at most a quarter of its free memory, without workers.
-        batch_size: sequences of a batch.
-        num_workers: processes that prepare batches; 0 prepares them in this one.
-        shuffle: draw training sequences in random order.
-        dtype: floating type of the batches.
-        distributed: on several processes: "auto" gives each a share of the windows, False all of
-            them to each.
+        kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
 
     gives = "sequences"
     missing_at_predict = "target"
-    choices: ClassVar = {
-        **CHOICES,
-        # a window's own statistics would be those of its context
-        "normalize": (True, False, "global", "series"),
-        "alignment": get_args(Alignment),
-    }
 
     def __init__(
         self,
-        target_covariate: str,
-        known_covariates: list[str] | str | None = None,
-        known_past_covariates: list[str] | str | None = None,
-        static_covariates: list[str] | str | None = None,
-        categorical_covariates: list[str] | str | None = None,
-        calendar_features: list[str] | str | None = None,
-        series_id: list[str] | str | None = None,
-        train_df_paths: Paths = None,
-        val_df_paths: Paths = None,
-        test_df_paths: Paths = None,
-        predict_df_paths: Paths = None,
-        val_fraction: float | None = None,
-        test_fraction: float | None = None,
-        split_by: SplitBy = "time",
-        drop_short_series: bool = False,
-        sort: bool = False,
-        missing: Literal["error", "mask"] = "error",
-        impute: Impute = "last",
-        freq: str | float | None = None,
-        max_gap: str | float | None = None,
+        *args: Any,
+        # a window's own statistics would be those of its context
         normalize: bool | Literal["global", "series"] = True,
-        extra_transforms: dict[str, Any] | None = None,
-        target_depends_on: str | None = None,
         seq_len: int = 500,
         min_seq_len: int | None = None,
-        randomize_seq_len: RandomLengths = False,
-        bucket_by_length: bool = True,
         alignment: Alignment = "left",
-        stride: int = 1,
-        downsample: int = 1,
-        downsample_method: DownsampleMethod = "interval",
-        time_column: str | None = None,
-        time_format: TimeFormat = "absolute",
-        noise_std: float = 0.0,
-        storage: Storage = "auto",
-        device_resident: bool | Literal["auto"] = "auto",
-        batch_size: int = 128,
-        num_workers: int = 0,
-        shuffle: bool = True,
-        dtype: Literal["float32", "float64"] = "float32",
-        distributed: Distributed = "auto",
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(*args, normalize=normalize, **kwargs)
         if self.num_features == 0:
             raise InputError(
                 "a sequence has no real input: give known_covariates, known_past_covariates or "
@@ -164,6 +56,7 @@ class TimeSeriesDataModule(WindowDataModule):
             )
         least = seq_len if min_seq_len is None else min_seq_len
         self.limits = WindowLimits.of_sequences(seq_len, least)
+        self.alignment = alignment
 
     @property
     def num_features(self) -> int:
@@ -179,9 +72,9 @@ class TimeSeriesDataModule(WindowDataModule):
         self, stored: ScaledRows, windows: Windows, device: torch.device, needs_target: bool = False
     ) -> SequenceDataset:
         """Return the batches of sequences over stored series; see the base class."""
-        alignment, noise_std = self.hparams["alignment"], self.hparams["noise_std"]
+        noise_std = self.delivery.noise_std
         return SequenceDataset(
-            stored, windows, self.scaling, alignment, noise_std, device, needs_target
+            stored, windows, self.scaling, self.alignment, noise_std, device, needs_target
         )
 
     def predict_windows(self) -> Windows:

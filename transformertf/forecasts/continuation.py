@@ -80,9 +80,9 @@ class Continuation:
             made.append(item)
             runs.append(run)
         data = self._data
-        stored = store_series(made, data.scaling, data.vocabularies, data.hparams["dtype"])
+        stored = store_series(made, data.scaling, data.vocabularies, data.dtype)
         dataset = data.make_dataset(stored, Windows(runs), HOST)
-        for request in BatchSampler(dataset.windows, data.hparams["batch_size"], data.limits):
+        for request in BatchSampler(dataset.windows, data.delivery.batch_size, data.limits):
             yield dataset[request]
 
     def _go_on(self, place: int, window: int, done: int, targets: FloatArray) -> tuple[Series, Run]:
@@ -130,7 +130,7 @@ class Continuation:
             end: row after the last that is needed.
             after: row after the last of the stretch.
         """
-        if self._data.hparams["impute"] != "interpolate":
+        if self._data.scaling.impute != "interpolate":
             return end
         known = item.values[:, : len(self._data.columns.known)]
         rows = [end]

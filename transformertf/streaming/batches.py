@@ -7,7 +7,13 @@ import pandas as pd
 import torch
 
 from transformertf.batch import Batch, sides
-from transformertf.data import Codes, FloatArray, Series, WindowDataModule, as_list
+from transformertf.data import (
+    Codes,
+    EncoderDecoderDataModule,
+    FloatArray,
+    Series,
+    WindowDataModule,
+)
 from transformertf.data.batches import HOST
 from transformertf.data.reading import Rules
 from transformertf.data.scaling import store_series
@@ -36,7 +42,7 @@ class SessionBatches:
         )
         rules = Rules("target", columns.indicators)
         self._read_future = RowReader("future", future, rules, data.vocabularies)
-        masked = as_list(data.hparams.get("mask_encoder_features"))
+        masked = data.layout.masked if isinstance(data, EncoderDecoderDataModule) else ()
         self._sees_time = columns.time not in masked
 
     def horizon(self, past: Series, future: pd.DataFrame | None) -> Series:
@@ -92,7 +98,7 @@ class SessionBatches:
 
     def _batch(self, history: History, item: Series, run: Run, begin: int) -> Batch:
         data = self.data
-        stored = store_series([item], data.scaling, data.vocabularies, data.hparams["dtype"])
+        stored = store_series([item], data.scaling, data.vocabularies, data.dtype)
         batch = data.make_dataset(stored, Windows([run]), HOST)[0]
         if self.carry and stored.elapsed is not None:
             self._count_on(batch, stored.elapsed, history, begin)

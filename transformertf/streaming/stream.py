@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from transformertf.batch import Batch
-from transformertf.data import Missing, Series, WindowDataModule
+from transformertf.data import ARGUMENTS, Missing, Series, WindowDataModule
 from transformertf.data.reading import Rules
 from transformertf.errors import InputError
 from transformertf.forecasts import session_table
@@ -16,13 +16,6 @@ from transformertf.models.common import ForecastOutput, check_source
 from transformertf.streaming.batches import SessionBatches
 from transformertf.streaming.history import History, join
 from transformertf.streaming.rows import RowReader
-
-# data options that only whole files can be given to: what they must be, and what to do instead
-WHOLE_FILES: dict[str, tuple[Any, str]] = {
-    "freq": (None, "give rows at that distance"),
-    "max_gap": (None, "begin a session anew after a gap"),
-    "downsample": (1, "thin the rows before"),
-}
 
 
 def check_data(model: ForecastModule, data: WindowDataModule) -> None:
@@ -36,13 +29,15 @@ def check_data(model: ForecastModule, data: WindowDataModule) -> None:
         raise InputError(
             "the data module is not fitted: load it from a checkpoint, or call its setup('fit')"
         )
-    for name, (expected, remedy) in WHOLE_FILES.items():
-        if data.hparams[name] != expected:
+    for name, row in ARGUMENTS.items():
+        whole = row.whole_files
+        if whole is not None and data.hparams.get(name, whole.without) != whole.without:
             raise InputError(
                 f"{name} is {data.hparams[name]!r}, which takes whole files; a session takes rows "
-                f"as they come: {remedy}, and load the data module with {name} {expected}"
+                f"as they come: {whole.instead}, and load the data module with {name} "
+                f"{whole.without}"
             )
-    if data.columns.indicators and data.hparams["impute"] == "interpolate":
+    if data.columns.indicators and data.scaling.impute == "interpolate":
         raise InputError(
             "impute is 'interpolate', which draws lines to values that a session does not know "
             "yet; train with impute 'last'"
@@ -105,7 +100,7 @@ class Stream:
         self._carry = carry and stateful and data.scaling.normalize != "window"
         self._sequences = model.takes == "sequences"
         missing: Missing = "target" if self._sequences else "nothing"
-        rules = Rules(missing, data.columns.indicators, data.hparams["sort"])
+        rules = Rules(missing, data.columns.indicators, data.reading.sort)
         self._read = RowReader("rows", data.columns, rules, data.vocabularies)
         self._lag = max(data.columns.lags, default=0)
         self._batches = SessionBatches(data, self._carry, self._lag)

@@ -5,23 +5,14 @@ ScaledRows + Request -> Batch
 
 from transformertf.data.batches.dataset import BatchDataset, Layout, SequenceDataset, WindowDataset
 from transformertf.data.batches.gather import HOST
-from transformertf.data.batches.loader import (
-    device_of,
-    first_epoch,
-    make_loader,
-    rank_of,
-    require_agreement,
-)
+from transformertf.data.batches.loader import Delivery, require_agreement
 
 __all__ = [
     "HOST",
     "BatchDataset",
+    "Delivery",
     "Layout",
     "SequenceDataset",
     "WindowDataset",
-    "device_of",
-    "first_epoch",
-    "make_loader",
-    "rank_of",
     "require_agreement",
 ]

@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import lightning
 import torch
 from torch import distributed
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch
+from transformertf.data.arguments import Distributed, RandomLengths
 from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
-from transformertf.data.windows import BatchSampler, Request
+from transformertf.data.reading import resident_device
+from transformertf.data.windows import BatchSampler, RankShare, WindowLimits
 from transformertf.errors import InputError
 
 Trainer = lightning.Trainer | None
@@ -121,28 +124,78 @@ class BatchLoader(DataLoader[Batch]):
             yield batch
 
 
-def make_loader(
-    dataset: BatchDataset, sampler: Sampler[Request], workers: int, seed: int
-) -> BatchLoader:
-    """Return the batches that a sampler asks of a data set.
+@dataclass(frozen=True)
+class Delivery:
+    """How batches are drawn and handed out.
 
-    Args:
-        dataset: makes the batches.
-        sampler: asks for them.
-        workers: processes that prepare them; 0 prepares them in this one.
-        seed: seed of the workers.
+    Attributes:
+        batch_size: windows of a batch.
+        workers: processes that prepare batches; 0 prepares them in this one.
+        shuffle: draw training windows in random order.
+        random_lengths: of training windows, see `BatchSampler`.
+        bucketing: put training windows of like lengths into a batch.
+        noise_std: standard deviation of the noise on scaled inputs while training.
+        device_resident: make batches on the device that trains; "auto" where there is room.
+        distributed: "auto" gives each process a share of the windows, False all of them to each.
     """
-    return BatchLoader(
-        dataset,
-        batch_size=None,
-        sampler=sampler,
-        collate_fn=_as_it_is,  # torch's own looks into every batch for arrays to convert
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available() and dataset.device == HOST,
-        # the global generator stays as it is, so that a resumed run draws the same dropout
-        generator=torch.Generator().manual_seed(seed),
-    )
+
+    batch_size: int
+    workers: int
+    shuffle: bool
+    random_lengths: RandomLengths
+    bucketing: bool
+    noise_std: float
+    device_resident: bool | Literal["auto"]
+    distributed: Distributed
+
+    def device(self, trainer: Trainer, size: int) -> torch.device:
+        """Return where stored columns are kept, of so many bytes, and batches made."""
+        return resident_device(self.device_resident, device_of(trainer), self.workers, size)
+
+    def loader(
+        self,
+        dataset: BatchDataset,
+        limits: WindowLimits,
+        seed: int,
+        trainer: Trainer,
+        training: bool,
+        shared: bool,
+    ) -> BatchLoader:
+        """Return what gives the batches of a data set.
+
+        Args:
+            dataset: makes the batches.
+            limits: longest and shortest context and horizon.
+            seed: seed of order, random lengths and noise.
+            trainer: of this process; None without one.
+            training: shuffle, draw lengths and add noise, where asked for.
+            shared: give each process a stretch of the batches, not a part of each of them.
+        """
+        rank, world_size = rank_of(trainer if self.distributed else None)
+        batches = BatchSampler(
+            dataset.windows,
+            self.batch_size,
+            limits,
+            seed,
+            shuffle=training and self.shuffle,
+            random_lengths=training and self.random_lengths,
+            bucketing=self.bucketing,
+            noise=training and self.noise_std > 0,
+            epoch=first_epoch(trainer) if training else 0,
+            rank=0 if shared else rank,
+            world_size=1 if shared else world_size,
+        )
+        return BatchLoader(
+            dataset,
+            batch_size=None,
+            sampler=RankShare(batches, rank, world_size) if shared else batches,
+            collate_fn=_as_it_is,  # torch's own looks into every batch for arrays to convert
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available() and dataset.device == HOST,
+            # the global generator stays as it is, so that a resumed run draws the same dropout
+            generator=torch.Generator().manual_seed(seed),
+        )
 
 
 def _as_it_is(batch: Any) -> Any:

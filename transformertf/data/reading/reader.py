@@ -50,20 +50,6 @@ class Reading:
     method: DownsampleMethod
     storage: Storage
 
-    @classmethod
-    def of(cls, columns: Columns, given: Mapping[str, Any]) -> "Reading":
-        """Return what the arguments of a data module say."""
-        return cls(
-            columns,
-            given["missing"] == "mask",
-            given["sort"],
-            given["freq"],
-            given["max_gap"],
-            given["downsample"],
-            given["downsample_method"],
-            given["storage"],
-        )
-
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
         for name in ("freq", "max_gap"):

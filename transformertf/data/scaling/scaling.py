@@ -50,6 +50,7 @@ class Scaling:
     Attributes:
         normalize: "global", "series", "window" or False.
         target_x: `target_depends_on`.
+        impute: as given.
 
     Raises:
         InputError: an unknown column, or a transform that has no place where it stands.
@@ -68,6 +69,7 @@ class Scaling:
         self.normalize = "global" if normalize is True else normalize
         self.time_format = time_format
         self.target_x = target_depends_on
+        self.impute = impute
         standardise = normalize is not False
         chains = make_chains(columns, extra_transforms, target_depends_on, standardise)
         self._chains = {name: chains[name] for name in columns.values}

@@ -13,6 +13,7 @@ from transformertf.data.windows.stages import (
     FUTURE_PATHS,
     OWN_PATHS,
     PREDICT_PATHS,
+    Fractions,
     Stages,
 )
 from transformertf.data.windows.windows import (
@@ -30,6 +31,7 @@ __all__ = [
     "OWN_PATHS",
     "PREDICT_PATHS",
     "BatchSampler",
+    "Fractions",
     "Origin",
     "Part",
     "RankShare",

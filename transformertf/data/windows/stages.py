@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transformertf.data.arguments import Missing, Stage
+from transformertf.data.arguments import Missing, SplitBy, Stage
 from transformertf.data.reading import Reader
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
@@ -21,10 +21,12 @@ class Fractions:
     Attributes:
         validation: share before the test part, from 0 to below 1.
         test: share at the end, from 0 to below 1.
+        of: "time" for shares of the rows of each series, "series" for shares of the series.
     """
 
     validation: float = 0.0
     test: float = 0.0
+    of: SplitBy = "time"
 
     def __post_init__(self) -> None:
         """Refuse shares that leave nothing to train on."""
@@ -110,13 +112,13 @@ class Stages:
     """Which files, series and rows each stage uses.
 
     Args:
-        given: the arguments of a data module.
+        files: what is given to each argument that takes files; None where nothing is.
+        fractions: shares kept for validation and test.
         reader: reads files.
         missing_at_predict: what files may lack at predict.
         lag: rows at the start of each stretch that no window may use.
 
     Attributes:
-        fractions: shares of the rows, or of the series, kept for validation and test.
         held_out: names of the series kept for validation and test, by stage; None before a fit,
             and where each series' rows are split.
         rest: share of each series' rows, at its end, that test leaves out.
@@ -124,13 +126,18 @@ class Stages:
     """
 
     def __init__(
-        self, given: Mapping[str, Any], reader: Reader, missing_at_predict: Missing, lag: int
+        self,
+        files: Mapping[str, Any],
+        fractions: Fractions,
+        reader: Reader,
+        missing_at_predict: Missing,
+        lag: int,
     ) -> None:
-        self.given = given
+        self.files = files
+        self.fractions = fractions
         self.reader = reader
         self.missing_at_predict = missing_at_predict
         self.lag = lag
-        self.fractions = Fractions(given["val_fraction"] or 0.0, given["test_fraction"] or 0.0)
         self.held_out: dict[str, list[str]] | None = None
         self.is_fitted = False
         self.rest = 0.0
@@ -145,12 +152,12 @@ class Stages:
     @property
     def has_validation(self) -> bool:
         """Whether there is data to validate on."""
-        return self.given["val_df_paths"] is not None or self.fractions.validation > 0
+        return self.files["val_df_paths"] is not None or self.fractions.validation > 0
 
     @property
     def by_series(self) -> bool:
         """Whether whole series are kept for validation and test."""
-        return bool(self.given["split_by"] == "series")
+        return self.fractions.of == "series"
 
     def draw(self, seed: int) -> None:
         """Choose the series to keep for validation and test."""
@@ -176,7 +183,7 @@ class Stages:
         share = {"validation": self.fractions.validation, "test": self.fractions.test}
         if stage != "train" and share[stage] == 0:
             raise InputError(f"no {stage} data: give {OWN_PATHS[stage]} or {FRACTIONS[stage]}")
-        if self.given[OWN_PATHS["train"]] is None:
+        if self.files[OWN_PATHS["train"]] is None:
             raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
         return OWN_PATHS["train"]
 
@@ -187,7 +194,7 @@ class Stages:
             return series
         if self.is_fitted and self.by_series != (self.held_out is not None):
             raise InputError(
-                f"split_by is {self.given['split_by']}, but the checkpoint was trained with "
+                f"split_by is {self.fractions.of}, but the checkpoint was trained with "
                 f"{'time' if self.by_series else 'series'}; leave it as it was"
             )
         if not self.by_series:
@@ -231,7 +238,7 @@ class Stages:
 
     def is_split(self, stage: Stage) -> bool:
         """Whether the data of a stage is a share of the training files."""
-        return stage == "train" or self.given[OWN_PATHS[stage]] is None
+        return stage == "train" or self.files[OWN_PATHS[stage]] is None
 
     def read(self, argument: str) -> list[Series]:
         """Return the series in the files of an argument; those to predict by name.
@@ -249,7 +256,7 @@ class Stages:
 
     def _spec(self, argument: str) -> Any:
         """Return the files, or the frame, given to an argument; None without."""
-        return self._frames.get(argument, self.given.get(argument))
+        return self._frames.get(argument, self.files.get(argument))
 
     def _held(self, series: list[Series], stage: Stage) -> list[Series]:
         """Return the series that the split gave to a stage.
