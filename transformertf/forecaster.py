@@ -381,7 +381,7 @@ class Forecaster:
             devices=1,
             logger=False,
             callbacks=[ForecastWriter(frames, tables)],
-            precision="64-true" if module.dtype == "float64" else None,
+            precision="64-true" if module.fitted.dtype == "float64" else None,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -266,10 +266,8 @@ def test_later_chunks_are_as_small_as_the_first_and_hold_no_target(monkeypatch):
     (batch,) = data.predict_dataloader()
     assert batch["target_mask"].any(dim=1).tolist() == [True, False, False]
     made, seen = [], []
-    make, forecast = data.make_dataset, model.forecast
-    monkeypatch.setattr(
-        data, "make_dataset", lambda stored, *rest: made.append(stored) or make(stored, *rest)
-    )
+    store, forecast = data.fitted.store, model.forecast
+    monkeypatch.setattr(data.fitted, "store", lambda series: made.append(store(series)) or made[-1])
     monkeypatch.setattr(
         model, "forecast", lambda given, *rest: seen.append(given) or forecast(given, *rest)
     )

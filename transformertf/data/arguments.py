@@ -28,8 +28,8 @@ Distributed = Literal["auto", False]
 Dtype = Literal["float32", "float64"]
 Normalize = bool | Literal["global", "series", "window"]
 # of an argument after the fit: it gives the weights their meaning and stays as it was; it may be
-# another, which is told; or it may be another without a word, for no forecast depends on it
-AfterFit = Literal["fixed", "told", "free"]
+# another, which is reported; or another without a word, for no forecast depends on it
+AfterFit = Literal["fixed", "reported", "free"]
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ ARGUMENTS: Mapping[str, Argument] = {
     "test_df_paths": Argument("free"),
     "predict_df_paths": Argument("free"),
     "future_df_paths": Argument("free"),
-    "val_fraction": Argument("told"),
-    "test_fraction": Argument("told"),
-    "split_by": Argument("told"),
+    "val_fraction": Argument("reported"),
+    "test_fraction": Argument("reported"),
+    "split_by": Argument("reported"),
     "drop_short_series": Argument("free"),
     "sort": Argument("free"),
     "missing": Argument("fixed"),
@@ -104,23 +104,23 @@ ARGUMENTS: Mapping[str, Argument] = {
     "normalize": Argument("fixed"),
     "extra_transforms": Argument("fixed"),
     "target_depends_on": Argument("fixed"),
-    "ctxt_seq_len": Argument("told"),
-    "tgt_seq_len": Argument("told"),
-    "min_ctxt_seq_len": Argument("told"),
-    "min_tgt_seq_len": Argument("told"),
-    "seq_len": Argument("told"),
-    "min_seq_len": Argument("told"),
-    "randomize_seq_len": Argument("told"),
-    "bucket_by_length": Argument("told"),
+    "ctxt_seq_len": Argument("reported"),
+    "tgt_seq_len": Argument("reported"),
+    "min_ctxt_seq_len": Argument("reported"),
+    "min_tgt_seq_len": Argument("reported"),
+    "seq_len": Argument("reported"),
+    "min_seq_len": Argument("reported"),
+    "randomize_seq_len": Argument("reported"),
+    "bucket_by_length": Argument("reported"),
     "encoder_alignment": Argument("free"),
     "decoder_alignment": Argument("free"),
     "alignment": Argument("free"),
-    "stride": Argument("told", bounds=COUNT),
+    "stride": Argument("reported", bounds=COUNT),
     "downsample": Argument(
         "fixed", bounds=COUNT, whole_files=WholeFiles(1, "thin the rows before")
     ),
     "downsample_method": Argument("fixed"),
-    "time_column": Argument("told"),
+    "time_column": Argument("reported"),
     "time_format": Argument("fixed"),
     "add_target_to_past": Argument("fixed"),
     "mask_encoder_features": Argument("fixed", lists_names=True),
@@ -130,8 +130,8 @@ ARGUMENTS: Mapping[str, Argument] = {
     "origin": Argument("free"),
     "batch_size": Argument("free", bounds=COUNT),
     "num_workers": Argument("free", bounds=WORKERS),
-    "shuffle": Argument("told"),
-    "dtype": Argument("told"),
+    "shuffle": Argument("reported"),
+    "dtype": Argument("reported"),
     "distributed": Argument("free"),
 }
 

@@ -4,7 +4,6 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
 import lightning
@@ -30,7 +29,7 @@ from transformertf.data.arguments import (
     check_arguments,
     whole_signature,
 )
-from transformertf.data.batches import BatchDataset, Delivery, require_agreement
+from transformertf.data.batches import BatchDataset, Delivery, Fitted, require_agreement
 from transformertf.data.columns import Columns
 from transformertf.data.reading import Reader, Reading
 from transformertf.data.scaling import (
@@ -38,11 +37,9 @@ from transformertf.data.scaling import (
     Scaling,
     Vocabularies,
     calendar_sizes,
-    store_series,
     tell_unknown,
 )
 from transformertf.data.series import IntArray, Series, ShortSeries
-from transformertf.data.transform import describe_transforms
 from transformertf.data.windows import (
     OWN_PATHS,
     PREDICT_PATHS,
@@ -140,6 +137,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
         short_in_training: names of those left out of the fit, or out of a checkpoint's.
         scaling: fitted to the training data by `setup("fit")`, or out of a checkpoint.
         vocabularies: of the categories, likewise.
+        fitted: both of them, and the way from series to batches with them.
         delivery: how batches are drawn and handed out.
         seed: seed of order, random lengths and noise; None before a fit.
     """
@@ -203,23 +201,18 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
         self.save_hyperparameters(logger=False)
         check_arguments(self.hparams, inspect.signature(type(self)))
         self.columns = Columns.of(dict(self.hparams))
-        self.hparams["extra_transforms"] = describe_transforms(extra_transforms)
         self.scaling = Scaling(
             self.columns, normalize, time_format, extra_transforms, target_depends_on, impute
         )
+        self.hparams["extra_transforms"] = self.scaling.extra
         self.vocabularies = Vocabularies(self.columns)
+        self.fitted = Fitted(self.scaling, self.vocabularies, dtype, self.make_dataset)
         self.short = ShortSeries(drop_short_series)
         self.short_in_training: list[str] = []
         self.reading = Reading(
-            self.columns,
-            missing == "mask",
-            sort,
-            freq,
-            max_gap,
-            downsample,
-            downsample_method,
-            storage,
-        )
+            self.columns, missing == "mask", sort, freq, max_gap,
+            downsample, downsample_method, storage,
+        )  # fmt: skip
         self._reader = Reader(self.reading, self.short)
         self.stages = Stages(
             self.hparams,
@@ -232,14 +225,13 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
             batch_size, num_workers, shuffle, randomize_seq_len, bucket_by_length,
             noise_std, device_resident, distributed,
         )  # fmt: skip
-        self.dtype = dtype
         self.stride = stride
         self.hparams.update(describe(self))
         self.seed: int | None = None
         # arguments whose time stamps were checked, since there is something to check them with
         self._timed: set[str] = set()
-        # what is told once: unknown categories, by argument, and short contexts
-        self._told: set[str] = set()
+        # what is warned of once: unknown categories, by argument, and short contexts
+        self._warned: set[str] = set()
         self._fitted_here = False
         # stage and origins that are forecast in place of the files to predict
         self._evaluated: tuple[Stage, str] | None = None
@@ -316,7 +308,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
         """Let go of the files' content; the next stage reads them again."""
         self._reader.clear()
         self._timed.clear()
-        self._told.clear()
+        self._warned.clear()
         self._fitted_here = False
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -360,7 +352,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
     @property
     def forecast_ends(self) -> IntArray:
         """Row of each of `forecast_series` (S,) after the last that may be forecast."""
-        ends = np.array([len(item) for item in self.forecast_series])
+        ends = np.array([len(one) for one in self.forecast_series])
         if self._evaluated is not None:
             ends = np.zeros_like(ends)
             for part in self.stages.parts(self._evaluated[0]):
@@ -412,18 +404,17 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
 
     def describe_training_window(self, series: int, origin: int) -> str:
         """Return name, row and time of a training window's origin, or of its start."""
-        item = self.stage_series("train")[series]
+        one = self.stage_series("train")[series]
         # without a context there may be no row before the first one
         what, row = ("origin", origin) if self.limits.context else ("first", origin + 1)
-        time = "" if item.time is None else f" ({self.columns.time} {item.time[row]})"
-        return f"series {item.name!r}, {what} row {row}{time}"
+        time = "" if one.time is None else f" ({self.columns.time} {one.time[row]})"
+        return f"series {one.name!r}, {what} row {row}{time}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, drawn and left out in training, as primitives."""
         return {
             "seed": self.seed,
-            "scaling": self.scaling.state_dict(),
-            "vocabularies": self.vocabularies.state_dict(),
+            **self.fitted.state_dict(),
             "held_out": self.stages.held_out,
             "short_series": self.short_in_training,
         }
@@ -431,8 +422,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; nothing is fitted again."""
         self.seed = state_dict["seed"]
-        self.scaling.load_state_dict(state_dict["scaling"])
-        self.vocabularies.load_state_dict(state_dict["vocabularies"])
+        self.fitted.load_state_dict(state_dict)
         self.stages.hold_out(state_dict["held_out"])
         self._timed.clear()
         self.short_in_training = list(state_dict["short_series"])
@@ -448,9 +438,8 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
         for part in parts:
             if part.series in used:
                 ends[part.series] = max(ends[part.series], part.end)
-        self.scaling.fit(series, ends, windows)
+        self.fitted.fit(series, ends, windows)
         self._timed.clear()
-        self.vocabularies.fit(series, ends)
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
         self.seed, self._fitted_here = seed, True
         for name in self.scaling.constant_columns:
@@ -471,30 +460,18 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
         return self._store(self.stages.argument(stage), self.stage_series(stage), windows)
 
     def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> BatchDataset:
-        if argument not in self._told:
-            self._told.add(argument)
+        if argument not in self._warned:
+            self._warned.add(argument)
             tell_unknown(self.vocabularies, series, argument)
-        keep = self._reader.keeper(argument, lambda: self._stored_parts(series))
-        stored = store_series(series, self.scaling, self.vocabularies, self.dtype, keep)
+        keep = self._reader.keeper(argument, lambda: self.fitted.parts(series))
+        stored = self.fitted.store(series, keep)
         device = self.delivery.device(self.trainer, stored.size)
         return self.make_dataset(stored, windows, device, argument != PREDICT_PATHS)
-
-    def _stored_parts(self, series: Sequence[Series]) -> dict[str, Any]:
-        """Return what the stored columns of series depend on, beside files and their reading."""
-        return {
-            "columns": asdict(self.columns),
-            "series": [item.name for item in series],
-            "scaling": self.scaling.state_dict(),
-            "extra": self.hparams["extra_transforms"],
-            "target_depends_on": self.scaling.target_x,
-            "impute": self.scaling.impute,
-            "vocabularies": self.vocabularies.state_dict(),
-        }
 
     def _check(self, stage: Stage) -> int:
         """Read what a stage needs, see that its windows can be made, and return their number."""
         if self.stages.is_split(stage) and self.stages.by_series and self.seed is None:
-            self._read(self.stages.argument(stage))  # which are its own, a checkpoint will tell
+            self._read(self.stages.argument(stage))  # which of them are its, a checkpoint says
             return 0
         return len(self._windows(stage))
 
@@ -505,10 +482,6 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
     def _sliding(self, stage: Stage, parts: Sequence[Part]) -> Windows:
         keep = self.short.keep
         return Windows(keep(stage, parts, lambda part: sliding(part, self.limits, self.stride)))
-
-    def _whole(self, index: int, item: Series) -> list[Part]:
-        """Return the stretches of a whole series."""
-        return self.stages.stretches(Part(index, item.name, 0, len(item)), item)
 
     def _read(self, argument: str) -> list[Series]:
         """Return the series of an argument, with time stamps as in training."""

@@ -134,8 +134,8 @@ class EncoderDecoderDataModule(WindowDataModule):
         """Return the windows of `predict_series` to forecast, by series and origin."""
         series = self.predict_series
         parts = [
-            part for index, item in enumerate(series)
-            for part in self.origin.choose(self._whole(index, item), item, self.limits)
+            part for index, one in enumerate(series)
+            for part in self.origin.choose(self.stages.whole(index, one), one, self.limits)
         ]  # fmt: skip
         runs = self.short.keep(
             "predict",
@@ -164,12 +164,12 @@ class EncoderDecoderDataModule(WindowDataModule):
             InputError: there is no data of that stage, or no forecast is possible there.
         """
         series = self.stage_series(stage)
-        own: dict[int, list[Part]] = {}
+        known: dict[int, list[Part]] = {}
         for part in self.stages.parts(stage):
-            own.setdefault(part.series, []).append(part)
+            known.setdefault(part.series, []).append(part)
         parts = [
-            part for index in sorted(own, key=lambda index: series[index].name)
-            for part in origin.choose_known(own[index], series[index], self.limits)
+            part for index in sorted(known, key=lambda index: series[index].name)
+            for part in origin.choose_known(known[index], series[index], self.limits)
         ]  # fmt: skip
         runs = self.short.keep(
             stage,
@@ -181,9 +181,9 @@ class EncoderDecoderDataModule(WindowDataModule):
     def _tell_short_contexts(self, runs: Sequence[Run]) -> None:
         """Say once which forecasts have shorter contexts than training had."""
         short = [run for run in runs if run.context < self.limits.min_context]
-        if not short or "context" in self._told:
+        if not short or "context" in self._warned:
             return
-        self._told.add("context")
+        self._warned.add("context")
         rows = sorted({run.context for run in short})
         names = [self.predict_series[run.series].name for run in short]
         log.warning(

@@ -82,8 +82,8 @@ class TimeSeriesDataModule(WindowDataModule):
         series = self.predict_series
         windows = Windows(
             run
-            for index, item in enumerate(series)
-            for part in self._whole(index, item)
+            for index, one in enumerate(series)
+            for part in self.stages.whole(index, one)
             for run in consecutive(part, self.limits.horizon)
         )
         if self.scaling.has_delta and not self.columns.indicators:
@@ -104,13 +104,13 @@ class TimeSeriesDataModule(WindowDataModule):
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
         """Refuse sequences to predict that differences of the target cannot be summed up from."""
         for run in windows.runs:
-            item = series[run.series]
+            one = series[run.series]
             before = run.origin + run.step * np.arange(run.count)
-            before += np.isin(before + 1, (0, *item.breaks))
-            lost = before[np.isnan(item.values[before, -1])]
+            before += np.isin(before + 1, (0, *one.breaks))
+            lost = before[np.isnan(one.values[before, -1])]
             if lost.size:
                 raise InputError(
-                    f"series {item.name!r}: a DeltaTransform of {self.columns.target!r} counts "
+                    f"series {one.name!r}: a DeltaTransform of {self.columns.target!r} counts "
                     f"from its value before each sequence of {self.limits.horizon} rows, and row "
                     f"{lost[0]} (counted from 0) has none; give it, or train without DeltaTransform"
                 )

@@ -7,9 +7,7 @@ import numpy as np
 
 from transformertf.batch import Batch
 from transformertf.data import EncoderDecoderDataModule, FloatArray, IntArray, Series
-from transformertf.data.batches import HOST
-from transformertf.data.scaling import store_series
-from transformertf.data.windows import BatchSampler, Run, Windows
+from transformertf.data.windows import Run
 
 # rows that are scaled and stored at once, of all paths
 _ROWS = 2**21
@@ -76,14 +74,11 @@ class Continuation:
         """
         made, runs = [], []
         for place, window in enumerate(windows.tolist()):
-            item, run = self._go_on(place, window, done, targets[window])
-            made.append(item)
+            series, run = self._go_on(place, window, done, targets[window])
+            made.append(series)
             runs.append(run)
-        data = self._data
-        stored = store_series(made, data.scaling, data.vocabularies, data.dtype)
-        dataset = data.make_dataset(stored, Windows(runs), HOST)
-        for request in BatchSampler(dataset.windows, data.delivery.batch_size, data.limits):
-            yield dataset[request]
+        fitted, size = self._data.fitted, self._data.delivery.batch_size
+        yield from fitted.batches(fitted.store(made), runs, size)
 
     def _go_on(self, place: int, window: int, done: int, targets: FloatArray) -> tuple[Series, Run]:
         """Return the paths (K, steps) of a window as stretches of a series, and their windows."""

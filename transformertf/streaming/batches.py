@@ -14,10 +14,8 @@ from transformertf.data import (
     Series,
     WindowDataModule,
 )
-from transformertf.data.batches import HOST
 from transformertf.data.reading import Rules
-from transformertf.data.scaling import store_series
-from transformertf.data.windows import Run, Windows
+from transformertf.data.windows import Run
 from transformertf.errors import InputError
 from transformertf.streaming.history import History
 from transformertf.streaming.rows import RowReader
@@ -97,9 +95,9 @@ class SessionBatches:
         return self._batch(history, history.series, Run(0, first - 1, 1, 1, 0, end - first), begin)
 
     def _batch(self, history: History, item: Series, run: Run, begin: int) -> Batch:
-        data = self.data
-        stored = store_series([item], data.scaling, data.vocabularies, data.dtype)
-        batch = data.make_dataset(stored, Windows([run]), HOST)[0]
+        fitted = self.data.fitted
+        stored = fitted.store([item])
+        (batch,) = fitted.batches(stored, [run], size=1)
         if self.carry and stored.elapsed is not None:
             self._count_on(batch, stored.elapsed, history, begin)
         return batch

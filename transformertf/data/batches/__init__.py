@@ -4,13 +4,13 @@ ScaledRows + Request -> Batch
 """
 
 from transformertf.data.batches.dataset import BatchDataset, Layout, SequenceDataset, WindowDataset
-from transformertf.data.batches.gather import HOST
+from transformertf.data.batches.fitted import Fitted
 from transformertf.data.batches.loader import Delivery, require_agreement
 
 __all__ = [
-    "HOST",
     "BatchDataset",
     "Delivery",
+    "Fitted",
     "Layout",
     "SequenceDataset",
     "WindowDataset",

@@ -80,8 +80,7 @@ class BatchDataset(Dataset[Batch]):
         if not isinstance(request, Request):
             if not 0 <= request < len(self):
                 raise IndexError(request)
-            longest = np.iinfo(np.int64).max
-            request = Request(np.array([request]), np.array([longest]), np.array([longest]))
+            return self.whole(np.array([request]))
         series, origin, context, horizon = self.windows.locate(request.index)
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)
@@ -97,6 +96,11 @@ class BatchDataset(Dataset[Batch]):
             check_batch(batch)
             self._checked = True
         return batch
+
+    def whole(self, index: IntArray) -> Batch:
+        """Return the batch of windows (B,) at full length."""
+        longest = np.full(len(index), np.iinfo(np.int64).max)
+        return self[Request(index, longest, longest)]
 
     def _fill(
         self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None

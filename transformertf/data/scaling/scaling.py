@@ -19,7 +19,7 @@ from transformertf.data.scaling.features import FeatureWriter
 from transformertf.data.scaling.time_features import TimeFeature
 from transformertf.data.scaling.training_rows import TrainingRows
 from transformertf.data.series import FloatArray, Series
-from transformertf.data.transform import StandardScaler
+from transformertf.data.transform import StandardScaler, describe_transforms
 from transformertf.data.transform.base import widen
 from transformertf.data.transform.collection import Piece
 from transformertf.data.windows import Windows
@@ -49,6 +49,7 @@ class Scaling:
 
     Attributes:
         normalize: "global", "series", "window" or False.
+        extra: the extra transforms, as primitives.
         target_x: `target_depends_on`.
         impute: as given.
 
@@ -65,6 +66,7 @@ class Scaling:
         target_depends_on: str | None = None,
         impute: Impute = "last",
     ) -> None:
+        self.extra = describe_transforms(extra_transforms)
         self.columns = columns
         self.normalize = "global" if normalize is True else normalize
         self.time_format = time_format

@@ -13,6 +13,16 @@ from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
 from transformertf.errors import InputError
 
+OWN_PATHS: dict[Stage, str] = {
+    "train": "train_df_paths",
+    "validation": "val_df_paths",
+    "test": "test_df_paths",
+}
+FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
+PREDICT_PATHS = "predict_df_paths"
+# rows that follow those to forecast; not every data module has it
+FUTURE_PATHS = "future_df_paths"
+
 
 @dataclass(frozen=True)
 class Fractions:
@@ -85,29 +95,6 @@ class Fractions:
         return held
 
 
-def _share(rows: int, fraction: float) -> int:
-    """Return whole rows or series, rounded down."""
-    # 0.29 of 100 are 29, whatever binary makes of it
-    return int(rows * fraction + 1e-9)
-
-
-OWN_PATHS: dict[Stage, str] = {
-    "train": "train_df_paths",
-    "validation": "val_df_paths",
-    "test": "test_df_paths",
-}
-
-
-FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
-
-
-PREDICT_PATHS = "predict_df_paths"
-
-
-# rows that follow those to forecast; not every data module has it
-FUTURE_PATHS = "future_df_paths"
-
-
 class Stages:
     """Which files, series and rows each stage uses.
 
@@ -142,8 +129,8 @@ class Stages:
         self.is_fitted = False
         self.rest = 0.0
         self._frames: dict[str, pd.DataFrame] = {}
-        # of a stage, those that were read and those of them that it has
-        self._own: dict[Stage, tuple[list[Series], list[Series]]] = {}
+        # of a stage, the series that were read and those of them that it has
+        self._chosen: dict[Stage, tuple[list[Series], list[Series]]] = {}
 
     def give(self, argument: str, frame: pd.DataFrame) -> None:
         """Take a frame for the files of an argument, before they are read."""
@@ -163,14 +150,14 @@ class Stages:
         """Choose the series to keep for validation and test."""
         held_out = None
         if self.by_series:
-            names = [item.name for item in self.read(OWN_PATHS["train"])]
+            names = [series.name for series in self.read(OWN_PATHS["train"])]
             held_out = self.fractions.hold_out(names, seed)
         self.hold_out(held_out)
 
     def hold_out(self, held_out: dict[str, list[str]] | None) -> None:
         """Take over which series are kept for validation and test, see `held_out`."""
         self.held_out, self.is_fitted = held_out, True
-        self._own.clear()
+        self._chosen.clear()
 
     def argument(self, stage: Stage) -> str:
         """Return the argument that names the files of a stage, or those it has a share of.
@@ -199,29 +186,33 @@ class Stages:
             )
         if not self.by_series:
             return series
-        if stage not in self._own or self._own[stage][0] is not series:
-            self._own[stage] = series, self._held(series, stage)
-        return self._own[stage][1]
+        if stage not in self._chosen or self._chosen[stage][0] is not series:
+            self._chosen[stage] = series, self._held(series, stage)
+        return self._chosen[stage][1]
 
     def parts(self, stage: Stage) -> list[Part]:
         """Return the rows that a stage's targets come from, by stretches of the series."""
         series = self.series(stage)
         if self.is_split(stage) and not self.by_series:
-            own = [self.fractions.part(index, item, stage) for index, item in enumerate(series)]
+            parts = [self.fractions.part(index, one, stage) for index, one in enumerate(series)]
             if stage == "test" and self.rest:
                 after = Fractions(test=self.rest)
-                own = [
-                    replace(part, end=after.part(part.series, item, "test").first_target)
-                    for part, item in zip(own, series, strict=True)
+                parts = [
+                    replace(part, end=after.part(part.series, one, "test").first_target)
+                    for part, one in zip(parts, series, strict=True)
                 ]
         else:
-            own = [Part(index, item.name, 0, len(item)) for index, item in enumerate(series)]
+            parts = [Part(index, one.name, 0, len(one)) for index, one in enumerate(series)]
         return [
-            stretch for part, item in zip(own, series, strict=True)
-            for stretch in self.stretches(part, item)
+            stretch for part, one in zip(parts, series, strict=True)
+            for stretch in self.stretches(part, one)
         ]  # fmt: skip
 
-    def stretches(self, part: Part, item: Series) -> list[Part]:
+    def whole(self, index: int, series: Series) -> list[Part]:
+        """Return the stretches of a whole series."""
+        return self.stretches(Part(index, series.name, 0, len(series)), series)
+
+    def stretches(self, part: Part, series: Series) -> list[Part]:
         """Return what a part has of each stretch of its series; itself where it has no row."""
         found = [
             Part(
@@ -231,7 +222,7 @@ class Stages:
                 min(part.end, end),
                 first + self.lag,
             )
-            for first, end in item.stretches
+            for first, end in series.stretches
             if first < part.end and end > part.first_target
         ]
         return found or [part]
@@ -265,15 +256,21 @@ class Stages:
             InputError: the split gave it none, or they are not in the training files any more.
         """
         assert self.held_out is not None
-        held = {name: own for own, names in self.held_out.items() for name in names}
+        held = {name: kept for kept, names in self.held_out.items() for name in names}
         if stage == "train":
-            return [item for item in series if item.name not in held]
+            return [one for one in series if one.name not in held]
         wanted = self.held_out[stage]
-        lost = sorted(set(wanted) - {item.name for item in series})
+        lost = sorted(set(wanted) - {one.name for one in series})
         if lost or not wanted:
             found = f"{lost[0]!r} is not there" if lost else "it kept none"
             raise InputError(
                 f"train_df_paths: expected the series that the fit kept for {stage}, but {found}; "
                 f"give the files it was trained on, or {OWN_PATHS[stage]}"
             )
-        return [item for item in series if held.get(item.name) == stage]
+        return [one for one in series if held.get(one.name) == stage]
+
+
+def _share(rows: int, fraction: float) -> int:
+    """Return whole rows or series, rounded down."""
+    # 0.29 of 100 are 29, whatever binary makes of it
+    return int(rows * fraction + 1e-9)

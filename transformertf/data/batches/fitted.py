@@ -1,0 +1,111 @@
+"""All that is fitted to the training data, and the one way from series to batches with it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from transformertf.batch import Batch
+from transformertf.data.arguments import Dtype
+from transformertf.data.batches.dataset import BatchDataset
+from transformertf.data.batches.gather import HOST
+from transformertf.data.columns import Columns
+from transformertf.data.reading import KeepArray, keep_in_memory
+from transformertf.data.scaling import ScaledRows, Scaling, Vocabularies, store_series
+from transformertf.data.series import Series
+from transformertf.data.windows import Run, Windows
+
+# what lays the batches of windows out: scaled rows, the windows over them, where the batches are
+# made, and whether they have a target though none of it is observed
+MakeDataset = Callable[[ScaledRows, Windows, torch.device, bool], BatchDataset]
+
+
+class Fitted:
+    """All that is fitted to the training data, and the way from series to batches with it.
+
+    Args:
+        scaling: of the real columns and of time.
+        vocabularies: of the categories.
+        dtype: floating type of the batches.
+        make_dataset: lays the batches of windows out.
+    """
+
+    def __init__(
+        self,
+        scaling: Scaling,
+        vocabularies: Vocabularies,
+        dtype: Dtype,
+        make_dataset: MakeDataset,
+    ) -> None:
+        self.scaling = scaling
+        self.vocabularies = vocabularies
+        self.dtype = dtype
+        self.make_dataset = make_dataset
+
+    @property
+    def columns(self) -> Columns:
+        """Roles of the columns."""
+        return self.scaling.columns
+
+    def fit(self, series: Sequence[Series], ends: Sequence[int], windows: Windows) -> None:
+        """Fit to the rows before `ends` of each series, and to the time in training windows.
+
+        Raises:
+            InputError: what there is cannot be fitted to, see `Scaling.fit`.
+        """
+        self.scaling.fit(series, ends, windows)
+        self.vocabularies.fit(series, ends)
+
+    def store(self, series: Sequence[Series], keep: KeepArray = keep_in_memory) -> ScaledRows:
+        """Return the scaled rows of series.
+
+        Args:
+            series: checked series in original units.
+            keep: makes the arrays.
+
+        Raises:
+            InputError: a value is too large once it is scaled.
+        """
+        return store_series(series, self.scaling, self.vocabularies, self.dtype, keep)
+
+    def parts(self, series: Sequence[Series]) -> dict[str, Any]:
+        """Return what scaled rows depend on, beside the series' files and how they are read."""
+        return {
+            "columns": asdict(self.columns),
+            "series": [one.name for one in series],
+            "scaling": self.scaling.state_dict(),
+            "extra": self.scaling.extra,
+            "target_depends_on": self.scaling.target_x,
+            "impute": self.scaling.impute,
+            "vocabularies": self.vocabularies.state_dict(),
+        }
+
+    def batches(self, rows: ScaledRows, runs: Iterable[Run], size: int) -> Iterator[Batch]:
+        """Yield the batches of windows at full length, in order, made on the host.
+
+        Args:
+            rows: as `store` returned them.
+            runs: the windows over them.
+            size: windows of a batch.
+        """
+        dataset = self.make_dataset(rows, Windows(runs), HOST, False)
+        for first in range(0, len(dataset), size):
+            yield dataset.whole(np.arange(first, min(first + size, len(dataset))))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was fitted, as primitives."""
+        return {
+            "scaling": self.scaling.state_dict(),
+            "vocabularies": self.vocabularies.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what was fitted.
+
+        Raises:
+            InputError: it is that of other transforms.
+        """
+        self.scaling.load_state_dict(state["scaling"])
+        self.vocabularies.load_state_dict(state["vocabularies"])
