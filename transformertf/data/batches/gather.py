@@ -1,4 +1,4 @@
-"""Rows of windows, and the gather of what is stored for them."""
+"""Rows of windows, the gather of what is stored for them, and its scaling window by window."""
 
 import warnings
 from functools import cached_property
@@ -13,6 +13,8 @@ from transformertf.data.series import IntArray
 from transformertf.utils.sequence import Alignment, create_padding_mask
 
 HOST = torch.device("cpu")
+# the least spread of a window that its target is divided by, as a share of the global spread
+_LEAST_SPREAD = 0.1
 
 
 class Rows:
@@ -75,8 +77,8 @@ class Rows:
             return step
         lengths = self._lengths[:, None]
         left = self.alignment == "left"
-        own: IntArray = np.minimum(step, lengths - 1) if left else step - (self.count - lengths)
-        return own.clip(min=0)
+        step = np.minimum(step, lengths - 1) if left else step - (self.count - lengths)
+        return step.clip(min=0)
 
 
 class Gather:
@@ -134,10 +136,6 @@ class Gather:
                 writeable=False,
             )
         return self._views[steps]
-
-
-# the least spread of a window that its target is divided by, as a share of the global spread
-_LEAST_SPREAD = 0.1
 
 
 class WindowScaling:

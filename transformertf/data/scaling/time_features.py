@@ -1,4 +1,4 @@
-"""Features of the calendar: where in the hour, the day, the week or the year a time stamp is."""
+"""Features of the time stamps: the time that has passed, and the place in the calendar."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,84 +18,10 @@ from transformertf.data.transform import TransformCollection
 from transformertf.data.windows import Windows
 from transformertf.errors import InputError
 
-# what pandas calls them, where that is another name
-_IN_PANDAS = {"dayofweek": "day_of_week", "dayofyear": "day_of_year"}
-
-
-def calendar_pairs(
-    time: pd.Index | None, names: Sequence[str], zone: str | None = None
-) -> FloatArray:
-    """Return sine and cosine of the place of each field in its cycle.
-
-    Args:
-        time: (rows,) dates.
-        names: fields, of `CALENDAR`.
-        zone: time zone of the fields; None for that of the dates.
-
-    Returns:
-        (rows, 2 * fields) float64 from -1 to 1: of each field sine, then cosine. A field's first
-        value is at angle 0.
-
-    Raises:
-        InputError: a field that is not known, or time that is not dates.
-    """
-    codes = calendar_codes(time, names, zone)
-    pairs = np.empty((len(codes), 2 * len(names)))
-    for place, name in enumerate(names):
-        period = CALENDAR[name].period
-        angles = 2 * np.pi * np.arange(period) / period
-        turn = codes[:, place] - 1
-        pairs[:, 2 * place] = np.sin(angles)[turn]
-        pairs[:, 2 * place + 1] = np.cos(angles)[turn]
-    return pairs
-
-
-def calendar_codes(
-    time: pd.Index | None, names: Sequence[str], zone: str | None = None
-) -> IntArray:
-    """Return each field as a category: 1 for its first value, and so on; 0 is for the unknown.
-
-    Args:
-        time: (rows,) dates.
-        names: fields, of `CALENDAR`.
-        zone: time zone of the fields; None for that of the dates.
-
-    Returns:
-        (rows, fields) int64.
-
-    Raises:
-        InputError: a field that is not known, or time that is not dates.
-    """
-    check_calendar(names)
-    dates = require_dates(time)
-    if zone is not None:
-        dates = dates.tz_convert(zone)
-    codes = np.empty((len(dates), len(names)), dtype=np.int64)
-    for place, name in enumerate(names):
-        codes[:, place] = _values(dates, name).to_numpy()
-        codes[:, place] += 1 - CALENDAR[name].first
-    return codes
-
-
-def calendar_sizes(names: Sequence[str]) -> list[int]:
-    """Return how many categories each field has, the unknown one among them.
-
-    Raises:
-        InputError: a field that is not known.
-    """
-    check_calendar(names)
-    return [CALENDAR[name].period + 1 for name in names]
-
-
-def _values(time: pd.DatetimeIndex, name: str) -> pd.Index | pd.Series:
-    if name == "week":
-        return time.isocalendar()["week"]
-    values: pd.Index = getattr(time, _IN_PANDAS.get(name, name))
-    return values
-
-
 # training windows that the scale of the time feature is taken from, evenly spread
 _TIME_SAMPLE = 1000
+# what pandas calls them, where that is another name
+_IN_PANDAS = {"dayofweek": "day_of_week", "dayofyear": "day_of_year"}
 
 
 class TimeFeature:
@@ -193,3 +119,75 @@ def _root_mean_square(parts: Sequence[FloatArray]) -> float:
         squares += float(np.square(values / unit).sum())
         steps += values.size
     return math.sqrt(squares / steps) * unit
+
+
+def calendar_pairs(
+    time: pd.Index | None, names: Sequence[str], zone: str | None = None
+) -> FloatArray:
+    """Return sine and cosine of the place of each field in its cycle.
+
+    Args:
+        time: (rows,) dates.
+        names: fields, of `CALENDAR`.
+        zone: time zone of the fields; None for that of the dates.
+
+    Returns:
+        (rows, 2 * fields) float64 from -1 to 1: of each field sine, then cosine. A field's first
+        value is at angle 0.
+
+    Raises:
+        InputError: a field that is not known, or time that is not dates.
+    """
+    codes = calendar_codes(time, names, zone)
+    pairs = np.empty((len(codes), 2 * len(names)))
+    for place, name in enumerate(names):
+        period = CALENDAR[name].period
+        angles = 2 * np.pi * np.arange(period) / period
+        turn = codes[:, place] - 1
+        pairs[:, 2 * place] = np.sin(angles)[turn]
+        pairs[:, 2 * place + 1] = np.cos(angles)[turn]
+    return pairs
+
+
+def calendar_codes(
+    time: pd.Index | None, names: Sequence[str], zone: str | None = None
+) -> IntArray:
+    """Return each field as a category: 1 for its first value, and so on; 0 is for the unknown.
+
+    Args:
+        time: (rows,) dates.
+        names: fields, of `CALENDAR`.
+        zone: time zone of the fields; None for that of the dates.
+
+    Returns:
+        (rows, fields) int64.
+
+    Raises:
+        InputError: a field that is not known, or time that is not dates.
+    """
+    check_calendar(names)
+    dates = require_dates(time)
+    if zone is not None:
+        dates = dates.tz_convert(zone)
+    codes = np.empty((len(dates), len(names)), dtype=np.int64)
+    for place, name in enumerate(names):
+        codes[:, place] = _values(dates, name).to_numpy()
+        codes[:, place] += 1 - CALENDAR[name].first
+    return codes
+
+
+def calendar_sizes(names: Sequence[str]) -> list[int]:
+    """Return how many categories each field has, the unknown one among them.
+
+    Raises:
+        InputError: a field that is not known.
+    """
+    check_calendar(names)
+    return [CALENDAR[name].period + 1 for name in names]
+
+
+def _values(time: pd.DatetimeIndex, name: str) -> pd.Index | pd.Series:
+    if name == "week":
+        return time.isocalendar()["week"]
+    values: pd.Index = getattr(time, _IN_PANDAS.get(name, name))
+    return values

@@ -12,55 +12,11 @@ from transformertf.data.arguments import RandomLengths
 from transformertf.data.series import IntArray
 from transformertf.data.windows.windows import WindowLimits, Windows
 
-# Differences of neighbours are not uniform after three pairs of rounds, and are after four.
-_PAIRS_OF_ROUNDS = 6
-
-
-class Permutation:
-    """A random permutation of 0 to `size` - 1, in memory and set-up of O(sqrt(size)).
-
-    A Feistel network (Luby and Rackoff 1988). The numbers fill the rows of a nearly square
-    table; a round shifts each row, or each column, around by a random amount of its own. What
-    lands on one of the few cells beyond `size` goes through again, and so to a cell of the
-    numbers ("cycle walking", Black and Rogaway 2002).
-
-    Args:
-        size: how many numbers.
-        generator: source of the random amounts; nothing else is random.
-    """
-
-    def __init__(self, size: int, generator: np.random.Generator) -> None:
-        self.size = size
-        self._rows = math.isqrt(max(size, 1) - 1) + 1
-        self._columns = max(-(-size // self._rows), 1)
-        self._shifts = [
-            (
-                generator.integers(self._rows, size=self._columns),
-                generator.integers(self._columns, size=self._rows),
-            )
-            for _ in range(_PAIRS_OF_ROUNDS)
-        ]
-
-    def __call__(self, places: IntArray) -> IntArray:
-        """Return the numbers at places (n,) of the order, each 0 to `size` - 1."""
-        numbers = self._shuffled(places)
-        while (beyond := np.flatnonzero(numbers >= self.size)).size:
-            numbers[beyond] = self._shuffled(numbers[beyond])
-        return numbers
-
-    def _shuffled(self, cells: IntArray) -> IntArray:
-        row, column = np.divmod(cells, self._columns)
-        for down, along in self._shifts:
-            row += down[column]
-            row -= self._rows * (row >= self._rows)  # a remainder, at a third of its cost
-            column += along[row]
-            column -= self._columns * (column >= self._columns)
-        return row * self._columns + column
-
-
 # So many batches are made at a time, and bucketing looks no further: enough to leave little
 # padding, and few enough that the windows of a batch still come from all over the data.
 _POOL = 100
+# Differences of neighbours are not uniform after three pairs of rounds, and are after four.
+_PAIRS_OF_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -166,7 +122,7 @@ class BatchSampler(Sampler[Request]):
             first, end = pool * _POOL, min((pool + 1) * _POOL, count)
             index = np.arange(first * step, size if end == count else end * step)
             index = index if order is None else order(index)
-            # a stream of its own, apart from that of the order
+            # another stream than that of the order
             seeds = np.random.SeedSequence(key, spawn_key=(pool,))
             edges = [*range(0, (end - first) * step, step), len(index)]
             yield from self._pool(np.random.default_rng(seeds), index, edges)
@@ -236,6 +192,48 @@ class RankShare(DistributedSampler[Request]):
     def __iter__(self) -> Iterator[Request]:
         """Yield this rank's batches."""
         return itertools.islice(iter(self.batches), self.first, self.end)
+
+
+class Permutation:
+    """A random permutation of 0 to `size` - 1, in memory and set-up of O(sqrt(size)).
+
+    A Feistel network (Luby and Rackoff 1988). The numbers fill the rows of a nearly square
+    table; a round shifts each row, or each column, around by a random amount of its own. What
+    lands on one of the few cells beyond `size` goes through again, and so to a cell of the
+    numbers ("cycle walking", Black and Rogaway 2002).
+
+    Args:
+        size: how many numbers.
+        generator: source of the random amounts; nothing else is random.
+    """
+
+    def __init__(self, size: int, generator: np.random.Generator) -> None:
+        self.size = size
+        self._rows = math.isqrt(max(size, 1) - 1) + 1
+        self._columns = max(-(-size // self._rows), 1)
+        self._shifts = [
+            (
+                generator.integers(self._rows, size=self._columns),
+                generator.integers(self._columns, size=self._rows),
+            )
+            for _ in range(_PAIRS_OF_ROUNDS)
+        ]
+
+    def __call__(self, places: IntArray) -> IntArray:
+        """Return the numbers at places (n,) of the order, each 0 to `size` - 1."""
+        numbers = self._shuffled(places)
+        while (beyond := np.flatnonzero(numbers >= self.size)).size:
+            numbers[beyond] = self._shuffled(numbers[beyond])
+        return numbers
+
+    def _shuffled(self, cells: IntArray) -> IntArray:
+        row, column = np.divmod(cells, self._columns)
+        for down, along in self._shifts:
+            row += down[column]
+            row -= self._rows * (row >= self._rows)  # a remainder, at a third of its cost
+            column += along[row]
+            column -= self._columns * (column >= self._columns)
+        return row * self._columns + column
 
 
 def _by_length(context: IntArray, horizon: IntArray, batches: int) -> IntArray:
