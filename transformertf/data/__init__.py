@@ -3,7 +3,7 @@
 1. `reading`    files -> Table -> Panel -> Series
 2. `windows`    Series -> Part -> Windows -> Request
 3. `scaling`    what is fitted to the training rows; Series -> ScaledRows
-4. `batches`    ScaledRows + Request -> Batch
+4. `batches`    ScaledRows + Request -> Batch; `Fitted` is the way through 3 and 4
 5. `base`       wires 1 to 4; its data modules: `datamodule`, windows with context and horizon, and
                 `time_series`, sequences
 

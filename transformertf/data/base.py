@@ -448,7 +448,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
     def _require_fit(self) -> None:
         if self.seed is not None:
             return
-        if self.hparams["train_df_paths"] is None:
+        if self.stages.files[OWN_PATHS["train"]] is None:
             raise InputError(
                 "the data module is not fitted: give a checkpoint, or train_df_paths to fit on"
             )
