@@ -175,11 +175,6 @@ class ForecastModule(lightning.LightningModule):
             monitor=lr_scheduler_monitor,
         )
 
-    def widths(self, *features: int) -> list[int]:
-        """Return how many features `model` gets on each side, from how many the data has there."""
-        assert self.widening is not None
-        return self.widening.widths(*features)
-
     def forecast(
         self,
         batch: Batch,

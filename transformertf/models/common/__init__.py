@@ -1,6 +1,9 @@
 """What the shared base of the models is made of: inputs, layout, outputs, loss, optimisation."""
 
 from transformertf.models.common.inputs import (
+    STEP_FEATURES,
+    Covariates,
+    CovariateSizes,
     check_source,
     sizes_for,
     take_covariates,
@@ -8,9 +11,8 @@ from transformertf.models.common.inputs import (
 )
 from transformertf.models.common.layout import (
     ForecastOutput,
+    Padding,
     bring_first,
-    data_first,
-    padding_mask,
     put_back,
 )
 from transformertf.models.common.loss import (
@@ -45,12 +47,16 @@ from transformertf.models.common.outputs import (
 
 __all__ = [
     "MEANING",
+    "STEP_FEATURES",
+    "CovariateSizes",
+    "Covariates",
     "ForecastOutput",
     "LRSchedulerCallable",
     "MeanLosses",
     "NonFinite",
     "OnNonFinite",
     "OptimizerCallable",
+    "Padding",
     "PredictionType",
     "at_least_single",
     "bring_first",
@@ -58,7 +64,6 @@ __all__ = [
     "check_prediction_type",
     "check_source",
     "compile_in_place",
-    "data_first",
     "describe_non_finite",
     "freeze_all_but",
     "gradient_norm",
@@ -68,7 +73,6 @@ __all__ = [
     "mean_over_ranks",
     "observed_weight",
     "outputs_of",
-    "padding_mask",
     "put_back",
     "refuse_other_values",
     "several_ranks",
