@@ -40,9 +40,7 @@ def built_from(
     def decorate(declared: Callable[[Any], None]) -> Callable[..., None]:
         @functools.wraps(declared)
         def construct(self: ForecastModule, /, *args: Any, **options: Any) -> None:
-            bound = signature.bind(self, *args, **options)
-            bound.apply_defaults()
-            values = bound.arguments
+            values = _bind(signature, self, args, options)
             ForecastModule.__init__(self, **{name: values[name] for name in base})
             # Lightning reads the base's from its frame, and cannot from this one
             self.hparams.update({name: values[name] for name in own if name not in base})
@@ -60,6 +58,17 @@ def built_from(
 
 def _parameters(cls: type) -> Parameters:
     return inspect.signature(cls).parameters
+
+
+def _bind(
+    signature: inspect.Signature, module: object, args: Any, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    try:
+        bound = signature.bind(module, *args, **options)
+    except TypeError as error:
+        raise TypeError(f"{type(module).__name__}: {error}") from None
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def _settled(module: ForecastModule, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from transformertf.models.common.layout import (
 from transformertf.models.common.loss import (
     MeanLosses,
     at_least_single,
-    describe_non_finite,
     make_metrics,
     match_criterion,
     mean_over_ranks,
@@ -26,7 +25,12 @@ from transformertf.models.common.loss import (
     several_ranks,
     weighted_losses,
 )
-from transformertf.models.common.nonfinite import NonFinite, OnNonFinite, zero_with_zero_gradient
+from transformertf.models.common.nonfinite import (
+    NonFinite,
+    OnNonFinite,
+    describe_non_finite,
+    zero_with_zero_gradient,
+)
 from transformertf.models.common.optimisation import (
     LRSchedulerCallable,
     OptimizerCallable,
