@@ -114,7 +114,7 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         Returns:
             The encoder's (h, c), each (N, B, d_encoder), after the last data step.
         """
-        past = Padding(lengths, self.encoder_alignment).data_first(past_sequence)
+        past = Padding(lengths, self.encoder_alignment).for_recurrence(past_sequence)
         final: State
         _, final = self.encoder(past, lengths, state)  # (N, B, d_encoder)
         return final

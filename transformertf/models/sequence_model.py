@@ -84,7 +84,7 @@ class SequenceModel(torch.nn.Module):
         """
         padding = Padding(lengths, self.alignment)
         hidden, final = self.recurrence(
-            padding.data_first(sequence), lengths, state, need_state=need_state
+            padding.for_recurrence(sequence), lengths, state, need_state=need_state
         )  # (B, T, D)
         result: ForecastOutput = {"output": self.head(self.dropout(hidden))}  # (B, T, Q)
         return put_back(result, None, padding.mask(hidden.size(1))), final

@@ -64,6 +64,13 @@ class Padding(NamedTuple):
             return values
         return align_encoder_sequences(values, self.lengths, source=self.alignment)
 
+    def for_recurrence(self, values: torch.Tensor) -> torch.Tensor:
+        """Return (B, T, ...) with data first, for what never looks at padding.
+
+        Where the data is first as it is, a compiled network needs no graph before the recurrence.
+        """
+        return values if self.alignment == "left" else self.data_first(values)
+
     def mask(self, steps: int) -> torch.Tensor | None:
         """Return the mask (B, steps) of where the data lies; None where all rows are full."""
         if self.lengths is None:
