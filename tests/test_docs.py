@@ -33,7 +33,7 @@ def defaults(cls: type) -> dict[str, str]:
     return {
         parameter.name: repr(parameter.default).replace("'", '"')
         for parameter in parameters
-        if parameter.kind is not parameter.VAR_KEYWORD
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD  # what follows is the base's
     }
 
 

@@ -307,7 +307,7 @@ def test_output_dim_follows_the_criterion(arguments, name, outputs, ragged_batch
         ({"criterion": torch.nn.CrossEntropyLoss()}, "CrossEntropyLoss is not elementwise"),
         ({"logging_metrics": ["RSME"]}, "unknown metric 'RSME'; did you mean 'RMSE'?"),
         ({"logging_metrics": ["MAE", "R2"]}, "unknown metric 'R2'"),
-        ({"logging_metrics": ["zzzz"]}, "known: MAE, MAPE, MSE, RMSE, SMAPE"),
+        ({"logging_metrics": ["zzzz"]}, "known: MAE, MAPE, MSE, RMSE, sMAPE"),
     ],
 )
 def test_bad_arguments_get_one_clear_line(arguments, message):
@@ -315,6 +315,12 @@ def test_bad_arguments_get_one_clear_line(arguments, message):
         tiny(**arguments)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_metric_has_one_name_however_it_is_written():
+    module = tiny(logging_metrics=["SMAPE", "rmse"])
+    assert set(module.validation_metrics.keys()) == {"validation/sMAPE", "validation/RMSE"}
+    assert module.hparams["logging_metrics"] == ["SMAPE", "rmse"]
 
 
 @pytest.mark.parametrize(

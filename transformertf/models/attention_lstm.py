@@ -7,13 +7,12 @@ Departures: no variable selection, enrichment or feed-forward part; dropout fall
 attention gives, not on its weights.
 """
 
-from typing import Any
-
 import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.common import ForecastOutput, data_first, padding_mask, put_back
+from transformertf.models.building import built_from
+from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.models.encoder_decoder_lstm import StateBridge, make_projection
 from transformertf.nn import (
     LSTM,
@@ -31,8 +30,8 @@ class AttentionLSTMModel(torch.nn.Module):
     B batch, Tc context steps, Td horizon steps, D width of the attention, Q outputs of each step.
 
     Args:
-        num_past_features: features Fp of each context step.
-        num_future_features: features Ff of each horizon step.
+        num_past_features: features Fp of each context step; linked from the data.
+        num_future_features: features Ff of each horizon step; linked from the data.
         d_model: width D of the attention; a multiple of `num_heads`.
         d_encoder: width of the encoder's state; None for `d_model`.
         d_decoder: width of the decoder's state; None for `d_model`.
@@ -61,6 +60,7 @@ class AttentionLSTMModel(torch.nn.Module):
         trainable_add: bool = False,
         causal_attention: bool = True,
         output_dim: int = 1,
+        *,
         encoder_alignment: Alignment = "left",
         packing: Packing = "auto",
     ) -> None:
@@ -107,9 +107,9 @@ class AttentionLSTMModel(torch.nn.Module):
         Returns:
             `output` (B, Td, Q), zero on padding, and the weights where they are needed.
         """
-        past, future = data_first(
-            past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
-        )
+        context = Padding(encoder_lengths, self.encoder_alignment)
+        horizon = Padding(decoder_lengths)
+        past, future = context.data_first(past_sequence), horizon.data_first(future_sequence)
         context_steps, horizon_steps = past.size(1), future.size(1)
         encoded, state = self.encoder(past, encoder_lengths)  # (B, Tc, d_encoder)
         state = self.bridge(state)  # (N, B, d_decoder)
@@ -131,11 +131,7 @@ class AttentionLSTMModel(torch.nn.Module):
         result: ForecastOutput = {"output": self.head(attended)}  # (B, Td, Q)
         if need_weights:
             result["attention_weights"] = weights  # (B, Td, Tc + Td)
-        return put_back(
-            result,
-            padding_mask(encoder_lengths, context_steps, self.encoder_alignment),
-            padding_mask(decoder_lengths, horizon_steps),
-        )
+        return put_back(result, context.mask(context_steps), horizon.mask(horizon_steps))
 
 
 class _AddNorm(torch.nn.Module):
@@ -153,56 +149,10 @@ class _AddNorm(torch.nn.Module):
 
 
 class AttentionLSTM(ForecastModule):
-    """Attention LSTM on batches; see `AttentionLSTMModel`.
-
-    Args:
-        num_past_features: features of each context step; linked from the data.
-        num_future_features: features of each horizon step; linked from the data.
-        d_model: width of the attention; a multiple of `num_heads`.
-        d_encoder: width of the encoder's state; None for `d_model`.
-        d_decoder: width of the decoder's state; None for `d_model`.
-        num_layers: stacked layers of each LSTM.
-        num_heads: heads of the attention.
-        dropout: dropout between LSTM layers and on what attention gives, 0 to 1.
-        use_gating: close attention by a gate; without, by a plain residual and layer norm.
-        trainable_add: weigh each feature of the gate's skip; nothing to weigh without gating.
-        causal_attention: a horizon step sees the horizon only up to itself.
-        output_dim: outputs of each step; follows the criterion.
-        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
-    """
+    """Attention LSTM on batches; see `AttentionLSTMModel`."""
 
     interpretable = True
 
-    def __init__(
-        self,
-        num_past_features: int,
-        num_future_features: int,
-        d_model: int = 128,
-        d_encoder: int | None = None,
-        d_decoder: int | None = None,
-        num_layers: int = 2,
-        num_heads: int = 4,
-        dropout: float = 0.1,
-        use_gating: bool = True,
-        trainable_add: bool = False,
-        causal_attention: bool = True,
-        output_dim: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
-        past, future = self.widths(num_past_features, num_future_features)
-        self.model = AttentionLSTMModel(
-            past,
-            future,
-            d_model,
-            d_encoder,
-            d_decoder,
-            num_layers,
-            num_heads,
-            dropout,
-            use_gating,
-            trainable_add,
-            causal_attention,
-            self.output_dim,
-            packing=self.packing,
-        )
+    @built_from(AttentionLSTMModel)
+    def __init__(self) -> None:
+        """Take the network's arguments, and by name those of `ForecastModule`."""

@@ -81,7 +81,7 @@ class ForecastModule(lightning.LightningModule):
         on_nonfinite: "stop" at a batch whose loss or gradient is not finite, or "skip" it; then
             `train/skipped` is their number in each epoch.
         logging_metrics: names of metrics to log for validation and test, in original units:
-            MAE, MAPE, MSE, RMSE, SMAPE.
+            MAE, MAPE, MSE, RMSE, sMAPE.
         optimizer: makes the optimizer of the parameters. Default: Adam with learning rate 1e-3.
         lr_scheduler: makes the learning-rate scheduler of the optimizer. Default: none.
         lr_scheduler_interval: whether the scheduler advances every "epoch" or every "step".
@@ -174,11 +174,6 @@ class ForecastModule(lightning.LightningModule):
             interval=lr_scheduler_interval,
             monitor=lr_scheduler_monitor,
         )
-
-    def widths(self, *features: int) -> list[int]:
-        """Return how many features `model` gets on each side, from how many the data has there."""
-        assert self.widening is not None
-        return self.widening.widths(*features)
 
     def forecast(
         self,

@@ -7,15 +7,16 @@ errors do not feed back; the state is projected where encoder and decoder differ
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.common import ForecastOutput, padding_mask, put_back
+from transformertf.models.building import built_from
+from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.nn import LSTM, Packing, State
-from transformertf.utils.sequence import Alignment, align_encoder_sequences
+from transformertf.utils.sequence import Alignment
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh}
 Activation = Literal["relu", "gelu", "tanh"]
@@ -27,8 +28,8 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
     B batch, Tc context steps, Td horizon steps, Q outputs of each step.
 
     Args:
-        num_past_features: features of each context step.
-        num_future_features: features of each horizon step.
+        num_past_features: features of each context step; linked from the data.
+        num_future_features: features of each horizon step; linked from the data.
         d_encoder: width of the encoder's state.
         d_decoder: width of the decoder's state.
         num_encoder_layers: stacked encoder layers.
@@ -55,6 +56,7 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         mlp_activation: Activation = "relu",
         mlp_dropout: float = 0.1,
         output_dim: int = 1,
+        *,
         encoder_alignment: Alignment = "left",
         packing: Packing = "auto",
     ) -> None:
@@ -112,10 +114,9 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         Returns:
             The encoder's (h, c), each (N, B, d_encoder), after the last data step.
         """
-        if lengths is not None and self.encoder_alignment == "right":
-            past_sequence = align_encoder_sequences(past_sequence, lengths)
+        past = Padding(lengths, self.encoder_alignment).for_recurrence(past_sequence)
         final: State
-        _, final = self.encoder(past_sequence, lengths, state)  # (N, B, d_encoder)
+        _, final = self.encoder(past, lengths, state)  # (N, B, d_encoder)
         return final
 
     def decode(
@@ -135,7 +136,7 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
             future_sequence, lengths, self.bridge(state), need_state=False
         )  # (B, Td, d_decoder)
         result: ForecastOutput = {"output": self.head(hidden)}  # (B, Td, Q)
-        return put_back(result, None, padding_mask(lengths, hidden.size(1)))
+        return put_back(result, None, Padding(lengths).mask(hidden.size(1)))
 
 
 class StateBridge(torch.nn.Module):
@@ -194,51 +195,8 @@ def make_head(
 
 
 class EncoderDecoderLSTM(ForecastModule):
-    """Encoder-decoder LSTM on batches; see `EncoderDecoderLSTMModel`.
+    """Encoder-decoder LSTM on batches; see `EncoderDecoderLSTMModel`."""
 
-    Args:
-        num_past_features: features of each context step; linked from the data.
-        num_future_features: features of each horizon step; linked from the data.
-        d_encoder: width of the encoder's state.
-        d_decoder: width of the decoder's state.
-        num_encoder_layers: stacked encoder layers.
-        num_decoder_layers: stacked decoder layers.
-        dropout: dropout between the layers of each LSTM, 0 to 1.
-        d_mlp_hidden: width, or widths, of the head's hidden layers; None for a linear head.
-        mlp_activation: activation of the head's hidden layers.
-        mlp_dropout: dropout after each hidden layer of the head, 0 to 1.
-        output_dim: outputs of each step; follows the criterion.
-        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
-    """
-
-    def __init__(
-        self,
-        num_past_features: int,
-        num_future_features: int,
-        d_encoder: int = 128,
-        d_decoder: int = 128,
-        num_encoder_layers: int = 2,
-        num_decoder_layers: int = 2,
-        dropout: float = 0.1,
-        d_mlp_hidden: int | list[int] | None = None,
-        mlp_activation: Activation = "relu",
-        mlp_dropout: float = 0.1,
-        output_dim: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
-        past, future = self.widths(num_past_features, num_future_features)
-        self.model = EncoderDecoderLSTMModel(
-            past,
-            future,
-            d_encoder,
-            d_decoder,
-            num_encoder_layers,
-            num_decoder_layers,
-            dropout,
-            d_mlp_hidden,
-            mlp_activation,
-            mlp_dropout,
-            self.output_dim,
-            packing=self.packing,
-        )
+    @built_from(EncoderDecoderLSTMModel)
+    def __init__(self) -> None:
+        """Take the network's arguments, and by name those of `ForecastModule`."""

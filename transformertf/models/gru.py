@@ -4,10 +4,9 @@ Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Stati
 Translation", 2014, with torch's reset gate after the product.
 """
 
-from typing import Any
-
 from transformertf import nn
 from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
 from transformertf.models.sequence_model import SequenceModel
 
 
@@ -18,30 +17,10 @@ class GRUModel(SequenceModel):
 
 
 class GRU(ForecastModule):
-    """A GRU on batches of sequences; see `GRUModel`.
-
-    Args:
-        num_features: features of each step; linked from the data.
-        num_layers: stacked recurrent layers.
-        d_model: width of the recurrent state.
-        dropout: dropout between the layers and before the head, 0 to 1.
-        output_dim: outputs of each step; follows the criterion.
-        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
-    """
+    """A GRU on batches of sequences; see `GRUModel`."""
 
     takes = "sequences"
 
-    def __init__(
-        self,
-        num_features: int,
-        num_layers: int = 3,
-        d_model: int = 350,
-        dropout: float = 0.2,
-        output_dim: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
-        (width,) = self.widths(num_features)
-        self.model = GRUModel(
-            width, num_layers, d_model, dropout, self.output_dim, packing=self.packing
-        )
+    @built_from(GRUModel)
+    def __init__(self) -> None:
+        """Take the network's arguments, and by name those of `ForecastModule`."""

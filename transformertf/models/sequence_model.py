@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.common import ForecastOutput, padding_mask, put_back
+from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.nn import GRU, LSTM, Packing
-from transformertf.utils.sequence import Alignment, align_encoder_sequences
+from transformertf.utils.sequence import Alignment
 
 
 class SequenceModel(torch.nn.Module):
@@ -17,7 +17,7 @@ class SequenceModel(torch.nn.Module):
     step.
 
     Args:
-        num_features: features of each step.
+        num_features: features of each step; linked from the data.
         num_layers: stacked recurrent layers.
         d_model: width of the recurrent state.
         dropout: dropout between the layers and before the head, 0 to 1.
@@ -35,6 +35,7 @@ class SequenceModel(torch.nn.Module):
         d_model: int = 350,
         dropout: float = 0.2,
         output_dim: int = 1,
+        *,
         alignment: Alignment = "left",
         packing: Packing = "auto",
     ) -> None:
@@ -81,11 +82,9 @@ class SequenceModel(torch.nn.Module):
             last data step, a tensor (N, B, D) of a GRU, two of an LSTM, or None where it is not
             needed.
         """
-        if lengths is not None and self.alignment == "right":
-            sequence = align_encoder_sequences(sequence, lengths)
+        padding = Padding(lengths, self.alignment)
         hidden, final = self.recurrence(
-            sequence, lengths, state, need_state=need_state
+            padding.for_recurrence(sequence), lengths, state, need_state=need_state
         )  # (B, T, D)
         result: ForecastOutput = {"output": self.head(self.dropout(hidden))}  # (B, T, Q)
-        mask = padding_mask(lengths, hidden.size(1), self.alignment)
-        return put_back(result, None, mask), final
+        return put_back(result, None, padding.mask(hidden.size(1))), final

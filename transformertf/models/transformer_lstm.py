@@ -8,13 +8,12 @@ gates in place of feed-forward layers; dropout falls on what attention gives, at
 its weights. The context attends itself without a causal mask: all of it is past.
 """
 
-from typing import Any
-
 import torch
 
 from transformertf.errors import at_least_one, probability
 from transformertf.models.base import ForecastModule
-from transformertf.models.common import ForecastOutput, data_first, padding_mask, put_back
+from transformertf.models.building import built_from
+from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.nn import (
     LSTM,
     GateAddNorm,
@@ -33,8 +32,8 @@ class TransformerLSTMModel(torch.nn.Module):
     B batch, Tc context steps, Td horizon steps, D model width, Q outputs of each step.
 
     Args:
-        num_past_features: features Fp of each context step.
-        num_future_features: features Ff of each horizon step.
+        num_past_features: features Fp of each context step; linked from the data.
+        num_future_features: features Ff of each horizon step; linked from the data.
         d_model: width D throughout; a multiple of `num_heads`.
         num_layers: stacked layers of each LSTM.
         num_transformer_blocks: blocks of attention.
@@ -59,6 +58,7 @@ class TransformerLSTMModel(torch.nn.Module):
         causal_attention: bool = True,
         share_lstm_weights: bool = False,
         output_dim: int = 1,
+        *,
         encoder_alignment: Alignment = "left",
         packing: Packing = "auto",
     ) -> None:
@@ -107,9 +107,9 @@ class TransformerLSTMModel(torch.nn.Module):
             `output` (B, Td, Q), zero on padding, and the horizon's attention weights of the
             last block where they are needed.
         """
-        past, future = data_first(
-            past_sequence, future_sequence, encoder_lengths, decoder_lengths, self.encoder_alignment
-        )
+        context = Padding(encoder_lengths, self.encoder_alignment)
+        horizon = Padding(decoder_lengths)
+        past, future = context.data_first(past_sequence), horizon.data_first(future_sequence)
         context_steps, horizon_steps = past.size(1), future.size(1)
         past, future = self.past_embedding(past), self.future_embedding(future)  # (B, T, D)
         encoded, state = self.encoder(past, encoder_lengths)  # (B, Tc, D)
@@ -138,11 +138,7 @@ class TransformerLSTMModel(torch.nn.Module):
         result: ForecastOutput = {"output": self.head(decoded)}  # (B, Td, Q)
         if weights is not None:
             result["attention_weights"] = weights  # (B, Td, Tc + Td)
-        return put_back(
-            result,
-            padding_mask(encoder_lengths, context_steps, self.encoder_alignment),
-            padding_mask(decoder_lengths, horizon_steps),
-        )
+        return put_back(result, context.mask(context_steps), horizon.mask(horizon_steps))
 
 
 class _Block(torch.nn.Module):
@@ -175,50 +171,10 @@ class _Block(torch.nn.Module):
 
 
 class TransformerLSTM(ForecastModule):
-    """Transformer LSTM on batches; see `TransformerLSTMModel`.
-
-    Args:
-        num_past_features: features of each context step; linked from the data.
-        num_future_features: features of each horizon step; linked from the data.
-        d_model: width throughout; a multiple of `num_heads`.
-        num_layers: stacked layers of each LSTM.
-        num_transformer_blocks: blocks of attention.
-        num_heads: heads of each attention.
-        dropout: dropout throughout, 0 to 1.
-        causal_attention: a horizon step sees the horizon only up to itself.
-        share_lstm_weights: one LSTM for context and horizon.
-        output_dim: outputs of each step; follows the criterion.
-        kwargs: criterion, optimizer and all else that `ForecastModule` takes.
-    """
+    """Transformer LSTM on batches; see `TransformerLSTMModel`."""
 
     interpretable = True
 
-    def __init__(
-        self,
-        num_past_features: int,
-        num_future_features: int,
-        d_model: int = 128,
-        num_layers: int = 2,
-        num_transformer_blocks: int = 2,
-        num_heads: int = 4,
-        dropout: float = 0.1,
-        causal_attention: bool = True,
-        share_lstm_weights: bool = False,
-        output_dim: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(output_dim=output_dim, **kwargs)
-        past, future = self.widths(num_past_features, num_future_features)
-        self.model = TransformerLSTMModel(
-            past,
-            future,
-            d_model,
-            num_layers,
-            num_transformer_blocks,
-            num_heads,
-            dropout,
-            causal_attention,
-            share_lstm_weights,
-            self.output_dim,
-            packing=self.packing,
-        )
+    @built_from(TransformerLSTMModel)
+    def __init__(self) -> None:
+        """Take the network's arguments, and by name those of `ForecastModule`."""

@@ -1,6 +1,9 @@
 """What the shared base of the models is made of: inputs, layout, outputs, loss, optimisation."""
 
 from transformertf.models.common.inputs import (
+    STEP_FEATURES,
+    Covariates,
+    CovariateSizes,
     check_source,
     sizes_for,
     take_covariates,
@@ -8,15 +11,13 @@ from transformertf.models.common.inputs import (
 )
 from transformertf.models.common.layout import (
     ForecastOutput,
+    Padding,
     bring_first,
-    data_first,
-    padding_mask,
     put_back,
 )
 from transformertf.models.common.loss import (
     MeanLosses,
     at_least_single,
-    describe_non_finite,
     make_metrics,
     match_criterion,
     mean_over_ranks,
@@ -24,7 +25,12 @@ from transformertf.models.common.loss import (
     several_ranks,
     weighted_losses,
 )
-from transformertf.models.common.nonfinite import NonFinite, OnNonFinite, zero_with_zero_gradient
+from transformertf.models.common.nonfinite import (
+    NonFinite,
+    OnNonFinite,
+    describe_non_finite,
+    zero_with_zero_gradient,
+)
 from transformertf.models.common.optimisation import (
     LRSchedulerCallable,
     OptimizerCallable,
@@ -45,12 +51,16 @@ from transformertf.models.common.outputs import (
 
 __all__ = [
     "MEANING",
+    "STEP_FEATURES",
+    "CovariateSizes",
+    "Covariates",
     "ForecastOutput",
     "LRSchedulerCallable",
     "MeanLosses",
     "NonFinite",
     "OnNonFinite",
     "OptimizerCallable",
+    "Padding",
     "PredictionType",
     "at_least_single",
     "bring_first",
@@ -58,7 +68,6 @@ __all__ = [
     "check_prediction_type",
     "check_source",
     "compile_in_place",
-    "data_first",
     "describe_non_finite",
     "freeze_all_but",
     "gradient_norm",
@@ -68,7 +77,6 @@ __all__ = [
     "mean_over_ranks",
     "observed_weight",
     "outputs_of",
-    "padding_mask",
     "put_back",
     "refuse_other_values",
     "several_ranks",

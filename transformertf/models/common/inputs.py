@@ -23,6 +23,11 @@ STEP_CATEGORIES: dict[BatchKind, dict[str, str]] = {
     },
     "sequences": {"category_sizes": "categories"},
 }
+# what a network calls the number of features of each side
+STEP_FEATURES: dict[BatchKind, tuple[str, ...]] = {
+    "windows": ("num_past_features", "num_future_features"),
+    "sequences": ("num_features",),
+}
 
 
 # what a network for windows calls its inputs

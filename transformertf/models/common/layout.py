@@ -4,7 +4,7 @@ B batch, Tc context steps, Td horizon steps: of a sequence-to-sequence model, th
 `ForecastOutput` names what comes out.
 """
 
-from typing import TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 import torch
 
@@ -47,36 +47,35 @@ def bring_first(side: Side) -> torch.Tensor:
     return shift_rows(side.inputs, first_data_step(side.mask), mask)
 
 
-def data_first(
-    past: Steps,
-    future: Steps,
-    encoder_lengths: torch.Tensor | None,
-    decoder_lengths: torch.Tensor | None,
-    encoder_alignment: Alignment,
-) -> tuple[Steps, Steps]:
-    """Return context and horizon with data first and zeros on padding, whatever it held.
+class Padding(NamedTuple):
+    """Where the data lies in the padded rows of one side of a batch.
 
-    Args:
-        past: (B, Tc, ...) with data at the end `encoder_alignment` names; or None.
-        future: (B, Td, ...), data first; or None.
-        encoder_lengths: (B,) int64; None where all rows are full.
-        decoder_lengths: (B,) int64; None where all rows are full.
-        encoder_alignment: end of the context at which the data lies.
+    Attributes:
+        lengths: (B,) int64 data steps; None where all rows are full.
+        alignment: end at which the data lies.
     """
-    if past is not None and encoder_lengths is not None:
-        past = align_encoder_sequences(
-            past, encoder_lengths, source=encoder_alignment, target="left"
-        )
-    if future is not None and decoder_lengths is not None:
-        future = align_encoder_sequences(future, decoder_lengths, source="left", target="left")
-    return past, future
 
+    lengths: torch.Tensor | None
+    alignment: Alignment = "left"
 
-def padding_mask(
-    lengths: torch.Tensor | None, steps: int, alignment: Alignment = "left"
-) -> torch.Tensor | None:
-    """Return the mask (B, steps) of rows of some lengths; None where all are full."""
-    return None if lengths is None else create_padding_mask(lengths, steps, alignment)
+    def data_first(self, values: Steps) -> Steps:
+        """Return (B, T, ...), or None, with data first and zeros on padding, whatever it held."""
+        if values is None or self.lengths is None:
+            return values
+        return align_encoder_sequences(values, self.lengths, source=self.alignment)
+
+    def for_recurrence(self, values: torch.Tensor) -> torch.Tensor:
+        """Return (B, T, ...) with data first, for what never looks at padding.
+
+        Where the data is first as it is, a compiled network needs no graph before the recurrence.
+        """
+        return values if self.alignment == "left" else self.data_first(values)
+
+    def mask(self, steps: int) -> torch.Tensor | None:
+        """Return the mask (B, steps) of where the data lies; None where all rows are full."""
+        if self.lengths is None:
+            return None
+        return create_padding_mask(self.lengths, steps, self.alignment)
 
 
 def put_back(

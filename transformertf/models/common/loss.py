@@ -1,9 +1,10 @@
-"""What `ForecastModule.calc_loss` is made of: the criterion, the weights, the sums over ranks."""
+"""How far forecasts are off: the loss of a batch, its mean over ranks and epochs, and metrics.
 
-import math
+A loss is a mean with weights, sum(w l) / sum(w), whatever it is a mean over.
+"""
+
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 import torch
@@ -14,8 +15,17 @@ from transformertf.batch import Batch
 from transformertf.errors import InputError, nearest
 from transformertf.nn import MSELoss, QuantileLoss, elementwise, quantile_levels
 
-# loss, series and origin
-WindowLoss = tuple[float, int, int]
+# mps alone has no double
+_WIDEST = torch.float32 if torch.backends.mps.is_available() else torch.float64
+
+# by the names that users give them and that they are logged under
+METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
+    "MAE": torchmetrics.MeanAbsoluteError,
+    "MAPE": torchmetrics.MeanAbsolutePercentageError,
+    "MSE": torchmetrics.MeanSquaredError,
+    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
+    "sMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
+}
 
 
 def match_criterion(
@@ -104,62 +114,6 @@ def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
     return mean
 
 
-def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
-    """Return the rows of all ranks, in the order of the ranks."""
-    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]
-
-
-def non_finite_windows(
-    losses: torch.Tensor, batch: Batch, over_ranks: bool
-) -> tuple[list[WindowLoss], int]:
-    """Return the windows whose loss is not finite, and how many windows there are.
-
-    Where each is finite and only their sum is not, the one of the largest loss.
-
-    Args:
-        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
-        batch: with `series` and `origin`.
-        over_ranks: look at the batches of all ranks; all must call this together.
-    """
-    places = batch["series"].tolist(), batch["origin"].tolist()
-    windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
-    if over_ranks:
-        windows = gather_windows(windows)
-    bad = [window for window in windows if not math.isfinite(window[0])]
-    return bad or [max(windows, key=itemgetter(0))], len(windows)
-
-
-def describe_non_finite(
-    losses: torch.Tensor, batch: Batch, over_ranks: bool, describe: Callable[[int, int], str]
-) -> str:
-    """Return words for the windows that `non_finite_windows` gives.
-
-    Args:
-        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
-        batch: with `series` and `origin`.
-        over_ranks: look at the batches of all ranks; all must call this together.
-        describe: gives words for a series and an origin.
-    """
-    bad, count = non_finite_windows(losses, batch, over_ranks)
-    names = [describe(series, origin) for _, series, origin in bad[:3]]
-    return f"({len(bad)} of {count} windows: {'; '.join(names)})"
-
-
-# mps alone has no double
-_WIDEST = torch.float32 if torch.backends.mps.is_available() else torch.float64
-
-
-METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
-    "MAE": torchmetrics.MeanAbsoluteError,
-    "MAPE": torchmetrics.MeanAbsolutePercentageError,
-    "MSE": torchmetrics.MeanSquaredError,
-    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
-    "SMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
-}
-
-
 class _KeepsPrecision(torch.nn.Module):
     """Goes with its module from device to device, and not to half precision.
 
@@ -214,16 +168,18 @@ class MeanLosses(torch.nn.ModuleDict):
 
 
 def make_metrics(names: Sequence[str], stage: str) -> torchmetrics.MetricCollection:
-    """Return metrics of some names, logged under a stage.
+    """Return metrics of some names, whose case does not matter, logged under a stage.
 
     Raises:
         InputError: there is no metric of such a name.
     """
+    known = {name.lower(): name for name in METRICS}
     for name in names:
-        if name not in METRICS:
+        if name.lower() not in known:
             raise InputError(f"logging_metrics: unknown metric {name!r}; {nearest(name, METRICS)}")
+    chosen = [known[name.lower()] for name in names]
     metrics: dict[str, torchmetrics.Metric | torchmetrics.MetricCollection] = {
-        name: METRICS[name]() for name in names
+        name: METRICS[name]() for name in chosen
     }
     collection = _Metrics(metrics, prefix=f"{stage}/")
     # errors may be tiny beside the target's level

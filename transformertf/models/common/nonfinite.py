@@ -1,18 +1,22 @@
-"""What becomes of batches whose loss or gradient is not finite."""
+"""What becomes of batches whose loss or gradient is not finite, and which windows they hold."""
 
 import logging
 import math
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, Literal, get_args
 
 import lightning
 import torch
 from torch import distributed
 
+from transformertf.batch import Batch
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 from transformertf.models.common.loss import MeanLosses, several_ranks
 
 OnNonFinite = Literal["stop", "skip"]
+# loss, series and origin
+WindowLoss = tuple[float, int, int]
 
 
 # batches without a step between them, after which there is little hope of one
@@ -231,3 +235,46 @@ def zero_with_zero_gradient(parameters: Iterable[torch.nn.Parameter]) -> torch.T
     """
     sums = [parameter.sum() * 0.0 for parameter in parameters if parameter.requires_grad]
     return torch.stack([part.float() for part in sums]).sum()
+
+
+def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
+    """Return the rows of all ranks, in the order of the ranks."""
+    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
+
+
+def non_finite_windows(
+    losses: torch.Tensor, batch: Batch, over_ranks: bool
+) -> tuple[list[WindowLoss], int]:
+    """Return the windows whose loss is not finite, and how many windows there are.
+
+    Where each is finite and only their sum is not, the one of the largest loss.
+
+    Args:
+        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
+        batch: with `series` and `origin`.
+        over_ranks: look at the batches of all ranks; all must call this together.
+    """
+    places = batch["series"].tolist(), batch["origin"].tolist()
+    windows = list(zip(losses.sum(dim=(1, 2)).tolist(), *places, strict=True))
+    if over_ranks:
+        windows = gather_windows(windows)
+    bad = [window for window in windows if not math.isfinite(window[0])]
+    return bad or [max(windows, key=itemgetter(0))], len(windows)
+
+
+def describe_non_finite(
+    losses: torch.Tensor, batch: Batch, over_ranks: bool, describe: Callable[[int, int], str]
+) -> str:
+    """Return words for the windows that `non_finite_windows` gives.
+
+    Args:
+        losses: (B, Td, Q) or (B, Td, 1) weighted losses.
+        batch: with `series` and `origin`.
+        over_ranks: look at the batches of all ranks; all must call this together.
+        describe: gives words for a series and an origin.
+    """
+    bad, count = non_finite_windows(losses, batch, over_ranks)
+    names = [describe(series, origin) for _, series, origin in bad[:3]]
+    return f"({len(bad)} of {count} windows: {'; '.join(names)})"
