@@ -1,5 +1,6 @@
 """The loss curve is drawn now and then, and at the end."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,17 +9,17 @@ import pytest
 import torch
 
 from transformertf.callbacks import LossCurve, loss_curve
+from transformertf.plots import loss_figure
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of epochs in each figure that was drawn."""
     epochs: list[int] = []
-    figure = loss_curve.loss_figure
 
     def draw(history: dict[str, dict[int, float]], before: Any) -> Any:
         epochs.append(len(history["train/loss"]))
-        made = figure(history, before)
+        made = loss_figure(history, before)
         assert before in (None, made)  # figures made anew would pile up in memory
         assert (before is None) == (len(epochs) == 1)
         return made
@@ -36,7 +37,7 @@ def trainer(epoch: int, rank: int = 0) -> Any:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time in seconds, which only tests move."""
     seconds = [100.0]
-    monkeypatch.setattr(loss_curve.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
     return seconds
 
 
@@ -63,7 +64,7 @@ def test_it_takes_little_of_the_time_of_a_fit(
         now[0] += 0.5
         return original(*arguments)
 
-    original = loss_curve.loss_figure
+    original = vars(loss_curve)["loss_figure"]
     monkeypatch.setattr(loss_curve, "loss_figure", slow)
     curve = LossCurve(tmp_path / "loss.png")
     curve.on_train_start()

@@ -43,7 +43,7 @@ def outcome(
     shown = trainer.predict(module, loader(given))
     assert shown is not None
     masks = [forecast_mask(batch) for batch in given]
-    forecasts = [row[mask].flatten() for row, mask in zip(shown, masks, strict=True)]  # type: ignore[index]
+    forecasts = [row[mask].flatten() for row, mask in zip(shown, masks, strict=True)]
     return logged, torch.cat(forecasts)
 
 
@@ -130,5 +130,5 @@ def test_large_inputs_do_not_overflow(name: str, factor: float, tried: Tried) ->
     trainer = fit(module, [batch, large], precision="bf16-mixed")
     shown = trainer.predict(module, loader([large]))
     assert shown is not None
-    assert shown[0][forecast_mask(large)].isfinite().all()  # type: ignore[index]
+    assert shown[0][forecast_mask(large)].isfinite().all()
     tried("works")
