@@ -1,7 +1,6 @@
 """Checkpoints as files: read without running code, and told apart from what is not one."""
 
 import contextlib
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from transformertf.checkpoint.content import check_content
 from transformertf.checkpoint.writing import write_checkpoint
 from transformertf.errors import InputError
+from transformertf.utils.places import check_folder_of
 from transformertf.version import __version__
 
 TRAINING = ("optimizer", "lr_scheduler")
@@ -232,8 +232,7 @@ def check_place(path: Path, flag: str) -> None:
     folder = path.absolute().parent
     if (path.exists() and not path.is_file()) or not folder.is_dir():
         raise InputError(f"{flag} {path}: expected a file in a folder that exists")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{flag} {path}: the folder {folder} cannot be written to; give another")
+    check_folder_of(path, flag, remedy="; give another")
 
 
 def _check_archive(path: Path, place: str) -> None:

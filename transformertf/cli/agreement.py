@@ -1,4 +1,8 @@
-"""Whether a checkpoint and a configuration agree: what is refused, what is only told."""
+"""What must agree before anything runs; what differs is refused, or only told.
+
+A checkpoint with the configuration that it is used with; where a fit goes on from it, the training
+as well; and what looks at a value while a fit runs with the values that the fit logs.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -71,48 +75,6 @@ MAY_DIFFER = (
 )
 
 
-class AlreadyTrainedError(Exception):
-    """The checkpoint to resume has already trained for as long as was asked."""
-
-
-def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Check that a fit can go on from the checkpoint, and tell what it does not take over."""
-    require_agreement(checkpoint, cli, untold=TRAINING)
-    trainer = cli.config["trainer"]
-    epochs, steps = trainer["max_epochs"], trainer["max_steps"]
-    if (
-        0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
-        or 0 <= steps <= checkpoint.steps
-    ):
-        raise AlreadyTrainedError(
-            f"{checkpoint.path} has trained {checkpoint.epochs} epochs already; raise "
-            "--trainer.max_epochs (or max_steps) to go on"
-        )
-    # a callback that asks too early is not heard
-    enough = checkpoint.epochs >= (trainer["min_epochs"] or 0) and checkpoint.steps >= (
-        trainer["min_steps"] or 0
-    )
-    stops = any(isinstance(item, EarlyStopping) for item in cli.own_callbacks)
-    if checkpoint.stopped_early and enough and stops:
-        raise AlreadyTrainedError(
-            f"{checkpoint.path} was stopped early after {checkpoint.epochs} epochs; leave "
-            "EarlyStopping out to go on"
-        )
-    for key in TRAINING:
-        stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
-        if stored.get("class_path") != own.get("class_path"):
-            raise InputError(
-                f"{key} is {own.get('class_path')} now, {stored.get('class_path')} in the "
-                "checkpoint: its state cannot go on; keep it, or start from the weights alone "
-                "with --transfer-ckpt"
-            )
-        if stored != own:
-            say(
-                f"{key} goes on with the checkpoint's settings and state: "
-                f"{stored.get('init_args', {})}; to change it, start with --transfer-ckpt"
-            )
-
-
 def require_agreement(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collection[str]) -> None:
     """Refuse another model or data of another meaning, and tell what else differs.
 
@@ -149,6 +111,58 @@ def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collectio
         for name, value in stored.items():
             if name not in untold and name in own and own[name] != value:
                 say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
+
+
+class AlreadyTrainedError(Exception):
+    """The checkpoint to resume has already trained for as long as was asked."""
+
+
+def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Check that a fit can go on from the checkpoint, and tell what it does not take over.
+
+    Raises:
+        AlreadyTrainedError: there is nothing left to train.
+        InputError: as `require_agreement`, or the state of the training cannot go on.
+    """
+    require_agreement(checkpoint, cli, untold=TRAINING)
+    _refuse_finished(checkpoint, cli)
+    for key in TRAINING:
+        stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
+        if stored.get("class_path") != own.get("class_path"):
+            raise InputError(
+                f"{key} is {own.get('class_path')} now, {stored.get('class_path')} in the "
+                "checkpoint: its state cannot go on; keep it, or start from the weights alone "
+                "with --transfer-ckpt"
+            )
+        if stored != own:
+            say(
+                f"{key} goes on with the checkpoint's settings and state: "
+                f"{stored.get('init_args', {})}; to change it, start with --transfer-ckpt"
+            )
+
+
+def _refuse_finished(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Refuse to go on where the checkpoint has trained for long enough, or was stopped early."""
+    trainer = cli.config["trainer"]
+    epochs, steps = trainer["max_epochs"], trainer["max_steps"]
+    if (
+        0 <= (-1 if epochs is None else epochs) <= checkpoint.epochs
+        or 0 <= steps <= checkpoint.steps
+    ):
+        raise AlreadyTrainedError(
+            f"{checkpoint.path} has trained {checkpoint.epochs} epochs already; raise "
+            "--trainer.max_epochs (or max_steps) to go on"
+        )
+    # a callback that asks too early is not heard
+    enough = checkpoint.epochs >= (trainer["min_epochs"] or 0) and checkpoint.steps >= (
+        trainer["min_steps"] or 0
+    )
+    stops = any(isinstance(item, EarlyStopping) for item in cli.own_callbacks)
+    if checkpoint.stopped_early and enough and stops:
+        raise AlreadyTrainedError(
+            f"{checkpoint.path} was stopped early after {checkpoint.epochs} epochs; leave "
+            "EarlyStopping out to go on"
+        )
 
 
 # whose classes log nothing of their own but the rate of learning, `lr-...`

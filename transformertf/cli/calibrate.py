@@ -2,13 +2,18 @@
 
 import argparse
 from collections.abc import Sequence
-
-from lightning.pytorch.callbacks import Callback
+from pathlib import Path
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.checkpoint import Checkpoint
-from transformertf.cli.evaluate import SETUP, _check_output
-from transformertf.cli.experiment import load, run
+from transformertf.checkpoint import Checkpoint, check_place
+from transformertf.cli.experiment import (
+    PHASES,
+    load,
+    make_composer,
+    make_trainer,
+    require_checkpoint,
+    run,
+)
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.errors import InputError
@@ -23,27 +28,51 @@ from transformertf.forecasts import (
 
 def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Fit intervals on validation data, and keep them in the checkpoint."""
-    kept = ForecastFrames()
     if options.levels is not None:
         check_levels(options.levels)
-
-    def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
-        _check_output(options.output or checkpoint.path, checkpoint)
-        levels = cli.model.quantiles
-        if None not in (options.levels, levels) and list(options.levels) != levels:
-            raise InputError(
-                f"--levels {options.levels}: the model forecasts the levels {levels}, which are "
-                "calibrated as they are; leave --levels out"
-            )
-        origin = options.origin or calibration_origin(cli.datamodule, options.stage)
-        cli.datamodule.forecast_on(options.stage, origin)
-        return [ForecastWriter(kept, ForecastTables(cli.datamodule))]
-
-    cli, checkpoint = load(SETUP[options.stage], options, flags, prepare)
+    checkpoint = require_checkpoint(options)
+    composer = make_composer(options, flags, checkpoint)
+    cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
+    path = options.output or checkpoint.path
+    _check_output(path, checkpoint)
+    _check_levels(options, cli)
+    origin = options.origin or calibration_origin(cli.datamodule, options.stage)
+    cli.datamodule.forecast_on(options.stage, origin)
+    kept = ForecastFrames()
+    make_trainer(cli, ForecastWriter(kept, ForecastTables(cli.datamodule)))
     run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
     calibration = Calibration.fit(kept.pieces, options.levels, options.by_series)
-    path = options.output or checkpoint.path
     checkpoint.write(path, calibration.state_dict())
     levels = ", ".join(f"{level:g}" for level in calibration.levels)
     rows = sum(map(len, kept.pieces))
     say(f"calibrated: {path} (levels {levels}, {calibration.steps} steps, {rows} forecast rows)")
+
+
+def _check_output(path: Path, source: Checkpoint) -> None:
+    """Refuse to write a checkpoint where none can be, or over something else.
+
+    Args:
+        path: of the output.
+        source: the checkpoint that was read.
+
+    Raises:
+        InputError: names the output.
+    """
+    check_place(path, "--output")
+    if path != source.path and path.exists():
+        try:
+            Checkpoint.read(path, "--output")
+        except InputError as error:
+            raise InputError(
+                f"--output {path}: would overwrite what is no checkpoint; give another name"
+            ) from error
+
+
+def _check_levels(options: argparse.Namespace, cli: ForecastCLI) -> None:
+    """Refuse levels beside those that the model forecasts itself."""
+    levels = cli.model.quantiles
+    if None not in (options.levels, levels) and list(options.levels) != levels:
+        raise InputError(
+            f"--levels {options.levels}: the model forecasts the levels {levels}, which are "
+            "calibrated as they are; leave --levels out"
+        )

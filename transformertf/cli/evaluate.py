@@ -1,19 +1,33 @@
-"""The commands that hold a checkpoint against what happened: evaluate and calibrate."""
+"""The command that scores forecasts: of one training, or of one before each fold."""
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lightning.pytorch.callbacks import Callback
+import pandas as pd
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
 
-from transformertf.checkpoint import Checkpoint, check_place
-from transformertf.cli.experiment import Phase, load
+from transformertf.callbacks import ForecastWriter, Interruption
+from transformertf.checkpoint import Checkpoint
+from transformertf.cli.agreement import monitored
+from transformertf.cli.config import Composer
+from transformertf.cli.experiment import (
+    PHASES,
+    load,
+    make_composer,
+    make_trainer,
+    refuse_among_data,
+    require_checkpoint,
+    run,
+    write_forecasts,
+)
 from transformertf.cli.lightning_cli import ForecastCLI
-from transformertf.cli.predict import refuse_overwriting, write_forecasts
-from transformertf.cli.refit import check_refit, forecast_folds, make_writer
 from transformertf.cli.screen import is_first_process, say
+from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
     FORECASTS,
@@ -28,12 +42,12 @@ from transformertf.evaluation import (
 )
 from transformertf.forecasts import (
     ForecastFile,
+    ForecastFrames,
+    ForecastTables,
     Horizon,
+    calibration_of,
 )
 from transformertf.plots import can_plot
-
-# how the data's stages are set up
-SETUP: dict[str, Phase] = {"validation": "validate", "test": "test"}
 
 
 def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -43,24 +57,199 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if options.plots and not can_plot():
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
     if options.refit > 1:
-        check_refit(options)
-    is_new = not options.output.exists()
-    folder = open_folder(options.output, "--output")
-    file = ForecastFile(folder / FORECASTS)
-
-    try:
+        _check_refit(options)
+    with _folder(options.output) as folder:
+        file = ForecastFile(folder / FORECASTS)
+        checkpoint = require_checkpoint(options)
+        composer = make_composer(options, flags, checkpoint)
+        cli = load(checkpoint, composer, PHASES[options.stage])
         if options.refit > 1:
-            cli, checkpoint, table = forecast_folds(options, flags, horizon)
-            with file:
-                file.write(table)
+            _forecast_folds(file, cli, checkpoint, options, flags, horizon)
         else:
-            cli, checkpoint = _forecast(options, flags, horizon, file)
+            _forecast(file, cli, checkpoint, options, horizon)
+    if cli.trainer.is_global_zero:
+        _score(options, cli, checkpoint, file)
+
+
+def _check_refit(options: argparse.Namespace) -> None:
+    """Refuse what folds of the test rows cannot have.
+
+    Raises:
+        InputError: another stage, or a single origin.
+    """
+    if options.stage != "test":
+        raise InputError(f"--refit goes on into the test rows; leave --stage {options.stage} out")
+    if Origin.parse(options.origin).kind in ("at", "last"):
+        raise InputError(
+            f"--refit forecasts from origins in each fold; --origin {options.origin} is in one"
+        )
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """Open the folder of results; one that is new and stays empty is taken away after an error."""
+    is_new = not path.exists()
+    folder = open_folder(path, "--output")
+    try:
+        yield folder
     except BaseException:
         if is_new and is_first_process() and not any(folder.iterdir()):
             folder.rmdir()
         raise
-    if not cli.trainer.is_global_zero:
-        return
+
+
+def _forecast(
+    file: ForecastFile,
+    cli: ForecastCLI,
+    checkpoint: Checkpoint,
+    options: argparse.Namespace,
+    horizon: Horizon,
+) -> None:
+    """Write the forecasts of a stage, beside those of the naive baselines."""
+    refuse_among_data(file.path, cli, cli.datamodule.stages.argument(options.stage))
+    make_trainer(cli, _writer(file, cli, checkpoint, options, horizon))
+    write_forecasts(file, cli, checkpoint)
+
+
+def _forecast_folds(
+    file: ForecastFile,
+    cli: ForecastCLI,
+    checkpoint: Checkpoint,
+    options: argparse.Namespace,
+    flags: Sequence[str],
+    horizon: Horizon,
+) -> None:
+    """Write the forecasts of the test rows in folds; the checkpoint does the first one.
+
+    Args:
+        file: takes the forecasts.
+        cli: the checkpoint's model and data, set up for the test rows.
+        checkpoint: what was trained.
+        options: of the command; `refit` is the number of folds.
+        flags: arguments of the configuration.
+        horizon: how far forecasts go.
+
+    Raises:
+        InputError: the test rows are no share of the rows trained on, or the configuration of the
+            training is not there.
+    """
+    share = _test_share(cli)
+    paths = _configurations(options, checkpoint)
+    # what of the share lies after each fold, where it is cut into equal ones
+    rests = [share * (options.refit - 1 - fold) / options.refit for fold in range(options.refit)]
+    kept = ForecastFrames()
+    make_trainer(cli, _writer(kept, cli, checkpoint, options, horizon, rests[0]))
+    run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    for fold in range(1, options.refit):
+        say(f"training anew for fold {fold + 1} of {options.refit}")
+        composer = Composer()
+        for path in paths:
+            composer.add_file(path)
+        composer.add_flags(flags)
+        composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": rests[fold - 1]}}})
+        _fit_and_forecast(composer, checkpoint, kept, options, horizon, rests[fold])
+    if not kept.pieces:
+        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
+    table = pd.concat(kept.pieces, ignore_index=True)
+    with file:
+        order = ["series", "origin", "step"]
+        file.write(table.sort_values(order, kind="stable", ignore_index=True))
+
+
+def _test_share(cli: ForecastCLI) -> float:
+    """Return the share of the rows that is kept for test."""
+    given = cli.datamodule.hparams
+    share = given["test_fraction"]
+    if not share or given["test_df_paths"] is not None or given["split_by"] != "time":
+        raise InputError(
+            "--refit wants test rows that follow those trained on: expected test_fraction and "
+            "split_by: time, without test_df_paths; leave --refit out, or train so"
+        )
+    return float(share)
+
+
+def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[Path]:
+    """Return the files of the configuration, or that of the run.
+
+    Raises:
+        InputError: none is given, and none lies beside the checkpoint.
+    """
+    own: Path = checkpoint.path.parent.parent / "config.yaml"
+    if not options.config and not own.is_file():
+        raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
+    return list(options.config) or [own]
+
+
+def _fit_and_forecast(
+    composer: Composer,
+    checkpoint: Checkpoint,
+    kept: ForecastFrames,
+    options: argparse.Namespace,
+    horizon: Horizon,
+    rest: float,
+) -> None:
+    """Train as the checkpoint was, and forecast the rows of a fold.
+
+    Args:
+        composer: the configuration.
+        checkpoint: whose training is done again; the best epoch is taken, unless it is a last one.
+        kept: takes the forecasts.
+        options: of the command.
+        horizon: how far forecasts go.
+        rest: share of the rows after the fold.
+    """
+    # a run of its own has no logger, and leaves no files
+    without = ("logger", "default_root_dir")
+    cli = ForecastCLI(composer, without, is_refit=True, shares=False)
+    cli.build()
+    cli.set_up("fit")
+    writer = _writer(kept, cli, checkpoint, options, horizon, rest)
+    callbacks: list[Callback] = [Interruption(), writer]
+    with tempfile.TemporaryDirectory() as folder:
+        best: ModelCheckpoint | None = None
+        if checkpoint.path.name != "last.ckpt":
+            best = ModelCheckpoint(folder, monitor=monitored(cli))
+            callbacks.append(best)
+        cli.make_trainer(
+            callbacks,
+            logger=False,
+            enable_checkpointing=best is not None,
+            default_root_dir=folder,
+        )
+        run(cli, "fit")
+        path = None if best is None else best.best_model_path
+        run(cli, "predict", ckpt_path=path, return_predictions=False)
+
+
+def _writer(
+    sink: ForecastFrames | ForecastFile,
+    cli: ForecastCLI,
+    checkpoint: Checkpoint,
+    options: argparse.Namespace,
+    horizon: Horizon,
+    rest: float = 0.0,
+) -> ForecastWriter:
+    """Return what brings forecasts of a stage, and those of the naive baselines, to a sink.
+
+    Args:
+        sink: takes the forecasts.
+        cli: model and data, which is set to forecast the stage.
+        checkpoint: has the calibration.
+        options: of the command.
+        horizon: how far forecasts go.
+        rest: share of each series' rows, at its end, that are left out.
+    """
+    horizon.check(cli.model, cli.datamodule)
+    cli.datamodule.forecast_on(options.stage, options.origin, rest)
+    calibration = calibration_of(checkpoint)
+    tables = ForecastTables(cli.datamodule, horizon, calibration, options.season)
+    return ForecastWriter(sink, tables)
+
+
+def _score(
+    options: argparse.Namespace, cli: ForecastCLI, checkpoint: Checkpoint, file: ForecastFile
+) -> None:
+    """Hold forecasts against what happened, and write that beside them."""
     settings = {
         "checkpoint": str(checkpoint.path),
         "stage": options.stage,
@@ -70,7 +259,7 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         "refit": options.refit,
         "calibrated": checkpoint.calibration is not None,
     }
-    pieces = read_pieces(file.path)
+    folder, pieces = file.path.parent, read_pieces(file.path)
     evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
     draws = can_plot() if options.plots is None else options.plots
     write_metrics(folder, evaluation)
@@ -79,40 +268,6 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         sections = make_sections(evaluation, cli.model, cli.datamodule)
         write_report(folder, evaluation, sections)
     say(f"evaluation: {folder / (REPORT if draws else 'metrics.json')}")
-
-
-def _forecast(
-    options: argparse.Namespace, flags: Sequence[str], horizon: Horizon, file: ForecastFile
-) -> tuple[ForecastCLI, Checkpoint]:
-    """Write the forecasts of a stage, beside those of the naive baselines."""
-
-    def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
-        refuse_overwriting(file.path, cli, cli.datamodule.stages.argument(options.stage))
-        return [make_writer(file, cli, checkpoint, options, horizon)]
-
-    cli, checkpoint = load(SETUP[options.stage], options, flags, prepare)
-    write_forecasts(file, cli, checkpoint)
-    return cli, checkpoint
-
-
-def _check_output(path: Path, source: Checkpoint) -> None:
-    """Refuse to write a checkpoint where none can be, or over something else.
-
-    Args:
-        path: of the output.
-        source: the checkpoint that was read.
-
-    Raises:
-        InputError: names the output.
-    """
-    check_place(path, "--output")
-    if path != source.path and path.exists():
-        try:
-            Checkpoint.read(path, "--output")
-        except InputError as error:
-            raise InputError(
-                f"--output {path}: would overwrite what is no checkpoint; give another name"
-            ) from error
 
 
 def _show(evaluation: Evaluation) -> None:

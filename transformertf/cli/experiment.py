@@ -2,9 +2,9 @@
 
 import argparse
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
@@ -15,59 +15,75 @@ from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
-from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.lightning_cli import ForecastCLI, Phase, users_mistakes
 from transformertf.cli.screen import say
+from transformertf.data import Stage
+from transformertf.data.reading import expand_paths
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError
+from transformertf.forecasts import ForecastFile
 
-Phase = Literal["validate", "test", "predict"]
+# what runs on the data of a stage
+PHASES: dict[Stage, Phase] = {"validation": "validate", "test": "test"}
 
 
-def load(
-    phase: Phase,
-    options: argparse.Namespace,
-    flags: Sequence[str],
-    make_callbacks: Callable[[ForecastCLI, Checkpoint], list[Callback]] = lambda *_: [],
-) -> tuple[ForecastCLI, Checkpoint]:
-    """Return a checkpoint's model and data, with the configuration of this command on top.
+def experiment(options: argparse.Namespace) -> str | None:
+    """Return the name of the experiment, as given or from the configuration's file."""
+    if options.name is not None:
+        return runs.check_name(options.name)
+    if not options.config:
+        return None
+    first: Path = options.config[0]
+    # the configuration that a run left behind belongs to that run's experiment
+    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
+    return first.parent.parent.name if left_behind else first.stem
 
-    Args:
-        phase: what is to be run.
-        options: of the command.
-        flags: arguments of the configuration.
-        make_callbacks: makes callbacks for the trainer, once the data is read.
+
+def find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    """Return the checkpoint that was asked for; None where none was, or `last` is not there yet.
 
     Raises:
-        InputError: no checkpoint, one that contradicts the configuration, or data of no use.
+        InputError: there is no such file, it is not a whole one, or its training diverged.
+    """
+    if options.ckpt_path is None:
+        return None
+    if options.ckpt_path == "last":
+        checkpoint = runs.last_checkpoint(_whose_last(options))
+        if checkpoint is not None:
+            say(f"checkpoint: {checkpoint.path}")
+    else:
+        checkpoint = Checkpoint.read(Path(options.ckpt_path))
+    if checkpoint is not None:
+        checkpoint.refuse_non_finite()
+    return checkpoint
+
+
+def require_checkpoint(options: argparse.Namespace) -> Checkpoint:
+    """Return the checkpoint that was asked for.
+
+    Raises:
+        InputError: as `find_checkpoint`, or there is none.
     """
     checkpoint = find_checkpoint(options)
-    if checkpoint is None:
+    if checkpoint is not None:
+        return checkpoint
+    if options.ckpt_path is None:
         raise InputError(f"{options.command} wants a checkpoint: give --ckpt_path FILE")
-    composer = make_composer(options, flags, checkpoint)
+    folder = runs.ROOT / _whose_last(options)
+    raise InputError(f"--ckpt_path last: no whole checkpoint under {folder}; fit first")
 
-    def prepare(cli: ForecastCLI) -> dict[str, Any]:
-        require_agreement(checkpoint, cli, untold=MAY_DIFFER)
-        with blamed(checkpoint.place):
-            cli.datamodule.load_state_dict(checkpoint.data_state)
-        cli.datamodule.setup(phase)
-        callbacks = [Interruption(), *make_callbacks(cli, checkpoint)]
-        return {"logger": False, "enable_checkpointing": False, "callbacks": callbacks}
 
-    # loggers and callbacks of a training configuration belong to its fit
-    cli = ForecastCLI(
-        composer,
-        prepare,
-        without=("logger", "callbacks"),
-        is_trained=True,
-        shares=options.command != "calibrate",
-    )
-    return cli, checkpoint
+def _whose_last(options: argparse.Namespace) -> str:
+    """Return the experiment of `--ckpt_path last`."""
+    name = experiment(options)
+    if name is None:
+        raise InputError("--ckpt_path last wants the experiment: give -n NAME or --config FILE")
+    return name
 
 
 def make_composer(
-    options: argparse.Namespace, flags: Sequence[str], checkpoint: Checkpoint | None
+    options: argparse.Namespace, flags: Sequence[str], checkpoint: Checkpoint | None = None
 ) -> Composer:
     """Return the configuration of a command: checkpoint, files, flags, each over the one before."""
     composer = Composer()
@@ -81,18 +97,45 @@ def make_composer(
     for path in options.config:
         composer.add_file(path)
     composer.add_flags(flags)
-    if options.command == "predict" and options.origin is not None:
-        data = import_class(composer.compose()["data"]["class_path"], "data.class_path")
-        if "origin" not in (arguments_of(data) or ()):
-            raise InputError(
-                f"--origin {options.origin}: {data.__name__} has no origins, each row is forecast "
-                "once; leave --origin out"
-            )
-        composer.add_tree("--origin", {"data": {"origin": options.origin}})
     return composer
 
 
-def run(cli: ForecastCLI, phase: str, **arguments: Any) -> None:
+def load(
+    checkpoint: Checkpoint, composer: Composer, phase: Phase, shares: bool = True
+) -> ForecastCLI:
+    """Return a checkpoint's model and data, set up to be run.
+
+    Args:
+        checkpoint: what was trained.
+        composer: has the configuration of this command on top of the checkpoint's.
+        phase: the data is set up for it.
+        shares: the command can share its work among processes.
+
+    Raises:
+        InputError: the checkpoint contradicts the configuration, or the data is of no use.
+    """
+    # loggers and callbacks of a training configuration belong to its fit
+    cli = ForecastCLI(composer, ("logger", "callbacks"), is_trained=True, shares=shares)
+    cli.build()
+    _take_over(checkpoint, cli)
+    cli.set_up(phase)
+    return cli
+
+
+@users_mistakes()
+def _take_over(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Give the data module what was fitted in training, where it means the same now."""
+    require_agreement(checkpoint, cli, untold=MAY_DIFFER)
+    with blamed(checkpoint.place):
+        cli.datamodule.load_state_dict(checkpoint.data_state)
+
+
+def make_trainer(cli: ForecastCLI, *callbacks: Callback) -> None:
+    """Make the trainer of a command that leaves no run folder behind."""
+    cli.make_trainer([Interruption(), *callbacks], logger=False, enable_checkpointing=False)
+
+
+def run(cli: ForecastCLI, phase: Phase, **arguments: Any) -> None:
     """Run a phase of the trainer.
 
     Raises:
@@ -139,43 +182,34 @@ def _is_restoring(error: BaseException) -> bool:
     )
 
 
-def experiment(options: argparse.Namespace) -> str | None:
-    """Return the name of the experiment, as given or from the configuration's file."""
-    if options.name is not None:
-        return runs.check_name(options.name)
-    if not options.config:
-        return None
-    first: Path = options.config[0]
-    # the configuration that a run left behind belongs to that run's experiment
-    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
-    return first.parent.parent.name if left_behind else first.stem
-
-
-def find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
-    """Return the checkpoint that was asked for; None where a fit starts anew.
+def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint) -> None:
+    """Let the trainer predict, and a writer among its callbacks bring that to a file.
 
     Raises:
-        InputError: there is none, not a whole one, or one whose training diverged.
+        InputError: nothing came out.
     """
-    checkpoint = _find_checkpoint(options)
-    if checkpoint is not None:
-        checkpoint.refuse_non_finite()
-    return checkpoint
+    with file:
+        run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+        # of several processes each has a part, which the first one joins
+        cli.trainer.strategy.barrier()
+    if cli.trainer.is_global_zero and file.rows == 0:
+        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
 
 
-def _find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
-    if options.ckpt_path is None:
-        return None
-    if options.ckpt_path != "last":
-        return Checkpoint.read(Path(options.ckpt_path))
-    name = experiment(options)
-    if name is None:
-        raise InputError("--ckpt_path last wants the experiment: give -n NAME or --config FILE")
-    checkpoint = runs.last_checkpoint(name)
-    if checkpoint is not None:
-        say(f"checkpoint: {checkpoint.path}")
-        return checkpoint
-    if options.command == "fit":
-        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
-        return None
-    raise InputError(f"--ckpt_path last: no whole checkpoint under {runs.ROOT / name}; fit first")
+def refuse_among_data(path: Path, cli: ForecastCLI, *arguments: str) -> None:
+    """Refuse an output among the data, where it would be read with it, the next time.
+
+    Args:
+        path: of the output.
+        cli: of the command.
+        arguments: that name the data.
+
+    Raises:
+        InputError: names the output.
+    """
+    output = path.resolve()
+    for argument in arguments:
+        given = cli.datamodule.hparams.get(argument)
+        inputs = [] if given is None else expand_paths(given, argument)
+        if {output, *output.parents} & {found.resolve() for found in inputs}:
+            raise InputError(f"--output {path}: would overwrite the data to forecast")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -29,7 +28,7 @@ from transformertf.cli.agreement import (
     refuse_unlogged,
 )
 from transformertf.cli.experiment import experiment, find_checkpoint, make_composer, run
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
 from transformertf.errors import InputError
@@ -42,41 +41,51 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
     name = experiment(options)
     checkpoint = find_checkpoint(options)
-    composer = make_composer(options, flags, None)
-    folder: Path | None = None
+    if options.ckpt_path is not None and checkpoint is None:
+        assert name is not None  # whose last one was looked for
+        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
+    cli = ForecastCLI(make_composer(options, flags))
+    cli.build()
+    try:
+        _prepare(cli, options, checkpoint)
+    except AlreadyTrainedError as error:
+        say(f"nothing to do: {error}")
+        return
     interruption = Interruption(patient=True)
-
-    def prepare(cli: ForecastCLI) -> dict[str, Any]:
-        nonlocal folder
-        if checkpoint is not None:
-            prepare_resume(checkpoint, cli)
-        if options.transfer_ckpt is not None:
-            transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
-        # an impossible setting is told before anything is read
-        optimizers = cli.model.configure_optimizers()
-        cli.datamodule.setup("fit")
-        refuse_unlogged(cli, optimizers)
-        folder = runs.new_version(name or type(cli.model).__name__)
+    folder = runs.new_version(name or type(cli.model).__name__)
+    try:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
             _sweep(options, name, checkpoint)
-        return {"logger": _loggers(folder), "callbacks": _callbacks(cli, folder, interruption)}
-
-    try:
-        cli = ForecastCLI(composer, prepare)
+        cli.make_trainer(_callbacks(cli, folder, interruption), logger=_loggers(folder))
         say(f"run: {folder}")
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
         run(cli, "fit", ckpt_path=None if checkpoint is None else checkpoint.path)
-    except AlreadyTrainedError as error:
-        say(f"nothing to do: {error}")
     except KeyboardInterrupt:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             requeue()
         raise
     finally:
-        if folder is not None and is_first_process():
+        if is_first_process():
             _close(folder)
+
+
+@users_mistakes()
+def _prepare(cli: ForecastCLI, options: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
+    """Bring model and data to where training starts.
+
+    Raises:
+        AlreadyTrainedError: there is nothing left to train.
+    """
+    if checkpoint is not None:
+        prepare_resume(checkpoint, cli)
+    if options.transfer_ckpt is not None:
+        transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
+    # an impossible setting is told before anything is read
+    optimizers = cli.model.configure_optimizers()
+    cli.set_up("fit")
+    refuse_unlogged(cli, optimizers)
 
 
 def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
@@ -106,6 +115,7 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
         say(f"in the checkpoint only: {', '.join(unused)}")
 
 
+@users_mistakes()
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
     tree.pop("config", None)
@@ -126,6 +136,7 @@ def _loggers(folder: Path) -> list[Logger]:
     return loggers
 
 
+@users_mistakes()
 def _callbacks(cli: ForecastCLI, folder: Path, interruption: Interruption) -> list[Callback]:
     place = folder / "checkpoints"
     every = _interval(cli.config["checkpoint_every"])

@@ -1,13 +1,15 @@
 """The LightningCLI: a resolved configuration to data module, model and trainer."""
 
 import argparse
+import contextlib
 import enum
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
-import lightning
 import torch
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
@@ -22,6 +24,8 @@ from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
 from transformertf.models import ForecastModule
 
+# what a trainer runs, in Lightning's words
+Phase = Literal["fit", "validate", "test", "predict"]
 # what a model must know of the data, where it takes it and the data has it
 LINKS = {
     "data.num_past_known_covariates": "model.init_args.num_past_features",
@@ -44,18 +48,42 @@ WATCHING = ("DeviceStatsMonitor", "ForecastPlots", "LearningRateMonitor", "Model
 UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
 
 
+@contextlib.contextmanager
+def users_mistakes() -> Iterator[None]:
+    """What is refused while the configuration becomes objects is the user's to mend.
+
+    Raises:
+        InputError: something was refused.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise _cause(error) from error
+
+
 class ForecastCLI(LightningCLI):
-    """Instantiates what a configuration says; the commands run it.
+    """Turns what a configuration says into objects, one step after the other.
+
+    The constructor composes the configuration and checks its types: it makes no object, and reads
+    no data. `build` makes data module and model, `set_up` reads the data, `make_trainer` makes the
+    trainer. What happens in between, and what is run in the end, each command says.
 
     Args:
         composer: composed to the resolved configuration; names the sources of values.
-        trainer_options: called once data and model are there and checked; returns arguments
-            for the trainer that the configuration leaves open.
         without: keys of the trainer that this command has no use for.
         is_trained: the model's arguments are those of a checkpoint.
         is_refit: a run is done again on other rows: without what its model knew of the data, and
             without callbacks that write files or want a logger.
         shares: this command can share its work among processes.
+
+    Attributes:
+        given: the resolved configuration.
+        links: what of the data becomes which argument of the model.
+        datamodule: made by `build`.
+        model: made by `build`.
+        trainer: made by `make_trainer`.
     """
 
     model: ForecastModule
@@ -64,13 +92,11 @@ class ForecastCLI(LightningCLI):
     def __init__(
         self,
         composer: Composer,
-        trainer_options: Callable[["ForecastCLI"], dict[str, Any]],
         without: Sequence[str] = (),
         is_trained: bool = False,
         is_refit: bool = False,
         shares: bool = True,
     ) -> None:
-        self._trainer_options = trainer_options
         self._shares = shares
         self._composer = composer
         self.given = composer.compose()
@@ -86,6 +112,8 @@ class ForecastCLI(LightningCLI):
             and hasattr(data, source.split(".")[-1])
             and not (is_trained and source in FITTED)
         }
+        # what the data module said, by the argument of the model
+        self._said: dict[str, Any] = {}
         if is_refit:
             self._forget()
         super().__init__(
@@ -123,8 +151,10 @@ class ForecastCLI(LightningCLI):
             help="optimizer steps, or time such as 30s or 2h, from one checkpoint within an epoch "
             "to the next; null for none, beside those at the end of each epoch",
         )
-        for source, target in self.links.items():
-            parser.link_arguments(source, target, apply_on="instantiate")
+        for target in self.links.values():
+            # a link to the attribute itself would read files whenever jsonargparse looks at it
+            said = partial(self._said_of, target)
+            parser.link_arguments("data", target, compute_fn=said, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Check types and fill in defaults."""
@@ -136,37 +166,72 @@ class ForecastCLI(LightningCLI):
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
             raise InputError(f"seed_everything must be from 0 to {LARGEST_SEED}, found {seed}")
 
-    def before_instantiate_classes(self) -> None:
-        """Set the number of threads before anything computes."""
-        if self.config["num_threads"] is not None:
-            torch.set_num_threads(self.config["num_threads"])
-
     def instantiate_classes(self) -> None:
-        """Make data module, model and trainer; what they refuse is the user's to mend."""
-        try:
-            super().instantiate_classes()
-        except (ValueError, TypeError, MisconfigurationException) as error:
-            raise _cause(error) from error
+        """Make nothing: LightningCLI asks for it in its constructor, a command by `build`."""
 
-    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
-        """Make the trainer, with the command's own loggers and callbacks."""
+    @users_mistakes()
+    def build(self) -> None:
+        """Make the data module, ask it what the model must know, then make the model."""
+        if self.config["num_threads"] is not None:  # before anything computes
+            torch.set_num_threads(self.config["num_threads"])
+        self._make_data()
+        self._ask_data()
+        self._make_model()
         self._check_links()
         chosen = self.config_init["trainer"]
         _check_batches(chosen)
         if not self._shares:
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
-        # the data module shares windows out itself, so that none is forecast twice
-        options = {"use_distributed_sampler": False, **self._trainer_options(self)}
-        callbacks = [*self.own_callbacks, *options.pop("callbacks")]
+
+    def _make_data(self) -> None:
+        alone = Namespace(data=self.config["data"])  # type: ignore[no-untyped-call]
+        self.datamodule = self.parser.instantiate(alone)["data"]
+
+    def _ask_data(self) -> None:
+        """Ask for what the model must know; where that is of categories, files are read for it."""
+        for source, target in self.links.items():
+            self._said[target] = getattr(self.datamodule, source.rpartition(".")[2])
+
+    def _said_of(self, target: str, data: object) -> Any:
+        """Return what the data module said of an argument of the model.
+
+        jsonargparse asks while the data is made, too: then nothing is said yet, and no model there.
+        """
+        return self._said.get(target)
+
+    def _make_model(self) -> None:
+        """Make the model, and the callbacks and loggers of the configuration."""
+        config = self.config.clone()
+        config["data"] = self.datamodule
+        self.config_init = self.parser.instantiate(config)
+        self.model = self.config_init["model"]
+
+    @users_mistakes()
+    def set_up(self, phase: Phase) -> None:
+        """Let the data module read and check the files of a phase of the trainer."""
+        self.datamodule.setup(phase)
+
+    @users_mistakes()
+    def make_trainer(self, callbacks: Sequence[Callback], **options: Any) -> None:
+        """Make the trainer.
+
+        Args:
+            callbacks: of the command, after those of the configuration.
+            **options: arguments of the trainer that are the command's; a logger gives way to one
+                of the configuration.
+        """
+        chosen = self.config_init["trainer"]
         if chosen["logger"] not in (None, True):
             options.pop("logger", None)
         if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:
             options["precision"] = "64-true"
-        trainer = super().instantiate_trainer(**options, callbacks=callbacks)
-        if chosen["precision"] == "16-mixed" and trainer.precision != "16-mixed":
-            say(f"trainer.precision: no 16-mixed on this device, {trainer.precision} instead")
-        supervise(trainer, divides_cores=self.config["num_threads"] is None)
-        return trainer
+        # the data module shares windows out itself, so that none is forecast twice
+        options = {"use_distributed_sampler": False, **options}
+        callbacks = [*self.own_callbacks, *callbacks]
+        self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
+        if chosen["precision"] == "16-mixed" and self.trainer.precision != "16-mixed":
+            say(f"trainer.precision: no 16-mixed on this device, {self.trainer.precision} instead")
+        supervise(self.trainer, divides_cores=self.config["num_threads"] is None)
 
     def _forget(self) -> None:
         """Leave out what only the rows of another run are described or watched by."""
@@ -182,9 +247,8 @@ class ForecastCLI(LightningCLI):
 
     def _check_links(self) -> None:
         """Refuse sizes that contradict the data."""
-        for source, target in self.links.items():
+        for target, wanted in self._said.items():
             found = self.given["model"]["init_args"].get(target.rpartition(".")[2])
-            wanted = getattr(self.datamodule, source.rpartition(".")[2])
             if found not in (None, wanted):
                 raise InputError(
                     f"{target} is {found}{self._composer.where(target)}, but the data "

@@ -1,18 +1,21 @@
-"""What the commands that use a checkpoint do, once their options are read."""
+"""The command that writes forecasts."""
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
-
-from lightning.pytorch.callbacks import Callback
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.checkpoint import Checkpoint
-from transformertf.cli.experiment import load, run
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.classes import arguments_of, import_class
+from transformertf.cli.config import Composer
+from transformertf.cli.experiment import (
+    load,
+    make_composer,
+    make_trainer,
+    refuse_among_data,
+    require_checkpoint,
+    write_forecasts,
+)
 from transformertf.cli.screen import say
 from transformertf.data import EncoderDecoderDataModule
-from transformertf.data.reading import expand_paths
 from transformertf.errors import InputError
 from transformertf.forecasts import ForecastFile, ForecastTables, Horizon, calibration_of
 
@@ -21,51 +24,34 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Write the forecasts of a checkpoint to a parquet file."""
     file = ForecastFile(options.output)
     horizon = Horizon(options.horizon, options.samples)
-
-    def prepare(cli: ForecastCLI, checkpoint: Checkpoint) -> list[Callback]:
-        horizon.check(cli.model, cli.datamodule)
-        tables = ForecastTables(cli.datamodule, horizon, calibration_of(checkpoint))
-        return [ForecastWriter(file, tables)]
-
-    cli, checkpoint = load("predict", options, flags, prepare)
-    refuse_overwriting(options.output, cli, "predict_df_paths", "future_df_paths")
+    checkpoint = require_checkpoint(options)
+    composer = make_composer(options, flags, checkpoint)
+    if options.origin is not None:
+        _add_origin(composer, options.origin)
+    cli = load(checkpoint, composer, "predict")
+    horizon.check(cli.model, cli.datamodule)
+    tables = ForecastTables(cli.datamodule, horizon, calibration_of(checkpoint))
+    make_trainer(cli, ForecastWriter(file, tables))
+    refuse_among_data(options.output, cli, "predict_df_paths", "future_df_paths")
     if isinstance(cli.datamodule, EncoderDecoderDataModule):
         _say_futures(cli.datamodule, options.horizon)
     write_forecasts(file, cli, checkpoint)
     say(f"forecasts: {options.output} ({file.rows} rows)")
 
 
-def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint) -> None:
-    """Run the trainer's predict, which a writer among its callbacks brings to a file.
+def _add_origin(composer: Composer, origin: str) -> None:
+    """Let forecasts start where the command says.
 
     Raises:
-        InputError: nothing came out.
+        InputError: the data has no origins.
     """
-    with file:
-        run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
-        # of several processes each has a part, which the first one joins
-        cli.trainer.strategy.barrier()
-    if cli.trainer.is_global_zero and file.rows == 0:
-        raise InputError("nothing was predicted; see trainer.limit_predict_batches")
-
-
-def refuse_overwriting(path: Path, cli: ForecastCLI, *arguments: str) -> None:
-    """Refuse an output among the data, where it would be read with it, the next time.
-
-    Args:
-        path: of the output.
-        cli: of the command.
-        arguments: that name the data.
-
-    Raises:
-        InputError: names the output.
-    """
-    output = path.resolve()
-    for argument in arguments:
-        given = cli.datamodule.hparams.get(argument)
-        inputs = [] if given is None else expand_paths(given, argument)
-        if {output, *output.parents} & {found.resolve() for found in inputs}:
-            raise InputError(f"--output {path}: would overwrite the data to forecast")
+    data = import_class(composer.compose()["data"]["class_path"], "data.class_path")
+    if "origin" not in (arguments_of(data) or ()):
+        raise InputError(
+            f"--origin {origin}: {data.__name__} has no origins, each row is forecast "
+            "once; leave --origin out"
+        )
+    composer.add_tree("--origin", {"data": {"origin": origin}})
 
 
 def _say_futures(data: EncoderDecoderDataModule, steps: int | None) -> None:

@@ -1,4 +1,9 @@
-"""What ends a command from outside: Ctrl-C, and SIGTERM, which ends it in the same way."""
+"""What ends a command from outside, and what is done about it.
+
+Ctrl-C ends what is under way, but never an import of torch. SIGTERM ends it in the same way. SLURM
+gives notice before a job's time is up: what a fit has kept by then, the job goes on from once it is
+back in the queue.
+"""
 
 import contextlib
 import os
@@ -46,7 +51,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def requeue() -> None:
-    """Put this process's job back into the queue, and say how that went."""
+    """Put this process's SLURM job back into the queue, and say how that went."""
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
     job = f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
     command = ["scontrol", "requeue", job]

@@ -2,9 +2,15 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, Literal
 
-from transformertf.cli.experiment import load, run
+from transformertf.cli.experiment import (
+    load,
+    make_composer,
+    make_trainer,
+    require_checkpoint,
+    run,
+)
+from transformertf.cli.lightning_cli import Phase
 
 
 def validate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -17,6 +23,8 @@ def test(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _measure("test", options, flags)
 
 
-def _measure(stage: Literal["validate", "test"], options: Any, flags: Sequence[str]) -> None:
-    cli, checkpoint = load(stage, options, flags)
-    run(cli, stage, ckpt_path=checkpoint.path)
+def _measure(phase: Phase, options: argparse.Namespace, flags: Sequence[str]) -> None:
+    checkpoint = require_checkpoint(options)
+    cli = load(checkpoint, make_composer(options, flags, checkpoint), phase)
+    make_trainer(cli)
+    run(cli, phase, ckpt_path=checkpoint.path)

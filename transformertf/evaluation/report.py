@@ -30,6 +30,7 @@ from transformertf.plots import (
     residual_figure,
     series_figure,
 )
+from transformertf.utils.places import check_folder_of
 
 FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
 
@@ -189,13 +190,9 @@ def open_folder(path: Path, flag: str) -> Path:
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{flag} {path}: expected a folder, found a file")
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise InputError(f"{flag} {path}: the folder {parent} must exist")
-    try:
-        path.mkdir(exist_ok=True)
-    except PermissionError as error:
-        raise InputError(f"{flag} {path}: the folder {parent} cannot be written to") from error
+    if not path.exists():
+        check_folder_of(path, flag)
+        path.mkdir(exist_ok=True)  # another process may just have made it
     return path
 
 

@@ -12,7 +12,6 @@ from transformertf.data import EncoderDecoderDataModule, FloatArray, IntArray, S
 from transformertf.errors import InputError, at_least_one
 from transformertf.forecasts.continuation import Continuation
 from transformertf.models import ForecastModule
-from transformertf.nn import median
 from transformertf.utils.sequence import align_encoder_sequences
 
 # levels are the midpoints of so many intervals: never 0 or 1, not even in single precision
@@ -120,7 +119,7 @@ class _Chunks:
         count, steps = len(windows.steps), int(windows.steps.max())
         # what is fed back: paths, or the one of the point forecast
         self.targets = np.zeros((count, max(samples, 1), steps))
-        self.outputs = np.zeros((count, steps, len(model.quantiles or [0.5])))
+        self.outputs = np.zeros((count, steps, model.outputs.num_shown))
 
     def first(self, batch: Batch) -> None:
         """Forecast the first chunk."""
@@ -175,9 +174,7 @@ class _Chunks:
 
     def _point(self, outputs: FloatArray) -> FloatArray:
         """Return point forecasts (B, Td, 1) of rising quantiles, or of themselves."""
-        if self.model.quantiles is None:
-            return outputs
-        point: FloatArray = median(torch.from_numpy(outputs), self.model.quantiles).numpy()
+        point: FloatArray = self.model.point_forecast(torch.from_numpy(outputs)).numpy()
         return point
 
     def _levels(self, going: IntArray, done: int) -> FloatArray:

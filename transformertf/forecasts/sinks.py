@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from transformertf.errors import InputError
+from transformertf.utils.places import check_folder_of
 
 
 class ForecastFile:
@@ -28,7 +29,6 @@ class ForecastFile:
     def __init__(self, path: Path, flag: str = "--output") -> None:
         if path.suffix != ".parquet":
             raise InputError(f"{flag} {path}: expected a name that ends in .parquet")
-        folder = path.absolute().parent
         if path.is_dir():
             raise InputError(f"{flag} {path}: expected a file, found a folder")
         if path.exists() and not (path.is_file() and _holds_forecasts(path)):
@@ -36,10 +36,7 @@ class ForecastFile:
                 f"{flag} {path}: would overwrite what is no table of forecasts; give another name, "
                 "or remove it"
             )
-        if not folder.is_dir():
-            raise InputError(f"{flag} {path}: the folder {folder} must exist")
-        if not os.access(folder, os.W_OK):
-            raise InputError(f"{flag} {path}: the folder {folder} cannot be written to")
+        check_folder_of(path, flag)
         self.path = path
         self.rows = 0
         self._rank, self._ranks, self._token = 0, 1, str(os.getpid())

@@ -20,17 +20,13 @@ from transformertf.models.common import (
     OnNonFinite,
     OptimizerCallable,
     PredictionType,
-    add_last_value,
     at_least_single,
     bring_first,
     call_for_all_shapes,
-    check_distribution,
-    check_meaning,
+    check_prediction_type,
     check_source,
     compile_in_place,
-    decode_quantiles,
     describe_non_finite,
-    draw_quantiles,
     freeze_all_but,
     gradient_norm,
     make_metrics,
@@ -38,23 +34,18 @@ from transformertf.models.common import (
     match_criterion,
     mean_over_ranks,
     observed_weight,
-    point_of,
+    outputs_of,
     put_back,
-    refuse_other_distribution,
     refuse_other_values,
-    refuse_targets,
-    rising_quantiles,
     several_ranks,
     sizes_for,
     take_covariates,
     take_precision,
-    take_units,
-    undo_window,
     weighted_losses,
     widening_for,
     zero_with_zero_gradient,
 )
-from transformertf.nn import D_CATEGORY, Packing, quantile_levels
+from transformertf.nn import D_CATEGORY, Packing
 from transformertf.version import __version__
 
 
@@ -161,8 +152,9 @@ class ForecastModule(lightning.LightningModule):
         )
         self.use_loss_masking = use_loss_masking
         self.packing = packing
-        check_meaning(prediction_type, monotone, type(self).__name__, self.takes, self.criterion)
-        check_distribution(self.criterion, prediction_type, use_loss_masking)
+        check_prediction_type(prediction_type, type(self).__name__, self.takes)
+        delta = prediction_type == "delta"
+        self.outputs = outputs_of(self.criterion, delta, monotone, use_loss_masking)
         self.prediction_type = prediction_type
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
@@ -214,12 +206,7 @@ class ForecastModule(lightning.LightningModule):
         run = run or partial(call_for_all_shapes, self.model)
         result = run(*wide, *lengths, **options)
         output = at_least_single(result["output"])
-        if self.monotone:
-            assert self.quantiles is not None
-            output = rising_quantiles(output, self.quantiles)
-        if self.prediction_type == "delta":
-            output = add_last_value(self.criterion, output, inputs[0], lengths[0])
-        result["output"] = output
+        result["output"] = self.outputs.of_target(output, inputs[0], lengths[0])
         return put_back(result, given[0].mask, given[-1].mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
@@ -231,7 +218,7 @@ class ForecastModule(lightning.LightningModule):
                 default: only outside training.
         """
         result = self.forecast(batch, not self.training if need_weights is None else need_weights)
-        result["output"] = undo_window(result["output"], batch, self.criterion)
+        result["output"] = self.outputs.undo_window(result["output"], batch)
         return result
 
     @property
@@ -242,11 +229,11 @@ class ForecastModule(lightning.LightningModule):
     @property
     def quantiles(self) -> list[float] | None:
         """Levels of what is shown, or None where there is one point forecast."""
-        return quantile_levels(self.criterion)
+        return self.outputs.levels
 
     def decode(self, output: torch.Tensor) -> torch.Tensor:
         """Return what is shown (B, Td, Q) of outputs (B, Td, P): a distribution's quantiles."""
-        return decode_quantiles(self.criterion, output)
+        return self.outputs.shown(output)
 
     def draw(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return the quantile (B, K, Td) of outputs (B, Td, P) at levels (B, K, Td).
@@ -254,11 +241,11 @@ class ForecastModule(lightning.LightningModule):
         Raises:
             InputError: the outputs are a point forecast.
         """
-        return draw_quantiles(self.criterion, output, levels)
+        return self.outputs.draw(output, levels)
 
     def point_forecast(self, shown: torch.Tensor) -> torch.Tensor:
         """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q)."""
-        return point_of(shown, self.quantiles)
+        return self.outputs.point(shown)
 
     def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the mean loss over data elements, and quantiles: sum(w l) / sum(w).
@@ -293,7 +280,7 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`; 0 where the batch is left out."""
-        refuse_targets(self.criterion, batch, self._describe_window)
+        self.outputs.check_target(batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         describe = partial(self._describe_windows, output.detach(), batch, self._describe_window)
@@ -330,7 +317,7 @@ class ForecastModule(lightning.LightningModule):
         check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
         take_precision(self, self._trainer)
         if stage == "fit":
-            take_units(self.criterion, self._source())
+            self.outputs.take_units(self._source())
             freeze_all_but(self, self.trainable_parameters)
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
@@ -365,7 +352,7 @@ class ForecastModule(lightning.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
-        refuse_other_distribution(self.criterion, stored)
+        self.outputs.refuse_other_distribution(stored)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
@@ -376,7 +363,7 @@ class ForecastModule(lightning.LightningModule):
         if "target" not in batch:
             return
         place = partial("{} data, series {}, origin row {}".format, stage)
-        refuse_targets(self.criterion, batch, place)
+        self.outputs.check_target(batch, place)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))

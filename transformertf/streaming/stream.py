@@ -157,7 +157,7 @@ class Stream:
             item = join(item, self._batches.horizon(item, future), "future")
         begin = self._begin(history.end, before)
         if begin >= history.end or (self._sequences and history.end == before):
-            none = torch.empty(1, 0, len(self.model.quantiles or [0]))
+            none = torch.empty(1, 0, self.model.outputs.num_shown)
             frame, state = self._table(history, item, before, none, none), self._state
         else:
             frame, state = self._forecast(history, item, begin, before)

@@ -1,5 +1,7 @@
 """Forecasters that are trained with a distribution: loss, quantiles, draws, units, coverage."""
 
+import copy
+import pickle
 from functools import partial
 from typing import Any
 
@@ -430,6 +432,23 @@ def test_checkpoint_rebuilds_the_module(name, saved, ragged_batch):
     assert torch.equal(found, expected)
     assert torch.equal(loaded.decode(found), module.decode(expected))
     assert loaded.calc_loss(found, batch) == module.calc_loss(expected, batch)
+
+
+def test_criterion_has_one_place_in_a_checkpoint():
+    keys = [key for key in tiny().state_dict() if "model." not in key]
+    assert keys == ["criterion._extra_state"]
+
+
+@pytest.mark.parametrize("way", ["copy", "pickle"])
+def test_copy_shows_what_its_own_criterion_says(way):
+    module = in_units(tiny("negative_binomial"))
+    copied = copy.deepcopy(module) if way == "copy" else pickle.loads(pickle.dumps(module))
+    output = torch.randn(2, 4, 2)
+    before = module.decode(output)
+    assert torch.equal(copied.decode(output), before)
+    copied.criterion.set_extra_state(torch.tensor([600.0, 20.0]))
+    assert not torch.equal(copied.decode(output), before)
+    assert torch.equal(module.decode(output), before)
 
 
 def test_checkpoint_of_another_distribution_is_refused(saved, ragged_batch):

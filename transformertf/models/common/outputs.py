@@ -1,9 +1,10 @@
-"""What the numbers of a network mean: changes since the last value, quantiles that never cross.
+"""What the numbers of a network mean: a point, quantiles or a distribution, perhaps of a change.
 
-B batch, Tc context steps, Td horizon steps, Q outputs of each step.
+B batch, Tc context steps, Td horizon steps, P outputs of each step, Q numbers shown of it.
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -11,7 +12,12 @@ import torch
 
 from transformertf.batch import AffineTarget, Batch, BatchKind
 from transformertf.errors import InputError, nearest
-from transformertf.nn import DistributionLoss, median, quantile_levels
+from transformertf.models.common.quantiles import (
+    interpolate_quantiles,
+    ordered_median,
+    rising_quantiles,
+)
+from transformertf.nn import DistributionLoss, quantile_levels
 
 PredictionType = Literal["point", "delta"]
 
@@ -20,20 +26,307 @@ PredictionType = Literal["point", "delta"]
 MEANING = ("prediction_type", "monotone")
 
 
-def check_meaning(
-    prediction_type: str, monotone: bool, model: str, takes: BatchKind, criterion: torch.nn.Module
-) -> None:
-    """Refuse a meaning that the outputs cannot have.
+class Outputs(ABC):
+    """What the outputs of a network mean, as its criterion says.
+
+    Args:
+        criterion: elementwise; what is trained with.
+        delta: whether outputs are of the change since the target's last value in the context.
+
+    Attributes:
+        levels: Q quantile levels of what is shown; None where that is a point forecast.
+    """
+
+    levels: list[float] | None
+
+    def __init__(self, criterion: torch.nn.Module, delta: bool) -> None:
+        # no module and so no second place in a checkpoint: the criterion is the forecaster's own
+        self.criterion = criterion
+        self.delta = delta
+        self.levels = quantile_levels(criterion)
+
+    @property
+    def name(self) -> str:
+        """What to call the criterion before the user."""
+        return type(self.criterion).__name__
+
+    @property
+    def num_shown(self) -> int:
+        """Numbers Q that a forecast shows of each step."""
+        return 1 if self.levels is None else len(self.levels)
+
+    def of_target(
+        self, raw: torch.Tensor, past: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Return outputs (B, Td, P) of the target's values, from the numbers of the network.
+
+        Args:
+            raw: (B, Td, P) as the network gives them.
+            past: (B, Tc, F), data first.
+            lengths: (B,) int64 data steps.
+        """
+        return self.shift(raw, last_context_value(past, lengths)) if self.delta else raw
+
+    def undo_window(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return outputs (B, Td, P) in globally scaled units, where each window has its own.
+
+        Raises:
+            InputError: they are parameters of a distribution that cannot be moved and stretched.
+        """
+        if "window_loc" not in batch:
+            return output
+        loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
+        moved = self.rescale(output, loc, scale)
+        return torch.where(batch["decoder_mask"].unsqueeze(-1), moved, 0.0)
+
+    def shift(self, output: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+        """Return the outputs (B, Td, P) of y + `by` (B, 1, 1), from those of y."""
+        return output + by
+
+    def rescale(self, output: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the outputs (B, Td, P) of y * `scale` + `loc`, (B, 1, 1) each, from those of y."""
+        return output * scale + loc
+
+    def shown(self, output: torch.Tensor) -> torch.Tensor:
+        """Return what outputs (B, Td, P) show: (B, Td, Q), in the same units."""
+        return output
+
+    def point(self, shown: torch.Tensor) -> torch.Tensor:
+        """Return the point forecast (B, Td, 1) of what is shown (B, Td, Q): the 0.5 quantile."""
+        return shown if self.levels is None else ordered_median(shown, self.levels)
+
+    def draw(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Return the quantile (B, K, Td) at any level of each step.
+
+        Exact for a distribution, and in double precision where the device has it; else by
+        `interpolate_quantiles`.
+
+        Args:
+            output: (B, Td, P).
+            levels: (B, K, Td) above 0 and below 1.
+
+        Raises:
+            InputError: the outputs are a point forecast.
+        """
+        assert bool(((levels > 0) & (levels < 1)).all())
+        return self._quantiles_at(output, levels.transpose(1, 2)).transpose(1, 2)
+
+    @abstractmethod
+    def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Return the quantiles (B, Td, K) at levels (B, Td, K)."""
+
+    def take_units(self, source: object) -> None:  # noqa: B027 -- most need no units
+        """Take the target's own units from what makes the batches, where these are needed.
+
+        Args:
+            source: what makes the batches; None where their targets are in their own units.
+
+        Raises:
+            InputError: the source cannot tell.
+        """
+
+    def check_target(  # noqa: B027 -- most take any
+        self, batch: Batch, describe: Callable[[int, int], str]
+    ) -> None:
+        """Refuse targets that the criterion's distribution cannot have.
+
+        Args:
+            batch: with `target`, `target_mask`, `series` and `origin`.
+            describe: gives words for a series and an origin.
+
+        Raises:
+            InputError: names the first of them.
+        """
+
+    def refuse_other_distribution(self, stored: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint whose outputs are parameters of another distribution, or of none.
+
+        The levels that a distribution shows may differ.
+
+        Args:
+            stored: arguments of the checkpoint.
+
+        Raises:
+            InputError: names both.
+        """
+        described = stored.get("criterion") or {}
+        before = described.get("init_args", {}).get("distribution")
+        if before != getattr(self.criterion, "distribution", None):
+            trained = described.get("class_path", "the default").rpartition(".")[2]
+            raise InputError(
+                f"the criterion is {self.name}, but the checkpoint was trained with "
+                f"{trained}{'' if before is None else f' {before!r}'}; leave it as it was, or "
+                "start anew from the weights alone"
+            )
+
+
+class PointOutputs(Outputs):
+    """One number of each step, the point forecast.
+
+    Raises:
+        InputError: monotone is for quantiles.
+    """
+
+    def __init__(self, criterion: torch.nn.Module, delta: bool, monotone: bool) -> None:
+        super().__init__(criterion, delta)
+        if monotone:
+            raise InputError(
+                f"monotone wants quantiles, but the criterion is {self.name}; give the "
+                "criterion QuantileLoss, or leave monotone out"
+            )
+
+    def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        raise InputError(
+            f"criterion {self.name} gives no spread to draw from; train with QuantileLoss "
+            "or DistributionLoss"
+        )
+
+
+class QuantileOutputs(Outputs):
+    """The quantiles of each step, learnt one by one.
+
+    Args:
+        criterion: has the levels as `quantiles`.
+        delta: as `Outputs` takes it.
+        monotone: whether the network gives one quantile and distances, as `rising_quantiles` reads.
+    """
+
+    levels: list[float]
+
+    def __init__(self, criterion: torch.nn.Module, delta: bool, monotone: bool) -> None:
+        super().__init__(criterion, delta)
+        self.monotone = monotone
+
+    def of_target(
+        self, raw: torch.Tensor, past: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Return quantiles (B, Td, Q) of the target's values, from the numbers of the network."""
+        values = rising_quantiles(raw, self.levels) if self.monotone else raw
+        return super().of_target(values, past, lengths)
+
+    def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        return interpolate_quantiles(output, self.levels, levels)
+
+
+class DistributionOutputs(Outputs):
+    """The parameters of a distribution of each step, which shows its quantiles.
+
+    Args:
+        criterion: knows the distribution.
+        delta: as `Outputs` takes it.
+        monotone: as the user gives it.
+        masking: whether padding is left out of the loss.
+
+    Raises:
+        InputError: names the argument that the distribution cannot be used with.
+    """
+
+    criterion: DistributionLoss
+    levels: list[float]
+
+    def __init__(
+        self, criterion: DistributionLoss, delta: bool, monotone: bool, masking: bool
+    ) -> None:
+        super().__init__(criterion, delta)
+        if monotone:
+            raise InputError(
+                "monotone is for quantiles that are learnt one by one; those of a distribution "
+                "never cross: leave monotone out"
+            )
+        if delta and criterion.in_own_units:
+            raise InputError(
+                "prediction_type 'delta' moves a distribution by the target's last value, but "
+                f"{self.name} is of {criterion.support}: leave it at 'point'"
+            )
+        if not masking and criterion.in_own_units:
+            raise InputError(
+                "use_loss_masking is False, which takes padding as zeros of the scaled target, "
+                f"but {self.name} is of {criterion.support}: leave it out"
+            )
+
+    @property
+    def name(self) -> str:
+        """What to call the criterion before the user."""
+        return f"{super().name} {self.criterion.distribution!r}"
+
+    def shift(self, output: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+        """Return the parameters (B, Td, P) of y + `by` (B, 1, 1), from those of y."""
+        return self.criterion.shift(output, by)
+
+    def rescale(self, output: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the parameters (B, Td, P) of y * `scale` + `loc`, from those of y.
+
+        Raises:
+            InputError: the distribution has no location and scale.
+        """
+        return self.criterion.rescale(output, loc, scale)
+
+    def shown(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the quantiles (B, Td, Q), in double precision where the device has it."""
+        return self.criterion.icdf(output, torch.tensor(self.levels, dtype=torch.float64))
+
+    def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        return self.criterion.icdf(output, levels)
+
+    def take_units(self, source: object) -> None:
+        """Tell a distribution of the target's own units what these are."""
+        if not self.criterion.in_own_units or source is None:
+            return
+        wants = f"{self.name} wants the target's own units"
+        if not isinstance(source, AffineTarget):
+            raise InputError(
+                f"{wants}, which {type(source).__name__} lacks: give it target_affine()"
+            )
+        try:
+            self.criterion.loc, self.criterion.scale = source.target_affine()
+        except InputError as error:
+            raise InputError(f"{wants}, but {error}") from None
+
+    def check_target(self, batch: Batch, describe: Callable[[int, int], str]) -> None:
+        """Refuse targets that the distribution cannot have."""
+        mask = batch["target_mask"]
+        if "weight" in batch:
+            mask = mask & (batch["weight"] > 0).unsqueeze(1)
+        found = self.criterion.first_outside(batch["target"], mask)
+        if found is not None:
+            row, value = found
+            where = describe(int(batch["series"][row]), int(batch["origin"][row]))
+            raise InputError(
+                f"{self.name} is of {self.criterion.support}, but a target is {value:g} ({where}): "
+                "mend the data, or take distribution 'normal' or 'student_t'"
+            )
+
+
+def outputs_of(
+    criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
+) -> PointOutputs | QuantileOutputs | DistributionOutputs:
+    """Return what outputs mean that are trained with a criterion.
+
+    Args:
+        criterion: elementwise.
+        delta: whether outputs are of the change since the target's last value in the context.
+        monotone: whether quantiles are made so that they cannot cross.
+        masking: whether padding is left out of the loss.
+
+    Raises:
+        InputError: no quantiles to order, or a distribution that cannot be used so.
+    """
+    if isinstance(criterion, DistributionLoss):
+        return DistributionOutputs(criterion, delta, monotone, masking)
+    kind = PointOutputs if quantile_levels(criterion) is None else QuantileOutputs
+    return kind(criterion, delta, monotone)
+
+
+def check_prediction_type(prediction_type: str, model: str, takes: BatchKind) -> None:
+    """Refuse a type of prediction that a model cannot make.
 
     Args:
         prediction_type: as the user gives it.
-        monotone: as the user gives it.
         model: name of the model's class.
         takes: batches that it takes.
-        criterion: what it is trained with.
 
     Raises:
-        InputError: no such type, no context to count a change from, or no quantiles to order.
+        InputError: no such type, or no context to count a change from.
     """
     if prediction_type not in get_args(PredictionType):
         hint = nearest(prediction_type, get_args(PredictionType))
@@ -42,16 +335,6 @@ def check_meaning(
         raise InputError(
             "prediction_type 'delta' counts from the target's last value in a context, which "
             f"{model} does not read; leave it at 'point'"
-        )
-    if monotone and isinstance(criterion, DistributionLoss):
-        raise InputError(
-            "monotone is for quantiles that are learnt one by one; those of a distribution never "
-            "cross: leave monotone out"
-        )
-    if monotone and quantile_levels(criterion) is None:
-        raise InputError(
-            f"monotone wants quantiles, but the criterion is {type(criterion).__name__}; give the "
-            "criterion QuantileLoss, or leave monotone out"
         )
 
 
@@ -78,41 +361,6 @@ def refuse_other_values(
             )
 
 
-def rising_quantiles(values: torch.Tensor, levels: Sequence[float]) -> torch.Tensor:
-    """Return quantiles that rise with their level, whatever the values.
-
-    The value of the level nearest to the median is that quantile itself. From there outwards
-    each value gives the distance to the next quantile through a softplus, which is above 0.
-    Values of 0 put the default seven levels close to the quantiles of a standard normal.
-
-    Args:
-        values: (B, Td, Q) free numbers.
-        levels: Q rising levels between 0 and 1.
-    """
-    middle = min(range(len(levels)), key=lambda i: abs(levels[i] - 0.5))
-    anchor = values[..., middle : middle + 1]
-    distance = torch.nn.functional.softplus(values)
-    below = distance[..., :middle].flip(-1).cumsum(dim=-1).flip(-1)
-    above = distance[..., middle + 1 :].cumsum(dim=-1)
-    return torch.cat([anchor - below, anchor, anchor + above], dim=-1)
-
-
-def point_of(shown: torch.Tensor, levels: Sequence[float] | None) -> torch.Tensor:
-    """Return the point forecast (B, Td, 1) of a forecast (B, Td, Q): the 0.5 quantile.
-
-    Quantiles trained side by side can cross; they are brought in order first, which is
-    never worse (Chernozhukov, Fernandez-Val and Galichon 2010).
-
-    Args:
-        shown: (B, Td, Q).
-        levels: Q quantile levels; None where the forecast is a point already.
-    """
-    if levels is None:
-        return shown
-    assert shown.size(-1) == len(levels)
-    return median(shown.sort(dim=-1).values, levels)
-
-
 def last_context_value(past: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Return (B, 1, 1) the last feature, the target's history, at the last step of the context.
 
@@ -122,204 +370,3 @@ def last_context_value(past: torch.Tensor, lengths: torch.Tensor) -> torch.Tenso
     """
     last = (lengths - 1).unsqueeze(1)
     return past[..., -1].gather(1, last).unsqueeze(-1)
-
-
-def add_last_value(
-    criterion: torch.nn.Module, output: torch.Tensor, past: torch.Tensor, lengths: torch.Tensor
-) -> torch.Tensor:
-    """Return forecasts (B, Td, Q) of the target, from those of its change since the context.
-
-    Args:
-        criterion: says what the outputs are.
-        output: (B, Td, Q).
-        past: (B, Tc, F), data first.
-        lengths: (B,) int64 data steps.
-    """
-    last = last_context_value(past, lengths)
-    if isinstance(criterion, DistributionLoss):
-        return criterion.shift(output, last)
-    return output + last
-
-
-def undo_window(output: torch.Tensor, batch: Batch, criterion: torch.nn.Module) -> torch.Tensor:
-    """Return outputs (B, Td, Q) in globally scaled units, where each window is scaled by itself.
-
-    Raises:
-        InputError: they are parameters of a distribution that cannot be moved and stretched.
-    """
-    if "window_loc" not in batch:
-        return output
-    loc, scale = batch["window_loc"].view(-1, 1, 1), batch["window_scale"].view(-1, 1, 1)
-    if isinstance(criterion, DistributionLoss):
-        moved = criterion.rescale(output, loc, scale)
-    else:
-        moved = output * scale + loc
-    return torch.where(batch["decoder_mask"].unsqueeze(-1), moved, 0.0)
-
-
-def check_distribution(criterion: torch.nn.Module, prediction_type: str, masking: bool) -> None:
-    """Refuse what a distribution of the target's own units cannot be used with.
-
-    Args:
-        criterion: what is trained with.
-        prediction_type: as the user gives it.
-        masking: whether padding is left out of the loss.
-
-    Raises:
-        InputError: names the argument.
-    """
-    if not isinstance(criterion, DistributionLoss) or not criterion.in_own_units:
-        return
-    name = _name(criterion)
-    if prediction_type == "delta":
-        raise InputError(
-            f"prediction_type 'delta' moves a distribution by the target's last value, but {name} "
-            f"is of {criterion.support}: leave it at 'point'"
-        )
-    if not masking:
-        raise InputError(
-            f"use_loss_masking is False, which takes padding as zeros of the scaled target, but "
-            f"{name} is of {criterion.support}: leave it out"
-        )
-
-
-def refuse_other_distribution(criterion: torch.nn.Module, stored: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose outputs are parameters of another distribution, or of none.
-
-    The levels that a distribution shows may differ.
-
-    Args:
-        criterion: of the module that loads it.
-        stored: arguments of the checkpoint.
-
-    Raises:
-        InputError: names both.
-    """
-    described = stored.get("criterion") or {}
-    before = described.get("init_args", {}).get("distribution")
-    if before != getattr(criterion, "distribution", None):
-        trained = described.get("class_path", "the default").rpartition(".")[2]
-        raise InputError(
-            f"the criterion is {_name(criterion)}, but the checkpoint was trained with "
-            f"{trained}{'' if before is None else f' {before!r}'}; leave it as it was, or start "
-            "anew from the weights alone"
-        )
-
-
-def take_units(criterion: torch.nn.Module, source: object) -> None:
-    """Tell a distribution of the target's own units what these are.
-
-    Args:
-        criterion: of a module that is to be fitted.
-        source: what makes the batches; None where their targets are in their own units.
-
-    Raises:
-        InputError: the source cannot tell.
-    """
-    if not isinstance(criterion, DistributionLoss) or not criterion.in_own_units or source is None:
-        return
-    wants = f"{_name(criterion)} wants the target's own units"
-    if not isinstance(source, AffineTarget):
-        raise InputError(f"{wants}, which {type(source).__name__} lacks: give it target_affine()")
-    try:
-        criterion.loc, criterion.scale = source.target_affine()
-    except InputError as error:
-        raise InputError(f"{wants}, but {error}") from None
-
-
-def refuse_targets(
-    criterion: torch.nn.Module, batch: Batch, place: Callable[[int, int], str]
-) -> None:
-    """Refuse targets that the criterion's distribution cannot have.
-
-    Args:
-        criterion: any.
-        batch: with `target`, `target_mask`, `series` and `origin`.
-        place: gives words for a series and an origin.
-
-    Raises:
-        InputError: names the first of them.
-    """
-    if not isinstance(criterion, DistributionLoss):
-        return
-    mask = batch["target_mask"]
-    if "weight" in batch:
-        mask = mask & (batch["weight"] > 0).unsqueeze(1)
-    found = criterion.first_outside(batch["target"], mask)
-    if found is not None:
-        row, value = found
-        where = place(int(batch["series"][row]), int(batch["origin"][row]))
-        raise InputError(
-            f"{_name(criterion)} is of {criterion.support}, but a target is {value:g} ({where}): "
-            "mend the data, or take distribution 'normal' or 'student_t'"
-        )
-
-
-def decode_quantiles(criterion: torch.nn.Module, output: torch.Tensor) -> torch.Tensor:
-    """Return what outputs (B, Td, P) show: (B, Td, Q), in the same units.
-
-    Those of a distribution show its quantiles, in double precision where the device has it;
-    others show themselves.
-    """
-    if not isinstance(criterion, DistributionLoss):
-        return output
-    return criterion.icdf(output, torch.tensor(criterion.quantiles, dtype=torch.float64))
-
-
-def draw_quantiles(
-    criterion: torch.nn.Module, output: torch.Tensor, levels: torch.Tensor
-) -> torch.Tensor:
-    """Return the quantile (B, K, Td) at any level of each step.
-
-    Exact for a distribution, and in double precision where the device has it; else by
-    `interpolate_quantiles`.
-
-    Args:
-        criterion: says what the outputs are.
-        output: (B, Td, P).
-        levels: (B, K, Td) above 0 and below 1.
-
-    Raises:
-        InputError: the outputs are a point forecast.
-    """
-    assert bool(((levels > 0) & (levels < 1)).all())
-    of_steps = levels.transpose(1, 2)
-    if isinstance(criterion, DistributionLoss):
-        return criterion.icdf(output, of_steps).transpose(1, 2)
-    known = quantile_levels(criterion)
-    if known is None:
-        raise InputError(
-            f"criterion {_name(criterion)} gives no spread to draw from; train with QuantileLoss "
-            "or DistributionLoss"
-        )
-    return interpolate_quantiles(output, known, of_steps).transpose(1, 2)
-
-
-def interpolate_quantiles(
-    values: torch.Tensor, levels: Sequence[float], wanted: torch.Tensor
-) -> torch.Tensor:
-    """Return quantiles (B, Td, K) at wanted levels, from those at a few levels.
-
-    On a line, in the standard normal's quantile of the level, between neighbours, and on beyond
-    the outermost two: exact for a normal distribution.
-
-    Args:
-        values: (B, Td, Q) quantiles, put in order where they cross.
-        levels: Q rising levels between 0 and 1; of a single one the value goes for all.
-        wanted: (B, Td, K) levels between 0 and 1.
-    """
-    ordered = values.sort(dim=-1).values
-    if len(levels) == 1:
-        return ordered.expand_as(wanted)
-    known = torch.special.ndtri(torch.tensor(levels, dtype=values.dtype, device=values.device))
-    z = torch.special.ndtri(wanted.to(values)).contiguous()
-    upper = torch.searchsorted(known, z).clamp(1, len(levels) - 1)
-    low, high = known[upper - 1], known[upper]
-    return torch.lerp(
-        ordered.gather(-1, upper - 1), ordered.gather(-1, upper), (z - low) / (high - low)
-    )
-
-
-def _name(criterion: torch.nn.Module) -> str:
-    name = type(criterion).__name__
-    return f"{name} {criterion.distribution!r}" if isinstance(criterion, DistributionLoss) else name
