@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -89,7 +89,8 @@ def test_each_precision_is_near_float32(
 def test_sums_of_many_steps_are_kept_in_full(precision: str, tried: Tried) -> None:
     """Of 1 and 513, the sums of two batches, bfloat16 makes 512."""
     (batch,) = single(batches("GRU", 1))
-    many = changed(batch, **{key: value.repeat_interleave(60, 0) for key, value in batch.items()})  # type: ignore[attr-defined]
+    items = cast("dict[str, torch.Tensor]", batch).items()
+    many = changed(batch, **{key: value.repeat_interleave(60, 0) for key, value in items})
     module = make("GRU", "quantiles")
     trainer = fit(module, [batch], precision=precision)
     trainer.validate(module, loader([many] * 3), verbose=False)
