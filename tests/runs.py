@@ -1,11 +1,12 @@
 """What a fit leaves behind, read and compared; and trainers that leave nothing."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import pandas as pd
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 
 def last(name: str, version: int = 0) -> Path:
@@ -41,6 +42,19 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
     return bool(left == right)
+
+
+def loader(*batches: Any) -> DataLoader[Any]:
+    """Return a loader of batches that are there already."""
+    # torch takes any sequence, and its annotation datasets alone
+    return DataLoader(cast("Dataset[Any]", batches), batch_size=None)
+
+
+def predicted(trainer: lightning.Trainer, *given: Any, **options: Any) -> list[Any]:
+    """Return what a trainer's predict returns of one loader: an item for each batch."""
+    found = trainer.predict(*given, **options)
+    assert found is not None
+    return found
 
 
 def quiet_trainer(**options: Any) -> lightning.Trainer:

@@ -38,7 +38,7 @@ def test_good_sequences_pass():
     batch = good_sequences()
     assert not batch["mask"].all()
     check_batch(batch)
-    check_batch({**batch, "target": torch.zeros(2, 3, 1), "target_mask": batch["mask"]})
+    check_batch(batch | {"target": torch.zeros(2, 3, 1), "target_mask": batch["mask"]})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_good_sequences_pass():
 )
 def test_sequences_that_contradict_themselves(change, message):
     with pytest.raises(InputError, match=message):
-        check_batch({**good_sequences(), **change})
+        check_batch(good_sequences() | change)
 
 
 EVERY_KEY = [(make, key) for make in (good_batch, good_sequences) for key in make()]
@@ -106,7 +106,7 @@ BAD_BATCHES = {
 @pytest.mark.parametrize(("key", "value", "message"), BAD_BATCHES.values(), ids=BAD_BATCHES)
 def test_bad_batch_is_refused(key, value, message):
     with pytest.raises(InputError, match=message):
-        check_batch({**good_batch(), key: value})
+        check_batch(good_batch() | {key: value})
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [1, 5, 3], []])

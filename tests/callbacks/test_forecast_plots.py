@@ -3,6 +3,7 @@
 import gc
 import weakref
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -59,7 +60,7 @@ def fit(data, *callbacks, model=None, **options):
     """Train a model whose dropout draws random numbers, and return the trainer."""
     lightning.seed_everything(1, verbose=False)
     if model is None:
-        sizes = {"d_encoder": 4, "d_decoder": 4, "dropout": 0.3}
+        sizes: dict[str, Any] = {"d_encoder": 4, "d_decoder": 4, "dropout": 0.3}
         model = EncoderDecoderLSTM(3, 2, **sizes, criterion=QuantileLoss([0.1, 0.5, 0.9]))
     trainer = lightning.Trainer(
         **{
@@ -199,7 +200,7 @@ def test_sequences_have_no_context(path, tmp_path, drawn):
 class ImageLogger(DummyLogger):
     """Takes images as Lightning's logger for Weights & Biases does."""
 
-    images = ()
+    images: tuple[tuple[str, int, int | None], ...] = ()
 
     def log_image(self, key, images, step=None):
         assert all(Path(image).stat().st_size > 1000 for image in images)
@@ -271,7 +272,13 @@ def test_mistakes_are_told(path, tmp_path, monkeypatch):
         def __init__(self, data):
             super().__init__()
             data.setup("fit")
-            self.train_dataloader, self.val_dataloader = data.train_dataloader, data.val_dataloader
+            self.data = data
+
+        def train_dataloader(self):
+            return self.data.train_dataloader()
+
+        def val_dataloader(self):
+            return self.data.val_dataloader()
 
     with pytest.raises(InputError, match="found EncoderDecoderLSTM and Loaders; leave"):
         fit(Loaders(make_data(path)), ForecastPlots(folder=tmp_path), max_epochs=1)

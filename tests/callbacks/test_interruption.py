@@ -39,7 +39,7 @@ class Line(lightning.LightningModule):
         self.layer = torch.nn.Linear(1, 1)
 
     def training_step(self, batch, batch_idx):
-        return self.layer(batch).square().mean()
+        return self.layer(batch[0]).square().mean()
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -58,7 +58,9 @@ def fit(tmp_path):
             enable_model_summary=False,
             default_root_dir=tmp_path,
         )
-        trainer.fit(Line(), torch.utils.data.DataLoader(torch.ones(50, 1)))
+        trainer.fit(
+            Line(), torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(50, 1)))
+        )
 
     before = signal.getsignal(signal.SIGINT)
     yield run

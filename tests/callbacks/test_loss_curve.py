@@ -1,5 +1,6 @@
 """The loss curve is drawn now and then, and at the end."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,17 +9,20 @@ import pytest
 import torch
 
 from transformertf.callbacks import LossCurve, loss_curve
+from transformertf.plots import loss_figure
+
+# no curve looks at it
+MODULE: Any = None
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of epochs in each figure that was drawn."""
     epochs: list[int] = []
-    figure = loss_curve.loss_figure
 
     def draw(history: dict[str, dict[int, float]], before: Any) -> Any:
         epochs.append(len(history["train/loss"]))
-        made = figure(history, before)
+        made = loss_figure(history, before)
         assert before in (None, made)  # figures made anew would pile up in memory
         assert (before is None) == (len(epochs) == 1)
         return made
@@ -36,7 +40,7 @@ def trainer(epoch: int, rank: int = 0) -> Any:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time in seconds, which only tests move."""
     seconds = [100.0]
-    monkeypatch.setattr(loss_curve.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
     return seconds
 
 
@@ -47,10 +51,10 @@ def test_it_is_drawn_every_few_seconds_and_at_the_end(
     curve.on_train_start()
     for epoch in range(8):
         now[0] += 2.0
-        curve.on_train_epoch_end(trainer(epoch), None)  # type: ignore[arg-type]
+        curve.on_train_epoch_end(trainer(epoch), MODULE)
     # after 6 and 12 seconds
     assert drawn == [3, 6]
-    curve.on_train_end(trainer(7), None)  # type: ignore[arg-type]
+    curve.on_train_end(trainer(7), MODULE)
     assert drawn == [3, 6, 8]
     assert curve.path.read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in curve.path.parent.iterdir()] == ["loss.png"]
@@ -63,13 +67,13 @@ def test_it_takes_little_of_the_time_of_a_fit(
         now[0] += 0.5
         return original(*arguments)
 
-    original = loss_curve.loss_figure
+    original = vars(loss_curve)["loss_figure"]
     monkeypatch.setattr(loss_curve, "loss_figure", slow)
     curve = LossCurve(tmp_path / "loss.png")
     curve.on_train_start()
     while now[0] < 1100:
         now[0] += 1.0
-        curve.on_train_epoch_end(trainer(0), None)  # type: ignore[arg-type]
+        curve.on_train_epoch_end(trainer(0), MODULE)
     assert 18 <= len(drawn) <= 20  # half a second each, of a thousand
 
 
@@ -78,11 +82,11 @@ def test_it_is_drawn_where_a_fit_is_interrupted_and_by_one_process(
 ) -> None:
     first, second = (LossCurve(tmp_path / name / "loss.png") for name in ("0", "1"))
     for rank, curve in enumerate((first, second)):
-        curve.on_exception(trainer(0, rank), None, KeyboardInterrupt())
+        curve.on_exception(trainer(0, rank), MODULE, KeyboardInterrupt())
         assert not drawn  # there is nothing to see yet
     for rank, curve in enumerate((first, second)):
-        curve.on_train_epoch_end(trainer(0, rank), None)  # type: ignore[arg-type]
-        curve.on_exception(trainer(0, rank), None, KeyboardInterrupt())
+        curve.on_train_epoch_end(trainer(0, rank), MODULE)
+        curve.on_exception(trainer(0, rank), MODULE, KeyboardInterrupt())
     assert drawn == [1, 1]
     assert first.path.exists()
     assert not second.path.parent.exists()

@@ -47,7 +47,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(TypeError), whole_file(path) as file:
-        file.writelines([b"half", None])  # type: ignore[list-item]
+        file.writelines([b"half", None])  # type: ignore[list-item]  # fails at the second
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

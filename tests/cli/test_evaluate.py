@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,11 @@ Fails = Callable[..., str]
 SETTINGS = ("by_step", "by_series", "reliability", "skipped", "settings")
 
 
-def evaluate(experiment: Experiment, *words: str) -> dict:
+def evaluate(experiment: Experiment, *words: str) -> dict[str, Any]:
     command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--no-plots", *words]
     assert main(command) == 0
-    return json.loads(Path("evaluation/metrics.json").read_text())
+    found: dict[str, Any] = json.loads(Path("evaluation/metrics.json").read_text())
+    return found
 
 
 @pytest.fixture
@@ -188,7 +190,7 @@ def test_data_is_not_overwritten(experiment: Experiment, workdir: Path, fails: F
     assert "--output forecasts.parquet: would overwrite what is no table of forecasts" in message
 
 
-def without_past(config: dict) -> None:
+def without_past(config: dict[str, Any]) -> None:
     data = config["data"]["init_args"]
     for name in ("val_df_paths", "test_df_paths", "known_past_covariates"):
         del data[name]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from transformertf.cli.main import COMMANDS
 
 def fit(config: Path, *words: str) -> int:
     return main(["fit", "--config", str(config), *words])
+
+
+def with_callbacks(callbacks: list[dict[str, Any]], config: dict[str, Any]) -> None:
+    config["trainer"]["callbacks"] = callbacks
 
 
 def test_run_folder(experiment: Experiment) -> None:
@@ -392,13 +397,11 @@ def test_what_classes_of_others_log_is_known_after_an_epoch(
         "        pl_module.log('theirs', 1.0)\n"
     )
     monkeypatch.syspath_prepend(workdir)
-    logs = {"class_path": "their_callbacks.Logs"}
+    logs: dict[str, Any] = {"class_path": "their_callbacks.Logs"}
     for name, code in (("theirs", 0), ("nobodys", 2)):
         stopping = {"class_path": "EarlyStopping", "init_args": {"monitor": name}}
         callbacks = [logs, stopping]
-        config = experiment.write(
-            workdir, lambda c, own=callbacks: c["trainer"].update(callbacks=own)
-        )
+        config = experiment.write(workdir, partial(with_callbacks, callbacks))
         assert fit(config, "--allow", "their_callbacks") == code
     told = capsys.readouterr().err
     assert "Early stopping conditioned on metric `nobodys` which is not available" in told
@@ -406,7 +409,7 @@ def test_what_classes_of_others_log_is_known_after_an_epoch(
 
 
 def test_a_fit_with_a_timer_can_be_made_again(experiment: Experiment, workdir: Path) -> None:
-    timer = {"class_path": "Timer", "init_args": {"duration": "00:00:10:00"}}
+    timer: dict[str, Any] = {"class_path": "Timer", "init_args": {"duration": "00:00:10:00"}}
     config = experiment.write(workdir, lambda c: c["trainer"].update(callbacks=[timer]))
     assert fit(config, "-n", "first") == 0
     resolved = Path("runs/first/version_0/config.yaml")
@@ -418,8 +421,8 @@ def test_a_fit_with_a_timer_can_be_made_again(experiment: Experiment, workdir: P
 
 
 def test_metrics_that_are_logged_can_be_monitored(experiment: Experiment, workdir: Path) -> None:
-    names = ("loss", "train/loss", "train/grad_norm", "lr-Adam", "validation/loss")
-    names += ("validation/MAE", "validation/RMSE")
+    names = ["loss", "train/loss", "train/grad_norm", "lr-Adam", "validation/loss"]
+    names += ["validation/MAE", "validation/RMSE"]
     callbacks = [
         {"class_path": "EarlyStopping", "init_args": {"monitor": name, "patience": 99}}
         for name in names

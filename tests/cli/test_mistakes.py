@@ -96,7 +96,7 @@ def test_config(
     assert message in fails("fit", "--config", "tiny.yml")
 
 
-def spoil(name: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def spoil(name: str, row: int, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         frame[name] = frame[name].astype(object if isinstance(value, str) else float)
         frame.loc[row, name] = value

@@ -1,6 +1,7 @@
 """Choosing a model is changing one line of YAML."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def test_all_forecasters_are_there() -> None:
 def test_a_model_fits_goes_on_and_predicts(
     name: str, experiment: Experiment, workdir: Path
 ) -> None:
-    def change(config: dict) -> None:
+    def change(config: dict[str, Any]) -> None:
         width = {"d_encoder": 8} if name == "EncoderDecoderLSTM" else {"d_model": 8}
         config["model"] = {"class_path": name, "init_args": width}
         config["data"]["init_args"].update(randomize_seq_len=True, min_ctxt_seq_len=2)

@@ -34,7 +34,8 @@ def table(name: str) -> pd.DataFrame:
     rows = rows[rows["time"] > rows["time"].max() - pd.Timedelta(days=8)]
     short = rows[rows["unit"] == TOO_SHORT].head(CONTEXT + HORIZON - 3)
     own = rows[rows["unit"].isin([*UNITS, NEW])]
-    return pd.concat([own, short]).sort_values("time", kind="stable", ignore_index=True)
+    whole: pd.DataFrame = pd.concat([own, short])
+    return whole.sort_values("time", kind="stable", ignore_index=True)
 
 
 @pytest.fixture

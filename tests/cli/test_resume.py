@@ -119,7 +119,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Windows:
             batch["origin"],
             *(batch[name] for name in batch if name.endswith("lengths")),
         )
-        seen.append(tuple(place.tolist() for place in places))  # type: ignore[arg-type]
+        seen.append(tuple(place.tolist() for place in places))
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(ForecastModule, "training_step", note)

@@ -16,9 +16,14 @@ def link(path: Path, target: str) -> None:
     path.symlink_to(target, target_is_directory=True)
 
 
+def put_a_file() -> None:
+    Path("runs").mkdir()
+    Path("runs/tiny").write_text("")
+
+
 IN_THE_WAY: dict[str, Callable[[], object]] = {
     "a file": lambda: Path("runs").write_text(""),
-    "a file as experiment": lambda: (Path("runs").mkdir(), Path("runs/tiny").write_text("")),
+    "a file as experiment": put_a_file,
     "a link to nothing": lambda: link(Path("runs"), "nowhere"),
     "a link to itself": lambda: link(Path("runs"), "runs"),
 }

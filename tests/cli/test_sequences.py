@@ -189,9 +189,10 @@ def test_mistakes(checkpoint: str, experiment: Experiment, workdir: Path, fails:
             "a sequence has no real input",
         ),
     ):
-        experiment.write(
-            workdir, lambda c, o=option: (sequences()(c), c["data"]["init_args"].update(o))
-        )
+        path = experiment.write(workdir, sequences())
+        config = yaml.safe_load(path.read_text())
+        config["data"]["init_args"].update(option)
+        path.write_text(yaml.safe_dump(config))
         assert message in fails("fit", "--config", "tiny.yml")
     experiment.write(workdir, sequences())
     assert "'delta' counts from the target's last value" in fails(

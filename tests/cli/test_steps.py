@@ -10,6 +10,7 @@ from tests.cli.conftest import make_frame
 from transformertf.callbacks import Interruption
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
 
 MODEL = {"class_path": "TemporalFusionTransformer", "init_args": {"d_model": 8, "num_heads": 2}}
@@ -43,6 +44,7 @@ def test_the_constructor_makes_nothing(workdir: Path) -> None:
 def test_without_categories_nothing_is_read_before_it_is_set_up(workdir: Path) -> None:
     cli = make_cli()
     cli.build()
+    assert isinstance(cli.datamodule, EncoderDecoderDataModule)
     assert cli.model.hparams["num_past_features"] == cli.datamodule.num_past_known_covariates
     with pytest.raises(InputError, match=r"train\.parquet"):
         cli.set_up("fit")
@@ -64,6 +66,7 @@ def test_callbacks_of_the_command_follow_those_of_the_configuration(workdir: Pat
     cli.build()
     interruption = Interruption()
     cli.make_trainer([interruption], logger=False, enable_checkpointing=False)
-    kinds = [type(item) for item in cli.trainer.callbacks]
-    assert kinds.index(Timer) < cli.trainer.callbacks.index(interruption)
-    assert cli.trainer.loggers == []
+    trainer: Any = cli.trainer
+    kinds = [type(item) for item in trainer.callbacks]
+    assert kinds.index(Timer) < trainer.callbacks.index(interruption)
+    assert trainer.loggers == []

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.cli.conftest import Experiment
-from tests.cli.test_fit import last
+from tests.runs import last
 from transformertf.cli.main import main
 
 Fails = Callable[..., str]

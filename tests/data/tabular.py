@@ -21,6 +21,12 @@ COLUMNS = Columns(("a",), ("b",), "y", "t", ("store",), ("area",), ("k",), ("p",
 TEXTS = ("x", "007", "7", "NA", "a b")
 
 
+def time_of(series: Series) -> Any:
+    """Return the time of a series that has some, an index of the kind that the caller expects."""
+    assert series.time is not None
+    return series.time
+
+
 def make_rows(store: str, rows: int, seed: int = 0) -> pd.DataFrame:
     """Return the rows of one series."""
     generator = np.random.default_rng([seed, rows])
@@ -57,7 +63,7 @@ def panels(draw: st.DrawFn, *, sorted_by_time: bool = True) -> list[pd.DataFrame
     whole = pd.concat(parts, ignore_index=True)
     series = whole["store"].str[1:].astype(int).to_numpy()
     if draw(st.booleans()):
-        taken = [iter(np.flatnonzero(series == n)) for n in range(len(lengths))]
+        taken = [iter(np.flatnonzero(series == n).tolist()) for n in range(len(lengths))]
         whole = whole.iloc[[next(taken[n]) for n in draw(st.permutations(series.tolist()))]]
     if not sorted_by_time:
         whole = whole.iloc[draw(st.permutations(range(len(whole))))]

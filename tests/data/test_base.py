@@ -37,7 +37,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(params=MODULES, ids=MODULES)
+@pytest.fixture(params=[*MODULES], ids=[*MODULES])
 def make(request, folder):
     kind, lengths = MODULES[request.param]
 

@@ -164,7 +164,7 @@ def test_random_lengths_are_for_training_only(folder):
         min_ctxt_seq_len=2,
         min_tgt_seq_len=1,
     )
-    lengths = {"encoder": set(), "decoder": set()}
+    lengths: dict[str, set[int]] = {"encoder": set(), "decoder": set()}
     for batch in data.train_dataloader():
         for side, seen in lengths.items():
             seen.update(batch[f"{side}_lengths"].tolist())
@@ -284,7 +284,7 @@ def test_scaling_sees_training_rows_only(folder):
         frame.loc[rows:, ["known", "past", "target"]] *= 1e3
         frame.to_parquet(path)
     assert fitted(folder, "train", **options).state_dict() == before
-    frame.loc[0, "past"] += 1.0  # a training row does matter
+    frame.loc[[0], "past"] += 1.0  # a training row does matter
     frame.to_parquet(path)
     assert fitted(folder, "train", **options).state_dict() != before
 

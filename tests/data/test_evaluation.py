@@ -2,6 +2,7 @@
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -265,7 +266,7 @@ def test_ranks_share_what_one_process_forecasts(kind, world_size, distributed):
     whole = [batches_of(loader()) for loader in loaders]
     assert all(len(batches) > 2 for batches in whole)
     device = SimpleNamespace(root_device=torch.device("cpu"))
-    found = [[], []]
+    found: list[list[Any]] = [[], []]
     for rank in range(world_size):
         data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, strategy=device)
         data.setup("predict")
@@ -308,7 +309,7 @@ def test_series_are_checked_and_sorted_once(monkeypatch):
         "predict_df_paths": pd.concat([make_rows("b", 20), make_rows("a", 20)]),
     }
     data = make(frames)
-    checked = []
+    checked: list[Any] = []
     monkeypatch.setattr(data.scaling, "check_time", checked.append)
     first = data.predict_series
     assert [item.name for item in first] == ["a", "b"]

@@ -1,6 +1,7 @@
 """What columns, time and missing values let users get wrong: one line each, with the remedy."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,7 @@ FILES = {
 def make(tmp_path, options):
     path = tmp_path / "train.parquet"
     make_frame().to_parquet(path)
-    lengths = {"ctxt_seq_len": 6, "tgt_seq_len": 3}
+    lengths: dict[str, Any] = {"ctxt_seq_len": 6, "tgt_seq_len": 3}
     return EncoderDecoderDataModule("y", train_df_paths=str(path), **lengths, **options)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.tabular import time_of
 from transformertf.data.reading.gaps import downsample
 from transformertf.data.series import Codes, Series
 from transformertf.errors import TooShortError
@@ -32,7 +33,7 @@ def test_interval_keeps_the_first_row_of_each_block(factor, observed):
     series = make_series(20, observed)
     thin = downsample(series, factor, "interval")
     np.testing.assert_array_equal(thin.values, series.values[::factor])
-    assert list(thin.time) == list(series.time[::factor])
+    assert list(time_of(thin)) == list(time_of(series)[::factor])
     assert thin.observed == sum(row < observed for row in range(0, 20, factor))
     assert thin.observed == int(np.isfinite(thin.values[:, -1]).sum())
 
@@ -47,7 +48,7 @@ def test_blocks_are_summarised_and_stamped_when_complete(method, summary, factor
     whole = [block for block in blocks if len(block) == factor]
     expected = np.array([[summary(column) for column in block.T] for block in whole])
     np.testing.assert_allclose(thin.values, expected, rtol=1e-12)
-    assert list(thin.time) == [series.time[(n + 1) * factor - 1] for n in range(len(whole))]
+    assert list(time_of(thin)) == [time_of(series)[(n + 1) * factor - 1] for n in range(len(whole))]
     assert thin.observed == int(np.isfinite(expected[:, -1]).sum())
     assert np.isfinite(thin.values[:, 0]).all()
 
@@ -121,7 +122,7 @@ def test_each_stretch_is_thinned_by_itself(rows, breaks, missing, factor, method
         thin.categories[0].codes, np.concatenate([e.categories[0].codes for e in expected])
     )
     assert thin.categories[0].codes.dtype == np.int32
-    assert list(thin.time) == [stamp for e in expected for stamp in e.time]
+    assert list(time_of(thin)) == [stamp for e in expected for stamp in time_of(e)]
     assert thin.breaks == tuple(np.cumsum([len(e) for e in expected])[:-1].tolist())
     assert all(type(row) is int for row in thin.breaks)
     known = np.flatnonzero(np.isfinite(thin.values[:, -1]))

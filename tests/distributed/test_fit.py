@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import lightning
 import numpy as np
@@ -51,6 +52,9 @@ def table(tmp_path_factory):
 class Watching:
     """Notes which windows a data module gives, and weighs them where asked."""
 
+    trainer: Any
+    seen: list[Any]
+    evaluated: list[Any]
     weighted = False
 
     def on_after_batch_transfer(self, batch, dataloader_idx):
@@ -97,6 +101,7 @@ def make_data(name, table, weighted=False, series=None, batch_size=BATCH, **opti
         "batch_size": RANKS * batch_size if alone else batch_size,
         **options,
     }
+    data: Windows | Sequences
     if name in SEQUENCES:
         data = Sequences(seq_len=CONTEXT, **options)
     else:
@@ -127,7 +132,9 @@ def make_model(name, data, **options):
 
 
 def make_trainer(dtype="float64", **options):
-    ranks = {"strategy": "ddp", "devices": RANKS} if distributed.is_initialized() else {}
+    ranks: dict[str, Any] = (
+        {"strategy": "ddp", "devices": RANKS} if distributed.is_initialized() else {}
+    )
     return lightning.Trainer(
         accelerator="cpu",
         use_distributed_sampler=False,
@@ -169,7 +176,7 @@ def run(name, table, model=None, trainer=None, **options):
     }
 
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "float32": {"dtype": "float32"},
     "random lengths": {
         "randomize_seq_len": True,
@@ -224,7 +231,7 @@ def test_every_model(name, table, on_ranks):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_way_of_training(case, table, on_ranks):
-    options = {"trainer": {}, **CASES[case]}
+    options: dict[str, Any] = {"trainer": {}, **CASES[case]}
     options["trainer"] = {"max_steps": 6, **options["trainer"]}
     one = assert_equal("EncoderDecoderLSTM", table, on_ranks, **options)
     if case == "one left over":

@@ -1,15 +1,17 @@
 """Two ranks train as one process with all their rows: loss, gradients, weights and logs."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import lightning
 import pytest
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 from tests.distributed.conftest import RANKS
+from tests.runs import loader
 from transformertf.batch import Batch, check_batch
 from transformertf.errors import NonFiniteLossError
 from transformertf.models import EncoderDecoderLSTM
@@ -18,7 +20,10 @@ from transformertf.utils.sequence import create_padding_mask
 
 # of two ranks against one process: only the order of the sums differs
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5}
-CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.7])}
+CRITERIA: dict[str, Callable[[], torch.nn.Module]] = {
+    "MSE": torch.nn.MSELoss,
+    "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.7]),
+}
 # the windows of each rank: unlike in number, in length and in observed targets
 SHARES = [[0, 2, 4], [3, 1]]
 # seed and windows of the validation batches of each rank: not even their number is alike
@@ -27,7 +32,12 @@ VALIDATION = [[(3, [0, 2, 4])], [(3, [3, 1]), (4, [4])]]
 
 def make_module(criterion="MSE", dtype=torch.float64, **options):
     torch.manual_seed(0)
-    sizes = {"d_encoder": 4, "d_decoder": 3, "num_encoder_layers": 1, "num_decoder_layers": 1}
+    sizes: dict[str, Any] = {
+        "d_encoder": 4,
+        "d_decoder": 3,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+    }
     module = EncoderDecoderLSTM(
         3, 2, criterion=CRITERIA[criterion](), dropout=0.0, **sizes, **options
     )
@@ -37,7 +47,7 @@ def make_module(criterion="MSE", dtype=torch.float64, **options):
 def make_batch(dtype=torch.float64, weighted=False, seed=0):
     """Return five ragged windows with NaN outside the data and where no target is observed."""
     generator = torch.Generator().manual_seed(seed)
-    batch = Batch(series=torch.arange(5) + 10, origin=torch.arange(5) * 7 + 100)
+    batch: Any = Batch(series=torch.arange(5) + 10, origin=torch.arange(5) * 7 + 100)
     for side, lengths, width in (("encoder", [3, 6, 1, 4, 5], 3), ("decoder", [5, 2, 7, 1, 4], 2)):
         mask = create_padding_mask(torch.tensor(lengths), max(lengths))
         values = torch.randn(*mask.shape, width, generator=generator, dtype=dtype)
@@ -179,7 +189,7 @@ class Shares(lightning.LightningDataModule):
 
     def train_dataloader(self):
         batches = [my_share(make_batch(weighted=seed == 1, seed=seed)) for seed in range(3)]
-        return DataLoader(batches, batch_size=None)
+        return loader(*batches)
 
     def val_dataloader(self):
         ranks = [distributed.get_rank()] if distributed.is_initialized() else range(RANKS)
@@ -188,14 +198,16 @@ class Shares(lightning.LightningDataModule):
             for rank in ranks
             for seed, rows in VALIDATION[rank]
         ]
-        return DataLoader(batches, batch_size=None)
+        return loader(*batches)
 
 
 def fit(mode):
     """Return what a fit logs, and the weights it ends with."""
     sgd = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
     module = make_module("quantiles", optimizer=sgd, logging_metrics=["MAE", "RMSE"])
-    ranks = {"strategy": "ddp", "devices": RANKS} if distributed.is_initialized() else {}
+    ranks: dict[str, Any] = (
+        {"strategy": "ddp", "devices": RANKS} if distributed.is_initialized() else {}
+    )
     trainer = lightning.Trainer(
         accelerator="cpu",
         use_distributed_sampler=False,

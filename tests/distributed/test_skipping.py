@@ -5,10 +5,10 @@ from functools import partial
 import lightning
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from tests.distributed.conftest import RANKS
 from tests.distributed.test_loss import SHARES, make_batch, make_module, my_share
+from tests.runs import loader
 from transformertf.errors import NonFiniteLossError
 
 
@@ -34,7 +34,7 @@ def fit(spoilt, on_nonfinite="skip", accumulate=1):
         enable_model_summary=False,
     )
     try:
-        trainer.fit(module, DataLoader([my_share(batch) for batch in batches], batch_size=None))
+        trainer.fit(module, loader(*map(my_share, batches)))
     except NonFiniteLossError as error:
         return str(error)
     skipped = float(trainer.callback_metrics["train/skipped"])

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,10 @@ class OneVariable(torch.nn.Module):
         return output
 
 
+def numpy_state():
+    return np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
+
+
 def full_batch(rows=4, seed=0):
     """Return windows of one length, with categories that all differ, padded by one step."""
     samples = [make_sample(WINDOWS, (6, 5), seed + row, torch.float64) for row in range(rows)]
@@ -80,7 +85,7 @@ def with_target_of(model, batch):
     ("name", "place"), [(name, place) for name, (_, own) in PLACES.items() for place in own]
 )
 def test_the_one_variable_that_is_used_has_all_importance(name, place):
-    model = OneVariable(*place)
+    model: Any = OneVariable(*place)
     batches = [with_target_of(model, full_batch(seed=seed)) for seed in (0, 10)]
     found = permutation_importance(model, batches, RICH).set_index("variable")
     assert found["side"].to_dict() == {key: side for key, (side, _) in PLACES.items()}
@@ -89,7 +94,7 @@ def test_the_one_variable_that_is_used_has_all_importance(name, place):
 
 
 def test_two_windows_swap_and_the_growth_is_that_of_the_definition():
-    model = OneVariable()
+    model: Any = OneVariable()
     batch = full_batch(rows=2)
     batch["target"] = torch.randn(batch["target"].shape, generator=torch.Generator().manual_seed(0))
     mask, values = batch["target_mask"], batch["decoder_input"][..., 0]
@@ -111,7 +116,7 @@ def test_context_and_horizon_come_from_one_other_window():
     for side in ("encoder", "decoder"):
         rows = torch.arange(5.0, dtype=torch.float64).view(-1, 1, 1)
         batch[f"{side}_input"] = rows.expand_as(batch[f"{side}_input"]).clone()
-    model = OneVariable("encoder_input", 2)
+    model: Any = OneVariable("encoder_input", 2)
     batch["target"] = batch["target"] + 1.0
     permutation_importance(model, [batch], RICH)
     changed = model.seen[1]  # after the batch as it is: u
@@ -129,7 +134,7 @@ def by_distance(batch, key, column):
     """Return the data values of a column by their distance from the origin, and the padding."""
     side = key.split("_")[0]
     mask = batch[f"{side}_mask"]
-    found = {}
+    found: dict[int, list[float]] = {}
     for row, own in zip(batch[key][..., column], mask, strict=True):
         values = row[own].tolist()
         start = -len(values) if side == "encoder" else 0
@@ -141,7 +146,7 @@ def by_distance(batch, key, column):
 @pytest.mark.parametrize("alignments", alignments_of(WINDOWS))
 def test_data_steps_move_among_those_as_far_from_the_origin(alignments):
     batch = make_batch(WINDOWS, alignments, LENGTHS)
-    model = OneVariable()
+    model: Any = OneVariable()
     permutation_importance(model, [batch], RICH)
     first, *others = model.seen
     moved = 0
@@ -179,8 +184,9 @@ def test_padding_and_alignment_change_nothing(lengths, alignments, extra, fillin
     for ends, more, value in (((("left", "left")), (1, 1), 0.0), (alignments, extra, filling)):
         batch = collate(WINDOWS, samples, ends, more, value)
         tables.append(permutation_importance(module, [batch], RICH, seed=3))
-    pd.testing.assert_frame_equal(*tables, atol=1e-9)
-    assert tables[0]["importance"].ne(0).any()
+    plain, padded = tables
+    pd.testing.assert_frame_equal(plain, padded, atol=1e-9)
+    assert plain["importance"].ne(0).any()
 
 
 def test_seed_decides_and_mode_and_generators_stay():
@@ -189,7 +195,7 @@ def test_seed_decides_and_mode_and_generators_stay():
     module.train()
     module.model.encoder.eval()
     modes = [part.training for part in module.modules()]
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    states = torch.get_rng_state(), random.getstate(), numpy_state()
     one, same, other = (
         permutation_importance(module, [batch], RICH, seed=seed) for seed in (1, 1, 2)
     )
@@ -198,8 +204,8 @@ def test_seed_decides_and_mode_and_generators_stay():
     assert [part.training for part in module.modules()] == modes
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
-    assert np.random.get_state()[1].tolist() == states[2]  # noqa: NPY002
-    model = OneVariable().train()
+    assert numpy_state() == states[2]
+    model: Any = OneVariable().train()
     permutation_importance(model, [batch], RICH)
     assert not any(model.modes)
     assert model.training
@@ -215,11 +221,12 @@ def test_sequences_have_variables_of_the_steps_that_are_forecast():
 
 
 def test_without_another_window_or_an_error_there_is_nothing_to_tell():
-    model = OneVariable()
+    model: Any = OneVariable()
     one = full_batch(rows=1)
     exact = full_batch()
     exact["target"] = model(exact, need_weights=False)["output"]
     blind = {key: values for key, values in full_batch().items() if key != "target"}
+    batches: Any
     for batches in ([], [one], [exact], [blind]):
         with pytest.raises(InputError, match="batches of several windows"):
             permutation_importance(model, batches, PLAIN)

@@ -3,6 +3,7 @@
 import base64
 import io
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,9 @@ class Page(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.open, self.tags, self.texts = [], [], {}
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, Any]]] = []
+        self.texts: dict[str, list[str]] = {}
         self.feed(page)
         self.close()
         assert not self.open

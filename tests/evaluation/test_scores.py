@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -261,7 +262,8 @@ def test_errors_tiny_beside_the_level_keep_their_digits():
 def test_low_precision_columns_are_subtracted_as_doubles():
     table = point_table(actual=[1.0 + 1e-9], prediction=np.array([1.0], dtype=np.float32))
     assert scored(table, levels=()).overall()["MAE"] == pytest.approx(1e-9, rel=1e-6)
-    half = point_table(actual=np.float16([60000.0] * 3), prediction=np.float16([-60000.0] * 3))
+    level = np.full(3, 60000.0, dtype=np.float16)
+    half = point_table(actual=level, prediction=-level)
     assert scored(half, levels=()).overall()["RMSE"] == pytest.approx(120000, rel=1e-3)
 
 
@@ -313,7 +315,7 @@ def test_the_ends_of_an_interval_are_inside():
         pd.Series([3, 3, 4, 4]),
         pd.Series([np.nan, np.nan, 0.5, 0.5]),
         pd.Series([pd.NA, pd.NA, 2**60, 2**60], dtype="Int64"),
-        pd.Series(pd.to_datetime(["2024-01-01", "2024-01-01", None, None])),
+        pd.to_datetime(pd.Series(["2024-01-01", "2024-01-01", None, None])),
         pd.Series(pd.to_datetime(["2024-01-01"] * 2 + ["2024-01-02"] * 2, utc=True)),
     ],
 )
@@ -338,7 +340,18 @@ def test_a_frame_changed_afterwards_changes_nothing():
 
 
 def test_levels_are_read_off_the_columns():
-    columns = ["series", "q0.9", "quality", "q1", "q0.02", "prediction", "q1e-05", "q", "q0.5x", 3]
+    columns: list[Any] = [
+        "series",
+        "q0.9",
+        "quality",
+        "q1",
+        "q0.02",
+        "prediction",
+        "q1e-05",
+        "q",
+        "q0.5x",
+        3,
+    ]
     assert table_levels(columns) == (1e-5, 0.02, 0.9)
 
 

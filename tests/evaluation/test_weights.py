@@ -107,7 +107,7 @@ def cases(draw):
 
 def attention_by_hand(module, samples):
     """Return the mean by step and position of single windows, which nothing pads."""
-    found = {}
+    found: dict[int, dict[int, list[float]]] = {}
     for sample in samples:
         with torch.no_grad():
             weights = module(sample, need_weights=True)["attention_weights"][0]

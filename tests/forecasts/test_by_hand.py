@@ -9,7 +9,7 @@ import torch
 
 from tests.data.units import CONTEXT, HORIZON, LAGS, ROWS, stretches_of
 from tests.forecasts.windows import LEVELS, OPTIONS, fitted, make_frame, make_model
-from tests.runs import quiet_trainer
+from tests.runs import predicted, quiet_trainer
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.forecasts import paths
 from transformertf.forecasts.paths import roll
@@ -198,6 +198,7 @@ def test_each_path_is_fed_back_to_itself(monkeypatch, data_case, model_case):
     compared = 0
     for batch in data.predict_dataloader():
         rolled = roll(model, data, batch, data.predict_series, STEPS, len(LEVELS), 0)
+        assert rolled.paths is not None
         for row, unit, origin, steps in windows_of(data, frame, batch)[::3]:
             for path in range(len(LEVELS)):
                 expected = by_hand(data, model, unit, origin, steps, path)
@@ -230,7 +231,7 @@ def test_the_first_chunk_is_the_plain_forecast(horizon, samples):
         "aligned right", "quantiles", future, normalize="window", origin="auto"
     )
     trainer = quiet_trainer()
-    plain = trainer.predict(model, datamodule=data)
+    plain = predicted(trainer, model, datamodule=data)
     padded = False
     for expected, batch in zip(plain, data.predict_dataloader(), strict=True):
         model.eval()
@@ -244,6 +245,8 @@ def test_the_first_chunk_is_the_plain_forecast(horizon, samples):
                 torch.testing.assert_close(found.point[row, :steps], own[:, 1:2])
             assert rolled.mask[row].sum() == steps
             if samples:
+                assert rolled.paths is not None
+                assert longer.paths is not None
                 torch.testing.assert_close(rolled.paths[row], longer.paths[row, :, :horizon])
             padded |= not mask.all()
     assert padded
@@ -258,6 +261,16 @@ def test_known_covariates_as_long_as_there_are():
     assert rolled.point.shape == (3, max(lengths), 1)
 
 
+def keeping(kept, call):
+    """Return a call that keeps the first argument of each."""
+
+    def keep(first, *rest):
+        kept.append(first)
+        return call(first, *rest)
+
+    return keep
+
+
 def test_later_chunks_are_as_small_as_the_first_and_hold_no_target(monkeypatch):
     """What is cut out of a series does not grow with the horizon, nor are actuals in it."""
     options = {"target_lags": [LAGS[0]], "missing": "mask", "origin": "20"}
@@ -265,12 +278,16 @@ def test_later_chunks_are_as_small_as_the_first_and_hold_no_target(monkeypatch):
     frame, data, model = prepared("plain", "quantiles", future, **options)
     (batch,) = data.predict_dataloader()
     assert batch["target_mask"].any(dim=1).tolist() == [True, False, False]
-    made, seen = [], []
+    made: list[Any] = []
+    seen: list[Any] = []
     store, forecast = data.fitted.store, model.forecast
-    monkeypatch.setattr(data.fitted, "store", lambda series: made.append(store(series)) or made[-1])
-    monkeypatch.setattr(
-        model, "forecast", lambda given, *rest: seen.append(given) or forecast(given, *rest)
-    )
+
+    def store_and_keep(series):
+        made.append(store(series))
+        return made[-1]
+
+    monkeypatch.setattr(data.fitted, "store", store_and_keep)
+    monkeypatch.setattr(model, "forecast", keeping(seen, forecast))
     roll(model, data, batch, data.predict_series, 1000, 2, 0)
     assert len(seen) - 1 >= len(made) > 9
     for number, stored in enumerate(made):

@@ -12,7 +12,7 @@ from tests.data.units import HORIZON, make_units
 from tests.forecasts.windows import fitted, make_frame, make_model
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
-from transformertf.forecasts.paths import draw_levels, roll
+from transformertf.forecasts.paths import Rolled, draw_levels, roll
 from transformertf.models import ForecastModule
 from transformertf.nn import MSELoss, QuantileLoss
 
@@ -20,6 +20,11 @@ LEVELS = (0.02, 0.1, 0.5, 0.75, 0.98)
 NORMAL = stats.norm.ppf(LEVELS)
 CHUNK, STEPS, SAMPLES = 6, 20, 4000
 START = 3.0
+
+
+def paths_of(rolled: Rolled) -> torch.Tensor:
+    assert rolled.paths is not None
+    return rolled.paths
 
 
 class Process(ForecastModule):
@@ -88,7 +93,7 @@ def test_widths_are_those_of_the_process(process, phi):
     assert np.abs(found[CHUNK:] - NORMAL).max() > 1e-4
     torch.testing.assert_close(rolled.point, rolled.outputs[..., 2:3])
     # and so is the whole distribution at each step
-    scaled = (rolled.paths[0].numpy().T - mean) / spread
+    scaled = (paths_of(rolled)[0].numpy().T - mean) / spread
     assert min(stats.kstest(row, "norm").pvalue for row in scaled) > 1e-3
 
 
@@ -105,7 +110,7 @@ def test_feeding_back_the_point_alone_is_too_narrow(process):
 def test_a_path_keeps_its_level_through_a_chunk_and_no_longer(process):
     (batch,) = process.predict_dataloader()
     model, series = Process(1.0).eval(), process.predict_series
-    paths = roll(model, process, batch, series, STEPS, SAMPLES, 1).paths[0].numpy()
+    paths = paths_of(roll(model, process, batch, series, STEPS, SAMPLES, 1))[0].numpy()
     starts = np.column_stack([np.full(SAMPLES, START), paths[:, CHUNK - 1 : -1 : CHUNK]])
     drawn = []
     for chunk, start in enumerate(starts.T):
@@ -122,7 +127,9 @@ def test_later_quantiles_are_those_of_the_paths(process):
     (batch,) = process.predict_dataloader()
     rolled = roll(Process(0.8).eval(), process, batch, process.predict_series, STEPS, 30, 0)
     # definition 8 of Hyndman and Fan (1996)
-    expected = stats.mstats.mquantiles(rolled.paths[0], LEVELS, alphap=1 / 3, betap=1 / 3, axis=0)
+    expected = stats.mstats.mquantiles(
+        paths_of(rolled)[0], LEVELS, alphap=1 / 3, betap=1 / 3, axis=0
+    )
     np.testing.assert_allclose(rolled.outputs[0, CHUNK:], expected.T[CHUNK:])
 
 
@@ -142,8 +149,8 @@ def test_levels_are_those_of_their_key():
     levels = draw_levels(0, "a", 10, 1, 5)
     np.testing.assert_array_equal(draw_levels(0, "a", 10, 1, 9)[:5], levels)
     keys: list[Any] = [(1, "a", 10, 1), (0, "b", 10, 1), (0, "a", 11, 1), (0, "a", 10, 0)]
-    for key in [*keys, (0, "", 10, 1), (0, "ab", 10, 1), (0, "é", 10, 1)]:
-        assert not np.isin(draw_levels(*key, 5), levels).any()
+    for seed, name, origin, chunk in [*keys, (0, "", 10, 1), (0, "ab", 10, 1), (0, "é", 10, 1)]:
+        assert not np.isin(draw_levels(seed, name, origin, chunk, 5), levels).any()
 
 
 def test_how_windows_are_batched_changes_nothing(monkeypatch):
@@ -155,7 +162,7 @@ def test_how_windows_are_batched_changes_nothing(monkeypatch):
         data.setup("predict")
         model, series = make_model(data), data.predict_series
         paths = [
-            roll(model, data, batch, series, 3 * HORIZON, 5, 11).paths
+            paths_of(roll(model, data, batch, series, 3 * HORIZON, 5, 11))
             for batch in data.predict_dataloader()
         ]
         longest = max(part.shape[-1] for part in paths)
@@ -203,7 +210,7 @@ def test_past_covariates_serve_up_to_the_trained_horizon():
     data.setup("predict")
     batch = next(iter(data.predict_dataloader()))
     rolled = roll(make_model(data), data, batch, data.predict_series, HORIZON, 3, 0)
-    assert rolled.paths.shape == (len(batch["origin"]), 3, HORIZON)
+    assert paths_of(rolled).shape == (len(batch["origin"]), 3, HORIZON)
 
 
 def test_a_point_model_has_no_paths():

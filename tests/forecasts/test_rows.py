@@ -1,5 +1,7 @@
 """Forecasts to tables and files."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,7 +79,7 @@ def test_one_row_for_each_window_and_step(alignment):
 )
 def test_a_sequence_at_the_start_has_no_origin(time, kind, tmp_path):
     lengths = torch.tensor([3, 2, 3])
-    batch = {
+    batch: Any = {
         "mask": create_padding_mask(lengths),
         "series": torch.tensor([0, 0, 1]),
         "origin": torch.tensor([-1, 2, 4]),
@@ -97,7 +99,7 @@ def test_a_sequence_at_the_start_has_no_origin(time, kind, tmp_path):
     # one file of many pieces, as of one
     with ForecastFile(tmp_path / "pieces.parquet") as file:
         for rows in (slice(0, 1), slice(1, 3)):
-            part = {key: value[rows] for key, value in batch.items()}
+            part: Any = {key: value[rows] for key, value in batch.items()}
             file.write(forecast_frame(part, point[rows], point[rows], series, None))
     with ForecastFile(tmp_path / "whole.parquet") as file:
         file.write(frame)

@@ -50,7 +50,7 @@ def make_model(
     """Return a small model in double precision whose weights are far from zero."""
     if kind is EncoderDecoderLSTM:
         options = {"d_encoder": 4, "d_decoder": 4, **options}
-    model = shaken(
+    model: ForecastModule = shaken(
         kind(
             num_past_features=data.num_past_known_covariates,
             num_future_features=data.num_future_known_covariates,

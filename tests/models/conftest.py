@@ -1,7 +1,7 @@
 """Ragged batches for the tests of models."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def _ragged_batch(
     target = torch.randn(*observed.shape, 1, generator=generator)
     batch["target_mask"] = observed
     batch["target"] = torch.where(observed.unsqueeze(-1), target, padding)
-    result = Batch(**batch)
+    result = cast("Batch", batch)
     check_batch(result)
     return result
 

@@ -1,5 +1,7 @@
 """The attention LSTM against torch's LSTMs and the equations of its attention, row by row."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -141,7 +143,7 @@ def test_trainable_add_starts_as_a_plain_sum(ragged_batch):
     torch.testing.assert_close(weighed(ragged_batch()), plain(ragged_batch()))
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "d_model": {"d_model": 0},
     "d_encoder": {"d_encoder": 0},
     "d_decoder": {"d_decoder": -1},

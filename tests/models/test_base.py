@@ -7,9 +7,8 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
-from tests.runs import quiet_trainer
+from tests.runs import loader, predicted, quiet_trainer
 from transformertf.errors import InputError, NonFiniteLossError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.nn import HuberLoss, MAELoss, MSELoss, QuantileLoss
@@ -29,10 +28,6 @@ def fit(module, *batches):
     trainer = quiet_trainer()
     trainer.fit(module, loader(*batches), loader(batches[0]))
     return trainer
-
-
-def loader(*batches):
-    return DataLoader(batches, batch_size=None)
 
 
 def random_output(batch, outputs=1):
@@ -123,6 +118,7 @@ def test_values_outside_the_data_reach_neither_loss_nor_gradient(
     assert loss.item() == expected.item()
     expected.backward()
     loss.backward()
+    assert spoilt.grad is not None
     assert torch.equal(spoilt.grad, output.grad)
     assert torch.equal(spoilt.grad != 0, mask.expand_as(spoilt))
 
@@ -582,7 +578,7 @@ def test_metrics_of_quantiles_are_those_of_the_median(ragged_batch):
 def test_predictions_are_in_original_units(ragged_batch):
     module, batch = tiny(criterion=QuantileLoss(LEVELS)), ragged_batch()
     del batch["target"]
-    (found,) = quiet_trainer().predict(module, datamodule=Units(batch))
+    (found,) = predicted(quiet_trainer(), module, datamodule=Units(batch))
     torch.testing.assert_close(found, 3 * module(batch)["output"] + 1)
 
 

@@ -1,4 +1,5 @@
 import inspect
+from typing import Any
 
 import jsonargparse
 import pytest
@@ -56,12 +57,14 @@ class Module(ForecastModule):
 
 def test_each_callable_gets_its_own_arguments() -> None:
     module = Module(3, 6, packing="never", log_grad_norm=True, num_static_features=2)
-    assert module.model.given == (3 + 2, 6, 7, "left", "never")
+    given: Any = module.model.given
+    assert given == (3 + 2, 6, 7, "left", "never")
     assert module.log_grad_norm
     assert module.hparams["d_model"] == 6
     assert module.hparams["num_features"] == 3
     assert "alignment" not in module.hparams
-    assert Module(3, criterion=torch.nn.MSELoss()).model.given[2] == 1  # as the criterion wants
+    given = Module(3, criterion=torch.nn.MSELoss()).model.given
+    assert given[2] == 1  # as the criterion wants
 
 
 def test_signature_and_docstring_join_both() -> None:
@@ -90,14 +93,14 @@ def test_signature_and_docstring_join_both() -> None:
         ((3, 4, 7, None), {}, "Module: too many positional arguments"),
     ],
 )
-def test_other_arguments_are_refused(arguments, options, message) -> None:
+def test_other_arguments_are_refused(arguments, options, message):
     with pytest.raises(TypeError) as error:
         Module(*arguments, **options)
     assert str(error.value) == message
 
 
 @every_model
-def test_each_argument_has_a_text_in_the_help(cls) -> None:
+def test_each_argument_has_a_text_in_the_help(cls):
     parser = jsonargparse.ArgumentParser()
     parser.add_class_arguments(cls, "model")
     texts = {action.dest: action.help for action in parser._actions}
@@ -106,7 +109,7 @@ def test_each_argument_has_a_text_in_the_help(cls) -> None:
 
 
 @every_model
-def test_the_network_takes_what_the_module_asks_for_by_place(cls) -> None:
+def test_the_network_takes_what_the_module_asks_for_by_place(cls):
     network = getattr(models, f"{cls.__name__}Model")
     own, taken = inspect.signature(cls).parameters, inspect.signature(network).parameters
     by_place = [p for p in own.values() if p.kind is p.POSITIONAL_OR_KEYWORD]

@@ -4,6 +4,7 @@ import copy
 import random
 import shutil
 from itertools import cycle
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from transformertf.models import EncoderDecoderLSTM
 from transformertf.models.common.optimisation import call_for_all_shapes, compile_in_place
 from transformertf.nn import QuantileLoss, recurrent
 from transformertf.nn.selection import VariableSelection
+from transformertf.utils.sequence import pack_encoder_sequences
 
 pytestmark = [
     # dynamo looks at each input of a graph that follows a break; by default nobody hears of it
@@ -25,6 +27,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning"),
 ]
 
+# its functions are put into it where it is imported
+FX: Any = torch.fx.experimental._config
 PACKINGS = ["auto", "always", "never"]
 PAST, FUTURE, D_ENCODER, D_DECODER = 3, 2, 4, 5
 
@@ -159,7 +163,7 @@ def test_only_the_recurrences_break_the_graph(subject, alignment, packing, calls
 
 
 def test_packing_stays_out_of_the_graphs(random_batch, monkeypatch):
-    packed, pack = [], recurrent.pack_encoder_sequences
+    packed, pack = [], pack_encoder_sequences
 
     def note(*args):
         packed.append(pack(*args))
@@ -198,8 +202,8 @@ def test_new_shapes_compile_nothing(
     compiled = torch.compile(find(module), dynamic=True, backend=counter)
     first = ragged_batch(*lengths)
     assert shapes(first) == sizes
-    packings, seen = cycle(PACKINGS), set()
-    with torch.fx.experimental._config.patch(use_duck_shape=duck_shape):
+    packings, seen = cycle(PACKINGS), set[tuple[int, ...]]()
+    with FX.patch(use_duck_shape=duck_shape):
         compiled(*arguments(first))
         frames = counter.frame_count
         assert frames > 0
@@ -243,7 +247,7 @@ def test_sizes_of_one_cost_one_further_compile(single, random_batch, ragged_batc
     first, *others = (ragged_batch(**options) for options in SINGLES[single])
     assert shapes(first).count(1) == 1
     packings = cycle(PACKINGS)
-    with torch.fx.experimental._config.patch(use_duck_shape=False):
+    with FX.patch(use_duck_shape=False):
         compiled(*model_arguments(random_batch("model")))
         frames = counter.frame_count
         assert_same_output(compiled, module.model, model_arguments(first))

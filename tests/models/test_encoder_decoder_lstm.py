@@ -57,8 +57,8 @@ def by_hand(module, layers, past, future):
             chosen = chosen @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
         start.append(chosen)
     values, _ = torch_lstm(model.decoder)(future, tuple(start))
-    activation = {"relu": torch.relu, "tanh": torch.tanh, "gelu": torch.nn.functional.gelu}
-    activation = activation[module.hparams["mlp_activation"]]
+    activations = {"relu": torch.relu, "tanh": torch.tanh, "gelu": torch.nn.functional.gelu}
+    activation = activations[module.hparams["mlp_activation"]]
     head = [part for part in model.head if isinstance(part, torch.nn.Linear)]
     for linear in head[:-1]:
         values = activation(values @ linear.weight.T + linear.bias)

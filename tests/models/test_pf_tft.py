@@ -26,7 +26,7 @@ def make_model(static=STATIC, **kwargs):
     return PFTemporalFusionTransformerModel(len(PAST), len(FUTURE), 8, 6, len(static), **sizes)
 
 
-class TheirShapes(dict):
+class TheirShapes(dict[str, tuple[int, ...]]):
     """Names and shapes of the weights of their release 1.8.0, module by module."""
 
     def linear(self, name, d_input, d_output, bias=True):

@@ -1,5 +1,7 @@
 """LSTM and GRU against torch's own, and what holds for any sequence-to-sequence model."""
 
+from typing import Any
+
 import lightning
 import pytest
 import torch
@@ -107,7 +109,7 @@ def test_defaults(kind):
 
 
 def test_windows_with_a_context_are_refused(kind):
-    trainer = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    trainer: Any = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     module = make_module(kind)
     module.trainer = trainer
     trainer.datamodule = EncoderDecoderDataModule("y")

@@ -1,6 +1,7 @@
 """The temporal fusion transformers against Lim et al. 2021 written out, one window at a time."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ MODULES = {
     "PF": PFTemporalFusionTransformer,
     "xTFT": xTFT,
 }
-MODELS = {
+MODELS: dict[str, Any] = {
     "TFT": TemporalFusionTransformerModel,
     "PF": PFTemporalFusionTransformerModel,
     "xTFT": xTFTModel,
@@ -110,8 +111,8 @@ class Paper:
             self.lstm[side].load_state_dict(ours.state_dict())
 
     def linear(self, name, x, variable=...):
-        bias = f"{name}.bias"
-        bias = self.weights[bias][variable] if bias in self.weights else 0.0
+        key = f"{name}.bias"
+        bias = self.weights[key][variable] if key in self.weights else 0.0
         return x @ self.weights[f"{name}.weight"][variable].T + bias
 
     def gate_norm(self, name, x, skip, variable=...):
@@ -322,6 +323,7 @@ def test_gradient_reaches_what_is_static(name, batch_of):
     model, batch = make_model(name, STATIC), batch_of()
     static = torch.randn(len(LENGTHS[0]), STATIC).double().requires_grad_()
     model(*arguments_of(batch), static)["output"].square().sum().backward()
+    assert static.grad is not None
     assert (static.grad.abs() > 1e-14).all()
     for parameter_name, parameter in model.named_parameters():
         moved = parameter.grad.abs().max() > 1e-14

@@ -13,9 +13,8 @@ import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
-from torch.utils.data import DataLoader
 
-from tests.runs import quiet_trainer
+from tests.runs import loader, predicted, quiet_trainer
 from transformertf.errors import InputError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.models.attention_lstm import AttentionLSTM
@@ -49,10 +48,6 @@ def tiny_fusion(**kwargs):
 
 MODELS = {"lstm": tiny, "attention": tiny_attention, "fusion": tiny_fusion}
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-
-
-def loader(*batches):
-    return DataLoader(batches, batch_size=None)
 
 
 def weights(module):
@@ -197,7 +192,7 @@ class Record(DummyLogger):
         super().__init__()
         self.rows = []
 
-    def log_metrics(self, metrics, step):
+    def log_metrics(self, metrics, step=None):
         self.rows.append((step, metrics))
 
 
@@ -348,6 +343,7 @@ def test_rising_quantiles_of_extreme_values_never_fall():
     found = rising_quantiles(values, levels)
     assert (found.diff(dim=-1) >= 0).all()
     found.sum().backward()
+    assert values.grad is not None
     assert values.grad.isfinite().all()
 
 
@@ -645,6 +641,6 @@ def test_mixed_precision(make, packing, worth, ragged_batch, monkeypatch):
     assert changed(module, weights(make())), "nothing was learned"
     for parameter in module.parameters():
         assert parameter.dtype == torch.float32
-    (found, *_) = run.predict(module, loader(*batches))
+    (found, *_) = predicted(run, module, loader(*batches))
     assert found.dtype == torch.float32
     assert found.isfinite().all()

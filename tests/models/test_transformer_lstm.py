@@ -1,5 +1,7 @@
 """The transformer LSTM against torch's own LSTM and attention put together by hand, row by row."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -194,7 +196,7 @@ def test_shared_weights_act_as_two_equal_lstms(shared_and_twin, ragged_batch):
         torch.testing.assert_close(gradient, both)
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "d_model": {"d_model": 0},
     "num_layers": {"num_layers": 0},
     "num_transformer_blocks": {"num_transformer_blocks": 0},

@@ -1,12 +1,14 @@
 """The lean temporal fusion transformer: no static path; the rest is tested with its family."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from transformertf.models.temporal_fusion_transformer import TemporalFusionTransformerModel
 from transformertf.models.xtft import xTFTModel
 
-SIZES = {"d_model": 6, "d_hidden_continuous": 4, "num_heads": 2}
+SIZES: dict[str, Any] = {"d_model": 6, "d_hidden_continuous": 4, "num_heads": 2}
 
 
 def test_is_the_temporal_fusion_transformer_less_what_is_static():

@@ -1,5 +1,7 @@
 """Attention masks and both attentions, against loops over rows, heads, queries and keys."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -46,6 +48,7 @@ def make_ragged(contexts, horizons, steps, alignments, dtype=torch.float32, caus
         decoder_alignment=alignments[1],
         causal=causal,
     )
+    assert mask is not None
     assert mask.any()
     assert not mask.all()
     rows = len(contexts)
@@ -67,7 +70,7 @@ def gradients(output, leaves):
 def assert_close(found, expected, tolerance, names):
     for name, one, other in zip(names, found, expected, strict=True):
         torch.testing.assert_close(
-            one, other, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+            one, other, rtol=tolerance, atol=tolerance, msg=partial("{}: {}".format, name)
         )
 
 
@@ -123,10 +126,11 @@ def test_horizon_mask_is_that_of_a_loop(alignments, causal, sides):
         decoder_alignment=alignments[1],
         causal=causal,
     )
+    assert found is not None
     assert found.any()
     assert not found.all()
     assert found.dtype == torch.bool
-    assert torch.equal(found, expected_horizon_mask(*sides, alignments, causal))
+    assert torch.equal(found, expected_horizon_mask(contexts, horizons, steps, alignments, causal))
 
 
 @pytest.mark.parametrize("alignment", ["left", "right"])
@@ -142,6 +146,7 @@ def test_self_mask_is_that_of_a_loop(alignment, causal, sides):
         for query in data:
             for key in data:
                 expected[row, 0, query, key] = key <= query or not causal
+    assert found is not None
     assert found.any()
     assert not found.all()
     assert found.dtype == torch.bool
@@ -156,16 +161,21 @@ def test_a_side_without_lengths_is_full(alignments, causal):
     contexts, horizons = torch.tensor(ragged["context"]), torch.tensor(ragged["horizon"])
     found = horizon_attention_mask(contexts, None, *steps, causal=causal, **options)
     expected = expected_horizon_mask(ragged["context"], [3, 3], steps, alignments, causal)
+    assert found is not None
     assert torch.equal(found, expected)
     found = horizon_attention_mask(None, horizons, *steps, causal=causal, **options)
     expected = expected_horizon_mask([4, 4], ragged["horizon"], steps, alignments, causal)
+    assert found is not None
     assert torch.equal(found, expected)
 
 
 def test_without_lengths_all_rows_share_the_causal_mask():
     found = horizon_attention_mask(None, None, 4, 3)
+    assert found is not None
     assert torch.equal(found, expected_horizon_mask([4], [3], (4, 3), ("left", "left"), True))
-    assert torch.equal(self_attention_mask(None, 3, causal=True), found[..., 4:])
+    own = self_attention_mask(None, 3, causal=True)
+    assert own is not None
+    assert torch.equal(own, found[..., 4:])
 
 
 def test_nothing_masked_is_no_mask():
@@ -182,6 +192,7 @@ def test_masks_lie_with_the_lengths_and_read_no_value():
         horizon_attention_mask(lengths, None, 4, 3),
         horizon_attention_mask(None, None, 4, 3, device="meta"),
     ):
+        assert mask is not None
         assert mask.device.type == "meta"
         assert mask.shape[1:] == (1, 3, 7)
 
@@ -239,9 +250,10 @@ def expected_attention(kind, module, query, key, value, mask):
 def test_attention_is_that_of_the_paper(kind, need_weights, masked):
     module = make(kind, torch.float64)
     *inputs, mask = make_ragged([2, 4], [3, 1], (4, 3), ("left", "right"), torch.float64)
+    query, key, value = inputs
     mask = mask if masked else None
     output, weights = module(*inputs, mask, need_weights=need_weights)
-    expected_output, expected_weights = expected_attention(kind, module, *inputs, mask)
+    expected_output, expected_weights = expected_attention(kind, module, query, key, value, mask)
     assert output.shape == (2, 3, WIDTH)
     torch.testing.assert_close(output, expected_output, rtol=1e-10, atol=1e-10)
     if need_weights:
@@ -300,7 +312,8 @@ def test_multi_head_attention_is_that_of_torch(dtype, alignments, need_weights):
 @given(sides=ragged_sides())
 def test_asking_for_weights_changes_nothing(kind, alignments, dtype, sides):
     module = make(kind, dtype)
-    *inputs, mask = make_ragged(*sides, alignments, dtype)
+    contexts, horizons, steps = sides
+    *inputs, mask = make_ragged(contexts, horizons, steps, alignments, dtype)
     leaves = [*inputs, *module.parameters()]
     fused, _ = module(*inputs, mask)
     explicit, _ = module(*inputs, mask, need_weights=True)
@@ -477,6 +490,7 @@ def test_dropout_takes_weights_and_scales_the_others(need_weights):
     # the unit matrix as values reads the weights out
     values = torch.eye(steps).expand(8, 2, -1, -1)
     found, _ = attend(query, key, values, mask, share, need_weights=need_weights)
+    assert weights is not None
     kept = found != 0
     torch.testing.assert_close(found[kept], weights[kept] / (1 - share))
     assert not kept[weights == 0].any()

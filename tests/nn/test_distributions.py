@@ -250,6 +250,7 @@ def test_any_number_gives_a_finite_loss_and_gradient(name, data):
     loss = criterion(output, torch.ones(1, 1, 1))
     loss.backward()
     assert loss.isfinite()
+    assert output.grad is not None
     assert output.grad.isfinite().all()
 
 
@@ -283,6 +284,7 @@ def test_rescaling_any_scale_has_a_finite_gradient(raw, dtype):
     found = make("normal").rescale(output, 0 * one, 0.1 * one)
     found.sum().backward()
     assert found.isfinite().all()
+    assert output.grad is not None
     assert output.grad.isfinite().all()
     if raw > -30:
         assert output.grad[0, 0, 1] > 0

@@ -34,6 +34,7 @@ def test_own_features_stay_last():
     found = wide(inputs, categories, static, static_categories)
     assert found.shape == (2, 6, 3 + wide.added)
     assert wide.added == 2 + 3 * 5
+    assert wide.embedding is not None
     for row in range(2):
         for step in range(6):
             codes = torch.cat([categories[row, step], static_categories[row]])
@@ -55,6 +56,7 @@ def test_static_columns_follow_those_of_a_step(each, static):
     if each is None and static is None:
         assert joined is None
         return
+    assert joined is not None
     columns = [0.0] * (0 if each is None else 3) + [1.0] * (0 if static is None else 2)
     assert joined.shape == (2, 4, len(columns))
     assert torch.equal(joined, torch.tensor(columns).expand_as(joined))

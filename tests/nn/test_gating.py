@@ -1,5 +1,7 @@
 """Gates and variable selection against the paper's equations, written out in float64."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from transformertf.nn.gating import (
 )
 from transformertf.nn.selection import VariableSelection
 
-EXACT = {"rtol": 1e-10, "atol": 1e-10}
+EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
 
 
 def random(*shape):

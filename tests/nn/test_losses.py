@@ -1,6 +1,7 @@
 """Elementwise losses against torch, numpy and the theory of quantiles."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,7 @@ def test_loss_of_a_perfect_forecast_is_zero_with_finite_gradient(criterion, form
     loss = criterion(output, target)
     loss.sum().backward()
     assert loss.count_nonzero() == 0
+    assert output.grad is not None
     assert output.grad.isfinite().all()
 
 
@@ -220,7 +222,8 @@ class PairOfLosses(torch.nn.Module):
     "criterion", [MeanError(), RowError(), PairOfLosses(), torch.nn.CrossEntropyLoss()], ids=repr
 )
 def test_criterion_that_reduces_is_refused(criterion):
-    for given in (criterion, torch.compile(criterion, backend="eager")):
+    compiled: Any = torch.compile(criterion, backend="eager")
+    for given in (criterion, compiled):
         with pytest.raises(InputError, match=f"{type(criterion).__name__} is not elementwise"):
             elementwise(given, 1)
 

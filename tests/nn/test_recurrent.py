@@ -2,6 +2,8 @@
 
 import random
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -16,7 +18,7 @@ from transformertf.nn.recurrent import choose_route
 from transformertf.utils.sequence import create_padding_mask
 
 STEPS, FEATURES, WIDTH = 7, 3, 4
-KINDS = {"LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}
+KINDS: dict[str, tuple[Any, Any]] = {"LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}
 ROUTES = ["plain", "gated", "segmented", "packed"]
 PACKINGS = ["auto", "always", "never"]
 # a way is a forced route, or the packing that chooses one
@@ -117,7 +119,9 @@ def gradients(results, leaves):
 
 def assert_same(names, found, expected, atol):
     for name, one, other in zip(names, found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=atol, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            one, other, rtol=0, atol=atol, msg=partial("{}: {}".format, name)
+        )
 
 
 def assert_like_torch(kind, ours, inputs, lengths, state=None, need_state=True):
@@ -247,8 +251,8 @@ CHOICES = {
 
 @pytest.mark.parametrize(("cases", "read", "not_read"), CHOICES.values(), ids=CHOICES)
 def test_choice_follows_its_table(cases, read, not_read):
-    for sizes in cases:
-        padding = sizes[1]
+    for device, padding, width in cases:
+        sizes = device, padding, width
         assert choose_route(*sizes) == read
         for need_state, route in ((True, read), (False, not_read)):
             for packing in ("auto", "never"):
@@ -258,6 +262,7 @@ def test_choice_follows_its_table(cases, read, not_read):
 
 
 def test_table_names_the_threshold():
+    assert choose_route.__doc__ is not None
     number = f"{WORTH:,}".replace(",", " ")
     assert f"| cpu    | below {number} " in choose_route.__doc__
     assert f"| cpu    | from {number} on " in choose_route.__doc__
@@ -452,7 +457,7 @@ def test_gates_hold_in_half_precision(kind, dtype, route):
     assert all(value.dtype == dtype and value.isfinite().all() for value in (*values, *found))
     for row, length in enumerate(lengths.tolist()):
         alone, final_alone = ours(inputs[row : row + 1, :length])
-        tolerance = {"rtol": 0, "atol": HALVES[dtype]}
+        tolerance: dict[str, Any] = {"rtol": 0, "atol": HALVES[dtype]}
         torch.testing.assert_close(outputs[row, :length], alone[0], **tolerance)
         for one, other in zip(parts(final), parts(final_alone), strict=True):
             torch.testing.assert_close(one[:, row], other[:, 0], **tolerance)

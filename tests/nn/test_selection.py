@@ -74,8 +74,8 @@ def test_agrees_with_the_equations(num_real, sizes, d_embedding, with_context):
     selection = shaken(selection, 0.7)
     generator = torch.Generator().manual_seed(1)
     values = torch.randn(ROWS, STEPS, num_real, generator=generator, dtype=torch.float64)
-    codes = [torch.randint(size, (ROWS, STEPS), generator=generator) for size in sizes]
-    codes = torch.stack(codes, dim=-1) if sizes else None
+    columns = [torch.randint(size, (ROWS, STEPS), generator=generator) for size in sizes]
+    codes = torch.stack(columns, dim=-1) if sizes else None
     context = None
     if with_context:
         context = torch.randn(ROWS, 1, CONTEXT, generator=generator, dtype=torch.float64)
@@ -86,7 +86,7 @@ def test_agrees_with_the_equations(num_real, sizes, d_embedding, with_context):
     for row in range(ROWS):
         for step in range(STEPS):
             own = () if codes is None else codes[row, step]
-            given = context[row, 0] if with_context else None
+            given = None if context is None else context[row, 0]
             expected = written.select(values[row, step], own, sizes, given)
             torch.testing.assert_close(selected[row, step], expected[0], rtol=1e-10, atol=1e-10)
             torch.testing.assert_close(weights[row, step], expected[1], rtol=1e-10, atol=1e-10)

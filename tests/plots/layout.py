@@ -6,6 +6,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
 
+def bar_widths(axes):
+    """Return the widths of the bars of axes, in their order."""
+    return [bar.get_width() for bar in axes.patches]
+
+
 def written(axes):
     """Yield the texts of axes that are drawn."""
     yield from (axes.title, axes._left_title, axes._right_title)

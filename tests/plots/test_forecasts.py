@@ -1,11 +1,14 @@
 """Figures of forecasts show what the tables say, one line for each thing."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.dates import num2date
 from scipy.stats import norm
@@ -43,7 +46,7 @@ def make_tables(
 
 def lines(axes):
     """Return the lines of axes by label, without their breaks."""
-    found = {}
+    found: dict[object, list[Any]] = {}
     for line in axes.get_lines():
         x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
         found.setdefault(line.get_label(), []).append((x, y))
@@ -76,7 +79,8 @@ def test_forecasts_lie_over_what_happened(levels):
         np.testing.assert_array_equal(np.isnan(y), np.arange(9) == 4)
         np.testing.assert_array_equal(drawn(y), np.sin(range(6, 14)))
         np.testing.assert_array_equal(drawn(x), np.arange(6, 14))
-        starts = [line.get_xdata()[0] for line in axes.get_lines() if "start" in line.get_label()]
+        drawn_lines = [line for line in axes.get_lines() if "start" in str(line.get_label())]
+        starts = [np.asarray(line.get_xdata())[0] for line in drawn_lines]
         assert starts == [6, 10]
         assert len(axes.collections) == len(bands) * 2  # one more for steps that stand alone
 
@@ -104,15 +108,16 @@ def test_intervals_are_the_symmetric_pairs_the_widest_below():
     forecasts, _ = make_tables(("a",), levels=SEVEN)
     (axes,) = (figure := forecast_figure(forecasts)).axes
     assert legend(figure)[1:4] == ["96 %", "80 %", "50 %"]
-    bands = [item for item in axes.collections if item.get_label().endswith("%")]
-    widths = [np.ptp(item.get_paths()[0].vertices[:, 1]) for item in bands]
+    bands = [item for item in axes.collections if str(item.get_label()).endswith("%")]
+    widths = [np.ptp(np.asarray(item.get_paths()[0].vertices)[:, 1]) for item in bands]
     expected = [2 * norm.ppf(level) + np.ptp(np.sin(range(6, 10))) for level in (0.98, 0.9, 0.75)]
     np.testing.assert_allclose(widths, expected)
     # later ones lie on top, and are darker, so that none hides another
-    shades = [sum(to_rgb(item.get_facecolor()[0])) for item in bands]
+    colours = [np.asarray(item.get_facecolor())[0] for item in bands]
+    shades = [float(np.sum(to_rgb(tuple(colour)))) for colour in colours]
     assert shades == sorted(shades, reverse=True)
     assert len(set(shades)) == 3
-    assert {tuple(item.get_facecolor()[0][3:]) for item in bands} == {(1.0,)}
+    assert {tuple(colour[3:]) for colour in colours} == {(1.0,)}
     assert intervals(pd.Index(["q0.5", "q0.9", "quality", "q"])) == []
     ((label, low, high),) = intervals(pd.Index(["q0.7", "q0.025", "q0.975"]))
     assert (label, low, high) == ("95 %", "q0.025", "q0.975")
@@ -138,7 +143,7 @@ def test_an_actual_between_unknown_ones_is_a_dot():
     forecasts.loc[[1, 3], "actual"] = np.nan
     (axes,) = forecast_figure(forecasts).axes
     dots = [line for line in axes.get_lines() if line.get_marker() == "."]
-    assert [line.get_xdata().tolist() for line in dots] == [[6, 8]]
+    assert [np.asarray(line.get_xdata()).tolist() for line in dots] == [[6, 8]]
 
 
 @pytest.mark.parametrize("overlap", [1, 2])
@@ -162,7 +167,9 @@ def test_forecasts_of_one_step_are_one_line():
     only, _ = make_tables(("a",), windows=1, horizon=1, levels=(0.1, 0.9))
     (axes,) = (figure := forecast_figure(only)).axes
     assert sum(line.get_marker() == "." for line in axes.get_lines()) == 2
-    ((low, high),) = (bar[:, 1] for bar in axes.collections[-1].get_segments())
+    bars = axes.collections[-1]
+    assert isinstance(bars, LineCollection)
+    ((low, high),) = (bar[:, 1] for bar in bars.get_segments())
     assert high - low == pytest.approx(2 * norm.ppf(0.9))
     assert np.ptp(axes.get_xlim()) == 2
     assert_tidy(figure)

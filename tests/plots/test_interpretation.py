@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from tests.plots.layout import assert_tidy
+from tests.plots.layout import assert_tidy, bar_widths
 from transformertf.errors import InputError
 from transformertf.plots import attention_figure, importance_figure
 
@@ -33,8 +33,8 @@ def test_each_side_has_a_panel_with_the_largest_on_top():
     ):
         own = table[table["side"] == side].set_index("variable")["importance"]
         bars = {
-            text.get_text(): bar.get_width()
-            for text, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
+            text.get_text(): width
+            for text, width in zip(axes.get_yticklabels(), bar_widths(axes), strict=True)
         }
         assert len(bars) == count
         assert list(bars.values()) == sorted(own, reverse=True)[:count]
@@ -47,7 +47,7 @@ def test_each_side_has_a_panel_with_the_largest_on_top():
 def test_importance_below_zero_is_left_of_the_line():
     table = make_importance(past=2).assign(importance=[-0.1, 0.3])
     figure = importance_figure(table)
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.3, -0.1]
+    assert bar_widths(figure.axes[0]) == [0.3, -0.1]
     assert figure.axes[0].get_xlim()[0] < -0.1
     assert_tidy(figure)
     with pytest.raises(InputError, match="at least one variable"):
@@ -63,7 +63,9 @@ def test_attention_stands_at_its_positions(context, horizon):
     figure = attention_figure(table)
     upper, lower, bar = figure.axes
     (image,) = lower.get_images()
-    np.testing.assert_array_equal(image.get_array().filled(np.nan), weights)
+    values = image.get_array()
+    assert isinstance(values, np.ma.MaskedArray)
+    np.testing.assert_array_equal(values.filled(np.nan), weights)
     # pixel centres: a column at its position, the first step on top
     left, right, bottom, top = image.get_extent()
     assert (left, right) == (-context + 0.5, horizon + 0.5)
@@ -74,7 +76,10 @@ def test_attention_stands_at_its_positions(context, horizon):
         column[~np.isnan(column)].mean() if (~np.isnan(column)).any() else np.nan
         for column in weights.T
     ]
-    np.testing.assert_allclose(line.get_ydata(), expected)
-    assert upper.get_lines()[1].get_xdata()[0] == lower.get_lines()[0].get_xdata()[0] == 0.5
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), expected)
+    origins = [
+        np.asarray(line.get_xdata())[0] for line in (upper.get_lines()[1], lower.get_lines()[0])
+    ]
+    assert origins == [0.5, 0.5]
     assert bar.get_ylabel() == "attention weight"
     assert_tidy(figure)

@@ -8,7 +8,7 @@ pytest.importorskip("matplotlib")
 
 from scipy.stats import binom
 
-from tests.plots.layout import assert_tidy
+from tests.plots.layout import assert_tidy, bar_widths
 from transformertf.errors import InputError
 from transformertf.plots import calibration_figure, horizon_figure, residual_figure, series_figure
 
@@ -60,7 +60,9 @@ def test_coverage_by_step_stands_below_over_what_it_should_be():
     assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "horizon step")
     assert lower.get_ylabel() == "coverage [%]"
     lines = lower.get_lines()
-    assert [line.get_ydata()[0] for line in lines] == pytest.approx([96, 90, 80, 85, 50, 50])
+    assert [np.asarray(line.get_ydata())[0] for line in lines] == pytest.approx(
+        [96, 90, 80, 85, 50, 50]
+    )
     labels = ["96 % interval", "80 % interval", "50 % interval"]
     assert [line.get_label() for line in lines[1::2]] == labels
     colours = [line.get_color() for line in lines]
@@ -88,7 +90,7 @@ def test_reliability_lies_over_the_diagonal_and_its_band():
     )
     np.testing.assert_array_equal(lines["perfect"].get_xydata(), [[0, 0], [1, 1]])
     (band,) = axes.collections
-    vertices = band.get_paths()[0].vertices
+    vertices = np.asarray(band.get_paths()[0].vertices)
     at = vertices[np.isclose(vertices[:, 0], 0.3), 1]
     # the narrowest band of counts that 40 throws of 0.3 miss in at most 2.5 % on either side
     assert (40 * at.min(), 40 * at.max()) == pytest.approx((7, 18))
@@ -106,7 +108,7 @@ def test_the_worst_series_stand_on_top(count):
     figure = series_figure(table, "load [MW]")
     (axes,) = figure.axes
     shown = min(count, 20)
-    bars = [bar.get_width() for bar in axes.patches]
+    bars = bar_widths(axes)
     assert bars == sorted(errors, reverse=True)[:shown]
     np.testing.assert_array_equal(axes.get_lines()[0].get_xdata(), 2 * np.array(bars))
     labels = [text.get_text().replace("\\", "") for text in axes.get_yticklabels()]
@@ -146,11 +148,11 @@ def test_residuals_are_joined_within_each_forecast():
     assert bar.get_ylabel() == "horizon step"
     step = np.arange(1, 7)
     expected = step - step**2 / 8
-    loops = axes.get_lines()[1].get_xydata()
+    loops = np.asarray(axes.get_lines()[1].get_xydata())
     np.testing.assert_array_equal(np.isnan(loops[:, 0]), np.resize([False] * 6 + [True], 41))
     np.testing.assert_allclose(loops[:6], np.stack([covariate[:6], expected], axis=1))
     (points,) = axes.collections
-    np.testing.assert_allclose(points.get_offsets()[:, 1], np.tile(expected, 6))
+    np.testing.assert_allclose(np.asarray(points.get_offsets())[:, 1], np.tile(expected, 6))
     np.testing.assert_array_equal(points.get_array(), np.tile(step, 6))
     assert_tidy(figure)
 
@@ -184,7 +186,7 @@ def test_of_many_forecasts_some_are_drawn_and_told():
     forecasts, covariate = make_forecasts(windows=200)
     figure = residual_figure(forecasts, covariate, "I")
     assert figure.get_suptitle() == "Residuals against I: 200 of 400 forecasts"
-    assert len(figure.axes[0].collections[0].get_offsets()) == 200 * 6
+    assert len(np.asarray(figure.axes[0].collections[0].get_offsets())) == 200 * 6
 
 
 def test_a_covariate_of_other_rows_is_told():

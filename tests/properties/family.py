@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import product
+from typing import Any
 
 import torch
 
@@ -26,7 +27,7 @@ PAST, FUTURE, MAX_CONTEXT, MAX_HORIZON = 3, 2, 7, 5
 STATIC, STATIC_SIZES, SIZES, HORIZON_SIZES = 2, [3], [3, 2], [3]
 
 # of the temporal fusion family
-FUSION = {
+FUSION: dict[str, Any] = {
     "ctxt_seq_len": MAX_CONTEXT,
     "tgt_seq_len": MAX_HORIZON,
     "d_model": 4,
@@ -36,7 +37,7 @@ FUSION = {
     "dropout": 0.0,
 }
 # every model, small and without dropout; a further one joins by one line
-MODELS = {
+MODELS: dict[str, Any] = {
     "EncoderDecoderLSTM": partial(EncoderDecoderLSTM, d_encoder=4, d_decoder=5, dropout=0.0),
     "AttentionLSTM": partial(
         AttentionLSTM, d_model=4, d_encoder=3, d_decoder=5, num_heads=2, dropout=0.0
@@ -57,7 +58,7 @@ SIDES = {
 
 
 # networks that an argument changes in more than size
-VARIANTS = {
+VARIANTS: dict[str, Any] = {
     "EncoderDecoderLSTM, equal widths": partial(MODELS["EncoderDecoderLSTM"], d_decoder=4),
     "EncoderDecoderLSTM, deeper decoder": partial(
         MODELS["EncoderDecoderLSTM"], num_decoder_layers=3
@@ -75,7 +76,7 @@ VARIANTS = {
     "TransformerLSTM, one block": partial(MODELS["TransformerLSTM"], num_transformer_blocks=1),
 }
 # every model with all that a batch may hold
-COVARIATES = {
+COVARIATES: dict[str, Any] = {
     f"{name}, covariates": partial(
         made,
         num_static_features=STATIC,
@@ -110,7 +111,9 @@ def make_sample(name, lengths, seed, dtype):
     observed = torch.ones(1, steps, dtype=torch.bool)
     observed[0, 0] = steps == 1 or seed % 2 == 0
     target = torch.randn(1, steps, 1, generator=generator, dtype=dtype)
-    batch = Batch(target=torch.where(observed.unsqueeze(-1), target, 0.0), target_mask=observed)
+    batch: Any = Batch(
+        target=torch.where(observed.unsqueeze(-1), target, 0.0), target_mask=observed
+    )
     for (side, width), steps in zip(sides, lengths, strict=False):
         batch[f"{side}input"] = torch.randn(1, steps, width, generator=generator, dtype=dtype)
         batch[f"{side}lengths"] = torch.tensor([steps])
@@ -146,7 +149,7 @@ def collate(name, samples, alignments, extra, filling):
     def spread_all(key, mask, filling):
         return spread([sample[key][0] for sample in samples], mask, filling)
 
-    batch = Batch()
+    batch: Any = Batch()
     for key in STATIC_KEYS:
         if key in samples[0]:
             batch[key] = torch.cat([sample[key] for sample in samples])

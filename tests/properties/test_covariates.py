@@ -46,7 +46,7 @@ def test_every_column_moves_the_forecast_of_its_row_and_no_other(name, alignment
     module, batch = make_module(name), make_batch(name, alignments)
     output = module(batch)["output"]
     row, horizon = 1, forecast_mask(batch)[1]
-    places = dict.fromkeys(STATIC_KEYS, (row,))
+    places: dict[str, tuple[int, ...]] = dict.fromkeys(STATIC_KEYS, (row,))
     for side in category_sides(name):
         first = int(batch[f"{side}mask"][row].nonzero().min())
         places[f"{side}categories"] = row, first

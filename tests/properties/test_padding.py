@@ -4,7 +4,9 @@ A sample is forecast alone, unpadded, as the reference. Then it stands in a batc
 samples in any order, with any padding at either end, and anything written into that padding.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -24,10 +26,13 @@ from tests.properties.family import (
     make_sample,
     sides_of,
 )
-from transformertf.batch import Batch, forecast_mask
+from transformertf.batch import forecast_mask
 from transformertf.nn import QuantileLoss, recurrent
 
-CRITERIA = {"MSE": torch.nn.MSELoss, "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9])}
+CRITERIA: dict[str, Callable[[], torch.nn.Module]] = {
+    "MSE": torch.nn.MSELoss,
+    "quantiles": partial(QuantileLoss, [0.1, 0.5, 0.9]),
+}
 # of values and of gradients, the latter relative to the largest one
 TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float64: (1e-10, 1e-10)}
 SUBJECTS = [
@@ -49,7 +54,7 @@ def assert_same_gradients(found, expected, module, tolerance):
     names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
     for name, one, other in zip(names, found, expected, strict=True):
         torch.testing.assert_close(
-            one, other, rtol=0, atol=tolerance * largest, msg=lambda m, n=name: f"{n}: {m}"
+            one, other, rtol=0, atol=tolerance * largest, msg=partial("{}: {}".format, name)
         )
 
 
@@ -105,7 +110,8 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(name, dtype, alignments, ca
         output = module(batch)["output"]
     assert output.isfinite().all()
 
-    total, observed = 0.0, 0
+    total: Any = 0.0
+    observed = 0
     for row, sample in enumerate(samples):
         alone = module(sample)["output"]
         expected_loss, expected_gradients = loss_and_gradients(module, alone, sample)
@@ -114,9 +120,7 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(name, dtype, alignments, ca
 
         only = torch.zeros_like(batch["target_mask"])
         only[row] = batch["target_mask"][row]
-        loss, gradients = loss_and_gradients(
-            module, output, Batch(**{**batch, "target_mask": only})
-        )
+        loss, gradients = loss_and_gradients(module, output, {**batch, "target_mask": only})
         torch.testing.assert_close(loss, expected_loss, rtol=value_tolerance, atol=value_tolerance)
         assert_same_gradients(gradients, expected_gradients, module, gradient_tolerance)
         count = int(sample["target_mask"].sum())

@@ -6,6 +6,7 @@ Of gluonts it is the documented formula.
 """
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from tests.reference.metrics import (
 from transformertf.evaluation.scores import Scores
 from transformertf.forecasts.baselines import naive_scale, seasonal_naive
 
-CLOSE = {"rtol": 1e-6, "atol": 0}
+CLOSE: dict[str, Any] = {"rtol": 1e-6, "atol": 0}
 SOURCES = ["recorded", "live"]
 
 

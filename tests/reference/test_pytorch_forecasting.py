@@ -5,6 +5,7 @@ pytorch-forecasting is no dependency, not even of the tests; where it is install
 """
 
 import importlib.util
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ from tests.reference.temporal_fusion import (
 )
 from transformertf.errors import InputError
 from transformertf.models import PFTemporalFusionTransformer
+from transformertf.models.pf_tft import PFTemporalFusionTransformerModel
 from transformertf.models.pf_weights import load_pytorch_forecasting
 
 if importlib.util.find_spec("pytorch_forecasting") is None:
@@ -115,10 +117,17 @@ def test_same_gradients():
 
 def test_loads_into_the_lightning_module():
     theirs = make_theirs(static=STATIC)
-    sizes = {"d_model": 12, "d_hidden_continuous": 5, "num_heads": 3, "num_lstm_layers": 1}
+    sizes: dict[str, Any] = {
+        "d_model": 12,
+        "d_hidden_continuous": 5,
+        "num_heads": 3,
+        "num_lstm_layers": 1,
+    }
     module = PFTemporalFusionTransformer(4, 2, 6, 4, 2, **sizes).double().eval()
-    load_pytorch_forecasting(module.model, theirs.state_dict(), PAST, FUTURE, STATIC)
-    assert_agree(theirs, module.model, (PAST, FUTURE, STATIC), RAGGED)
+    model = module.model
+    assert isinstance(model, PFTemporalFusionTransformerModel)
+    load_pytorch_forecasting(model, theirs.state_dict(), PAST, FUTURE, STATIC)
+    assert_agree(theirs, model, (PAST, FUTURE, STATIC), RAGGED)
 
 
 MISTAKES = {

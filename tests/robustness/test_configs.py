@@ -204,7 +204,21 @@ def length(name: str, *values: object) -> list[tuple[str, object]]:
     return [(f"data.init_args.{name}", value) for value in values]
 
 
-ODD = (0, -1, 2.5, "long", "", True, [8], {}, math.nan, math.inf, 10**12, 10**30, 2**63)
+ODD: tuple[Any, ...] = (
+    0,
+    -1,
+    2.5,
+    "long",
+    "",
+    True,
+    [8],
+    {},
+    math.nan,
+    math.inf,
+    10**12,
+    10**30,
+    2**63,
+)
 FEW = (0, -1, "long", 10**30)
 LENGTHS = [
     *length("ctxt_seq_len", *ODD, 61, 1000),
@@ -272,7 +286,7 @@ WHOLE: Tree = {
         "callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "train/loss"}}],
     },
 }  # fmt: skip
-VALUES = (
+VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 3, 10**12, 10**30, -(2**63), 0.5, -0.5, 1e308, math.nan, math.inf,
     "", "a", "target", "past", "none", "1", "${model}", "${data.init_args.stride}", "${nothing}",
     "${", "2024-01-01", "\u00e9t\u00e9", "a\nb", "~", "*", "last", "os.system", "torch.nn.Linear",

@@ -66,7 +66,7 @@ def test_clipping_does_not_let_it_in(
     name = "EncoderDecoderLSTM"
     first, second, third = batches(name, 3)
     module, reference = make(name), make(name)
-    options = {"gradient_clip_val": 0.01, "gradient_clip_algorithm": clip}
+    options: dict[str, Any] = {"gradient_clip_val": 0.01, "gradient_clip_algorithm": clip}
     fit(module, [first, bad(second), third], **options)
     fit(reference, [first, third], **options)
     assert_same(module, reference)
@@ -279,7 +279,7 @@ def test_one_corrupted_window_moves_clipped_weights_no_further(
         "criterion": torch.nn.MSELoss(),
         "optimizer": lambda p: torch.optim.SGD(p, lr=rate),
     }
-    clipped = {"gradient_clip_val": bound, "gradient_clip_algorithm": clip}
+    clipped: dict[str, Any] = {"gradient_clip_val": bound, "gradient_clip_algorithm": clip}
     module, still = make(name, "stop", **options), make(name, "stop", **options)
     fit(module, given, accumulate_grad_batches=accumulate, **clipped)
     steps = len(given) // accumulate
@@ -299,7 +299,7 @@ def test_one_corrupted_window_moves_clipped_weights_no_further(
 @pytest.mark.parametrize("value", [1e30, float("inf")])
 def test_what_clipping_cannot_take_is_skipped(value: float, tried: Tried) -> None:
     first, second, third = single(batches("GRU", 3))
-    options = {"criterion": torch.nn.MSELoss()}
+    options: dict[str, Any] = {"criterion": torch.nn.MSELoss()}
     module, reference = make("GRU", **options).float(), make("GRU", **options).float()
     fit(module, [first, spoil(second, value), third], gradient_clip_val=0.5)
     fit(reference, [first, third], gradient_clip_val=0.5)

@@ -109,6 +109,7 @@ def forecasts(
     """Return forecasts and targets in original units of the validation windows."""
     module.eval()
     found, truth = [], []
+    batch: Any
     for batch in data.val_dataloader():
         mask = batch["target_mask"]
         found.append(data.inverse_transform_target(module(batch)["output"], batch)[mask])
@@ -158,7 +159,7 @@ def test_losses_do_not_depend_on_unit_and_level(
     tried: Tried,
 ) -> None:
     factor, level = AFFINE[affine]
-    options = {"normalize": normalize, "dtype": dtype}
+    options: dict[str, Any] = {"normalize": normalize, "dtype": dtype}
     data = data_of(tmp_path, walk(1) * factor + level, walk(2) * factor + level, **options)
     module, losses, logged = fit(data)
     if factor < 0:
@@ -265,7 +266,7 @@ def test_odd_targets(shape: str, normalize: str, tmp_path: Path, tried: Tried) -
 
 
 def test_integer_columns_are_numbers(tmp_path: Path, tried: Tried) -> None:
-    data = data_of(tmp_path, np.round(walk(1) * 10).astype(np.int64))  # type: ignore[arg-type]
+    data = data_of(tmp_path, np.round(walk(1) * 10).astype(np.int64))
     assert_finite(data)
     tried("works")
 

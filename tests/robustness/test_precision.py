@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def outcome(
     shown = trainer.predict(module, loader(given))
     assert shown is not None
     masks = [forecast_mask(batch) for batch in given]
-    forecasts = [row[mask].flatten() for row, mask in zip(shown, masks, strict=True)]  # type: ignore[index]
+    forecasts = [row[mask].flatten() for row, mask in zip(shown, masks, strict=True)]
     return logged, torch.cat(forecasts)
 
 
@@ -89,7 +89,8 @@ def test_each_precision_is_near_float32(
 def test_sums_of_many_steps_are_kept_in_full(precision: str, tried: Tried) -> None:
     """Of 1 and 513, the sums of two batches, bfloat16 makes 512."""
     (batch,) = single(batches("GRU", 1))
-    many = changed(batch, **{key: value.repeat_interleave(60, 0) for key, value in batch.items()})  # type: ignore[attr-defined]
+    items = cast("dict[str, torch.Tensor]", batch).items()
+    many = changed(batch, **{key: value.repeat_interleave(60, 0) for key, value in items})
     module = make("GRU", "quantiles")
     trainer = fit(module, [batch], precision=precision)
     trainer.validate(module, loader([many] * 3), verbose=False)
@@ -130,5 +131,5 @@ def test_large_inputs_do_not_overflow(name: str, factor: float, tried: Tried) ->
     trainer = fit(module, [batch, large], precision="bf16-mixed")
     shown = trainer.predict(module, loader([large]))
     assert shown is not None
-    assert shown[0][forecast_mask(large)].isfinite().all()  # type: ignore[index]
+    assert shown[0][forecast_mask(large)].isfinite().all()
     tried("works")

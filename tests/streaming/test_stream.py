@@ -4,6 +4,7 @@ import io
 import itertools
 import logging
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,8 @@ from transformertf.nn import QuantileLoss
 from transformertf.streaming import Stream
 
 CONTEXT, HORIZON, ROWS, NEW = 7, 3, 60, 26
-LENGTHS = {"ctxt_seq_len": CONTEXT, "tgt_seq_len": HORIZON, "min_ctxt_seq_len": 1}
-EVERYTHING = {
+LENGTHS: dict[str, Any] = {"ctxt_seq_len": CONTEXT, "tgt_seq_len": HORIZON, "min_ctxt_seq_len": 1}
+EVERYTHING: dict[str, Any] = {
     "known_covariates": ["k", "x", "c"],
     "known_past_covariates": ["p", "b"],
     "static_covariates": ["area", "region"],
@@ -45,7 +46,7 @@ EVERYTHING = {
     "target_lags": [4, 9],
 }
 # configurations of a session's data
-DATA = {
+DATA: dict[str, dict[str, Any]] = {
     "target alone": {},
     "everything": EVERYTHING,
     "series": {**EVERYTHING, "normalize": "series", "time_format": "relative"},
@@ -262,7 +263,7 @@ def test_a_window_is_forecast_as_predict_does(name, config):
         assert list(found["step"]) == [1, 2, 3]
 
 
-SEQUENCES = {
+SEQUENCES: dict[str, dict[str, Any]] = {
     "plain": {"known_covariates": ["k", "x"]},
     "everything": {name: value for name, value in EVERYTHING.items() if name != "target_lags"},
     "time and transforms": {
@@ -462,8 +463,8 @@ def test_a_refused_update_leaves_the_session_as_it_was(case, everything):
     with pytest.raises(InputError, match=message) as told:
         stream.update(rows, None if isinstance(given, str) else given)
     assert "\n" not in str(told.value)
-    found = [each.update(GOOD[12:14], GOOD[14:17]) for each in (stream, other)]
-    pd.testing.assert_frame_equal(*found, check_exact=True)
+    found, expected = (each.update(GOOD[12:14], GOOD[14:17]) for each in (stream, other))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_a_first_update_without_rows_is_refused():

@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from transformertf.errors import InputError
 from transformertf.utils.sequence import (
+    Alignment,
     align_encoder_sequences,
     create_padding_mask,
     first_data_step,
@@ -19,7 +20,7 @@ from transformertf.utils.sequence import (
 )
 
 STEPS = 6
-ALIGNMENTS = ["left", "right"]
+ALIGNMENTS: list[Alignment] = ["left", "right"]
 PACKERS = [pack_encoder_sequences, pack_decoder_sequences]
 lengths_lists = st.lists(st.integers(1, STEPS), min_size=1, max_size=5)
 few = settings(max_examples=25, deadline=None)
@@ -135,7 +136,7 @@ def test_align_goes_from_right_to_left_by_default():
 @few
 @given(lengths=lengths_lists)
 def test_align_there_and_back(source, lengths):
-    target = "left" if source == "right" else "right"
+    target: Alignment = "left" if source == "right" else "right"
     sequences = random_sequences(len(lengths))
     sequences[~mask_by_rows(lengths, STEPS, source)] = 0
     counts = torch.tensor(lengths)

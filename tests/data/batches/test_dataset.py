@@ -1,5 +1,7 @@
 """Batches against a reference that goes window by window and row by row."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +115,7 @@ class Reference:
         mean, spread = self.statistics()
         features = []
         if self.columns.has_time:
+            assert self.time is not None
             before = self.past[0] if self.time_format == "absolute" else max(row - 1, self.past[0])
             features.append((self.time[row] - self.time[before]) / self.time_scale)
         for name in names:
@@ -348,7 +351,7 @@ SAMPLINGS = {
 def test_the_time_feature_is_finite_scaled_and_starts_at_zero(steps, time_format, kind):
     elapsed = np.cumsum(steps)
     if kind == "datetime":
-        time = pd.Timestamp("2024-01-01") + pd.to_timedelta(elapsed, unit="s")
+        time: Any = pd.Timestamp("2024-01-01") + pd.to_timedelta(elapsed, unit="s")
     else:
         time = pd.Index(1e8 + elapsed)
     values = np.random.default_rng(2).normal(size=(60, 1))
@@ -475,7 +478,8 @@ def test_a_batch_is_made_on_the_device_alone(per_window, time_format, ragged):
     )
     context = [3, 4, 5] if ragged else [5, 5, 5]
     request = Request(np.arange(3), np.array(context), np.full(3, 4), noise=1)
-    batch, expected = there[request], host[request]
+    batch: Any = there[request]
+    expected: Any = host[request]
     assert batch.keys() == expected.keys()
     for key, values in batch.items():
         assert values.shape == expected[key].shape

@@ -1,5 +1,7 @@
 """Batches as they come, against torch's own way."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -7,7 +9,7 @@ from torch.utils.data import DataLoader
 from transformertf.data.batches.loader import BatchLoader
 
 
-class Doubles(torch.utils.data.Dataset):
+class Doubles(torch.utils.data.Dataset[Any]):
     def __getitem__(self, request):
         return {"input": torch.tensor([request, 2 * request])}
 

@@ -180,7 +180,7 @@ def test_an_array_is_written_once(root):
     for _ in range(2):
         squares = cache.cached_array(["x", np.ones(2)], (2, 3), np.float32, write_squares)
         assert squares.tolist() == [[0, 1, 4], [9, 16, 25]]
-        assert (squares.dtype, squares.flags.writeable) == (np.float32, False)
+        assert (squares.dtype, squares.flags.writeable) == (np.dtype(np.float32), False)
     assert calls == [(2, 3)]
     cache.cached_array(["x", np.ones(2)], (2, 3), np.float64, write_squares)
     cache.cached_array(["x", np.zeros(2)], (2, 3), np.float32, write_squares)

@@ -59,8 +59,8 @@ def test_a_repeat_is_named_by_its_row_in_the_file(frames, piece, data):
 def test_a_repeat_in_another_file_names_both():
     one, two = make_rows("s", 4), make_rows("s", 4)
     two["t"] += 2 * one["t"].max()
-    two.loc[2, "t"] = one.loc[1, "t"]
-    stamp = one.loc[1, "t"]
+    stamp = one["t"][1]
+    two.loc[2, "t"] = stamp
     message = rf"^1\.csv: .* not rise in row 2 .*: {stamp} after {stamp} in 0\.csv; drop repeats$"
     with pytest.raises(InputError, match=message):
         series_of(one, two, sort=True)
@@ -217,7 +217,7 @@ def test_a_row_of_a_folder_is_named_by_its_file(tmp_path):
 
 def test_a_repeat_in_pieces_of_a_file(tmp_path):
     rows = make_rows("s", 9)
-    rows.loc[7, "t"] = rows.loc[6, "t"]
+    rows.loc[7, "t"] = rows["t"][6]
     paths = write([rows], tmp_path, "parquet")
     for piece in (1, 2, 3, 7):
         with piece_of(piece), pytest.raises(InputError, match=r"does not rise in row 7 "):

@@ -3,6 +3,7 @@
 import decimal
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -176,7 +177,8 @@ def test_missing_categories_are_masked_or_refused_with_their_place(tmp_path, end
 
 
 def test_whole_numbers_beside_missing_ones_are_the_same_categories(tmp_path):
-    paths = write([make_rows("s", 4).assign(k=[7, 8, None, 7])], tmp_path, "parquet")
+    codes: list[Any] = [7, 8, None, 7]
+    paths = write([make_rows("s", 4).assign(k=codes)], tmp_path, "parquet")
     with piece_of(2):
         assert texts(read(paths, mask=True)[0], 0) == ["7", "8", None, "7"]
 
@@ -219,7 +221,7 @@ def test_truth_values_are_numbers(tmp_path, ending):
 
 
 def test_decimals_are_numbers(tmp_path):
-    values = [decimal.Decimal("1.25"), None, decimal.Decimal("-3")]
+    values: list[Any] = [decimal.Decimal("1.25"), None, decimal.Decimal("-3")]
     paths = write([make_rows("s", 3).assign(a=values)], tmp_path, "parquet")
     (series,) = read(paths, mask=True)
     np.testing.assert_array_equal(series.values[:, 0], [1.25, np.nan, -3])

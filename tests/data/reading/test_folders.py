@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.tabular import time_of
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import read_series
 from transformertf.data.reading.formats import open_tables, parquet_parts
@@ -34,7 +35,7 @@ def test_partitions_are_columns_and_a_series_in_many_parts_is_joined(partitioned
     assert [item.name for item in series] == ["07", "a b"]
     for item in series:
         time = np.r_[6:18, 60:66]
-        assert item.time.tolist() == time.tolist()
+        assert time_of(item).tolist() == time.tolist()
         np.testing.assert_array_equal(item.values[:, 0], np.repeat([1, 2, 10], 6))
         np.testing.assert_array_equal(item.values[:, 1], time / 7)
 

@@ -1,6 +1,7 @@
 """Future covariates in tables of their own: as if their rows were appended."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError
 
 CONTEXT, HORIZON = 6, 3
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "target_covariate": "y",
     "known_covariates": ["known", "mode"],
     "known_past_covariates": ["past", "alarm"],
@@ -152,7 +153,7 @@ def test_a_file_of_each_series_joins_by_its_stem(load, tmp_path, time):
     if time is None:
         options["known_covariates"] = ["known"]
         options["categorical_covariates"] = ["alarm", "site"]
-    paths = {"past": [], "future": [], "joined": []}
+    paths: dict[str, list[str]] = {"past": [], "future": [], "joined": []}
     for number, name in enumerate(("zeta", "north/run", "south/run")):
         parts = split(make_rows("x", 20 + number, number), 14)
         for key, part in zip(paths, parts, strict=True):

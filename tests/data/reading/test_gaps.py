@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.tabular import time_of
 from transformertf.data.reading.gaps import break_at_gaps, on_grid
 from transformertf.data.series import Codes, Series
 from transformertf.errors import InputError
@@ -46,7 +47,10 @@ def assert_same(one, other):
 
 def slow_grid(series, places):
     """Return the series with rows put at their places, row by row; stamps are not looked at."""
-    stretches, values, codes, breaks = series.stretches, [], [], []
+    stretches = series.stretches
+    values: list[list[float]] = []
+    codes: list[int] = []
+    breaks: list[int] = []
     observed = 0
     for first, end in stretches:
         if first:
@@ -97,10 +101,10 @@ def test_a_grid_is_the_one_made_row_by_row(rows, freq, origin):
         for number in range(places[first], places[end - 1] + 1)
     ]
     if freq in STEPS:
-        assert list(found.time) == list(stamps(expected))
+        assert list(time_of(found)) == list(stamps(expected))
     else:
-        np.testing.assert_allclose(found.time, stamps(expected), rtol=1e-15, atol=1e-12)
-    assert set(series.time) <= set(found.time)
+        np.testing.assert_allclose(time_of(found), stamps(expected), rtol=1e-15, atol=1e-12)
+    assert set(time_of(series)) <= set(time_of(found))
     assert found.static is series.static
     assert found.static_texts == series.static_texts
     assert_same(on_grid(found, freq), found)
@@ -139,13 +143,13 @@ def test_days_keep_to_the_wall_clock(zone, first, count):
     every = pd.DatetimeIndex(pd.to_datetime(seconds, unit="s", utc=True)).tz_convert(zone)
     kept = [0, 1, 2, 5, count - 1]
     filled = on_grid(make_series(every[kept]), "D")
-    assert list(filled.time) == list(every)
+    assert list(time_of(filled)) == list(every)
     assert np.flatnonzero(np.isfinite(filled.values[:, 0])).tolist() == kept
 
 
 def test_some_of_these_days_are_longer_than_others():
     days = pd.DatetimeIndex(["2023-10-20", "2023-11-18"]).tz_localize("America/Havana")
-    hours = np.diff(on_grid(make_series(days), "D").time.asi8 // 10**6 // 3600)
+    hours = np.diff(time_of(on_grid(make_series(days), "D")).asi8 // 10**6 // 3600)
     assert sorted(set(hours.tolist())) == [24, 25]
 
 
@@ -153,14 +157,14 @@ def test_hours_go_through_a_change_of_the_clock():
     every = pd.date_range("2024-10-26 20:00", "2024-10-27 08:00", freq="h", tz=ZURICH)
     assert len(every) == 14  # one more than the clock shows
     filled = on_grid(make_series(every[[0, 5, 6, 13]]), "h")
-    assert list(filled.time) == list(every)
+    assert list(time_of(filled)) == list(every)
 
 
 def test_months_are_steps_of_the_calendar():
     stamps = pd.DatetimeIndex(["2023-11-01", "2024-02-01", "2024-04-01"]).tz_localize(ZURICH)
     filled = on_grid(make_series(stamps), "MS")
     months = [(2023, 11), (2023, 12), *((2024, month) for month in range(1, 5))]
-    assert [(stamp.year, stamp.month, stamp.day) for stamp in filled.time] == [
+    assert [(stamp.year, stamp.month, stamp.day) for stamp in time_of(filled)] == [
         (*month, 1) for month in months
     ]
 
@@ -168,10 +172,10 @@ def test_months_are_steps_of_the_calendar():
 def test_a_grid_finer_than_the_unit_of_the_stamps():
     stamps = pd.DatetimeIndex(["2024-01-01 00:00:00", "2024-01-01 00:00:02"]).as_unit("s")
     filled = on_grid(make_series(stamps), "500ms")
-    assert list(filled.time) == [stamps[0] + n * timedelta(milliseconds=500) for n in range(5)]
+    assert list(time_of(filled)) == [stamps[0] + n * timedelta(milliseconds=500) for n in range(5)]
     whole = on_grid(make_series(pd.Index([0, 2])), 0.5)
-    assert list(whole.time) == [0, 0.5, 1, 1.5, 2]
-    assert on_grid(make_series(pd.Index([0, 2])), 1.0).time.dtype == np.int64
+    assert list(time_of(whole)) == [0, 0.5, 1, 1.5, 2]
+    assert time_of(on_grid(make_series(pd.Index([0, 2])), 1.0)).dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_a_number_off_the_grid_is_refused_with_the_nearest(stamps, row, nearest)
 def test_numbers_may_be_off_by_a_millionth_of_a_step_and_by_their_rounding():
     near = make_series(pd.Index([0.0, 0.5 + 4e-7, 1.5 - 4e-7]))
     filled = on_grid(near, 0.5)
-    assert list(filled.time) == [0.0, 0.5 + 4e-7, 1.0, 1.5 - 4e-7]
+    assert list(time_of(filled)) == [0.0, 0.5 + 4e-7, 1.0, 1.5 - 4e-7]
     seconds = 1.7e9 + np.delete(np.arange(5000), [7, 8, 4000]) * 0.001
     assert (np.abs(np.diff(seconds) / 0.001 % 1 - 0.5) < 0.4999).any()  # more than a millionth
     assert len(on_grid(make_series(pd.Index(seconds)), 0.001)) == 5000
@@ -227,7 +231,7 @@ def test_numbers_may_be_off_by_a_millionth_of_a_step_and_by_their_rounding():
 def test_each_stretch_has_its_grid():
     series = make_series(pd.Index([0.0, 2.0, 100.3, 101.3, 103.3]), breaks=(2,))
     filled = on_grid(series, 1)
-    np.testing.assert_allclose(filled.time, [0, 1, 2, 100.3, 101.3, 102.3, 103.3])
+    np.testing.assert_allclose(time_of(filled), [0, 1, 2, 100.3, 101.3, 102.3, 103.3])
     assert filled.breaks == (3,)
     with pytest.raises(InputError, match=r"row 2 \(counted from 0\), 100.3"):
         on_grid(replace(series, breaks=()), 1)

@@ -1,5 +1,7 @@
 """Where columns go, by what memory there is."""
 
+import os
+
 import pytest
 
 from transformertf.data.reading import memory as places
@@ -66,7 +68,7 @@ def test_a_limit_beyond_what_is_there_does_not_count(system, memory):
 
 def test_where_nothing_is_told_all_memory_counts(system, monkeypatch):
     sizes = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
-    monkeypatch.setattr(places.os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
     assert places.available_memory() == 4096000
 
 

@@ -11,6 +11,7 @@ from tests.data.test_datamodule import assert_same_batches
 from tests.data.units import OPTIONS, make_units
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.data.reading import cache, reader
+from transformertf.data.reading.filling import fill_panel
 from transformertf.errors import InputError
 
 ROWS = 40
@@ -244,7 +245,7 @@ def everything(make, storage, **options):
 @pytest.fixture
 def reads(monkeypatch):
     """Return a list that grows with each time files are read."""
-    calls, read = [], cache.fill_panel
+    calls, read = [], fill_panel
 
     def counted(*args, **kwargs):
         calls.append(args)
@@ -316,7 +317,7 @@ def test_a_fresh_module_with_the_state_gives_the_same_batches(make, monkeypatch)
 def test_a_fit_reads_once_until_its_end(make, reads, monkeypatch):
     data = everything(make, "memory")
     fits, fit = [], data.scaling.fit
-    monkeypatch.setattr(data.scaling, "fit", lambda *args: (fits.append(1), fit(*args)))
+    monkeypatch.setattr(data.scaling, "fit", lambda *args: fits.append(fit(*args)))
     for count in (1, 2):
         data.setup("fit")
         data.setup("fit")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.tabular import make_rows, piece_of, read, series_of, write
+from tests.data.tabular import make_rows, piece_of, read, series_of, time_of, write
 from transformertf.data.columns import Columns
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Clock, as_index
@@ -82,7 +82,7 @@ def test_text_is_read_as_a_whole(tmp_path, piece):
     rows = pd.DataFrame({"y": np.arange(5.0), "t": DAYS})
     with piece_of(piece):
         (series,) = read(write([rows], tmp_path, "parquet"), COLUMNS)
-    assert series.time.tolist() == [pd.Timestamp(text) for text in DAYS]
+    assert time_of(series).tolist() == [pd.Timestamp(text) for text in DAYS]
 
 
 @pytest.mark.parametrize("piece", [1, 2, 100])
@@ -102,7 +102,7 @@ def test_text_whose_offset_changes_is_in_utc(tmp_path):
     paths = write([pd.DataFrame({"y": np.arange(3.0), "t": stamps})], tmp_path, "parquet")
     with piece_of(1):
         (series,) = read(paths, COLUMNS)
-    assert [stamp.isoformat() for stamp in series.time] == [
+    assert [stamp.isoformat() for stamp in time_of(series)] == [
         "2024-03-31T00:00:00+00:00",
         "2024-03-31T01:00:00+00:00",
         "2024-03-31T02:00:00+00:00",
@@ -114,7 +114,7 @@ def test_days_of_a_parquet_file_are_dates(tmp_path):
     paths = write([pd.DataFrame({"y": np.arange(5.0), "t": days})], tmp_path, "parquet")
     with piece_of(2):
         (series,) = read(paths, COLUMNS)
-    assert [stamp.date() for stamp in series.time] == days
+    assert [stamp.date() for stamp in time_of(series)] == days
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
@@ -143,7 +143,7 @@ def test_pieces_of_a_series_are_joined_by_text_time():
     late["t"] = ["2024-02-04", "2024-02-05", "2024-02-06"]
     early["t"] = ["2024-02-01", "2024-02-02", "2024-02-03"]
     (series,) = series_of(late, early)
-    assert series.time.day.tolist() == [1, 2, 3, 4, 5, 6]
+    assert time_of(series).day.tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def text(*stamps):

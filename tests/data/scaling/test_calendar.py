@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transformertf.data.columns import Columns
+from transformertf.data.columns import CALENDAR, Columns
 from transformertf.data.scaling.time_features import (
-    CALENDAR,
     calendar_codes,
     calendar_pairs,
     calendar_sizes,

@@ -1,6 +1,7 @@
 """Batches back to the target of the files, through every kind of transform and scaling."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -150,7 +151,7 @@ def test_differences_need_the_target_before_each_sequence_at_predict(tmp_path):
     table = make_table().assign(y=1.0)
     table.loc[[4, 12], "y"] = np.nan
     table[:17].to_parquet(tmp_path / "future.parquet")
-    options = {"predict_df_paths": str(tmp_path / "future.parquet")}
+    options: dict[str, Any] = {"predict_df_paths": str(tmp_path / "future.parquet")}
     data = fitted(tmp_path, TimeSeriesDataModule, "delta", **options)
     data.setup("predict")  # with missing: mask the last value stands in
     data = TimeSeriesDataModule(

@@ -122,14 +122,11 @@ def test_state_is_primitives_and_makes_equal_vocabularies():
 def test_pieces_are_those_of_a_dictionary(training, other, end, piece):
     end = min(end, len(training))
     seen = sorted({text for text in training[:end] if text is not None})
-    kept = vocabulary.PIECE
-    try:
-        vocabulary.PIECE = piece
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "PIECE", piece)
         found = fitted([make_series(training, ["u"] * len(training), "red")], [end])
         item = make_series(other, ["u"] * len(other), "red")
         codes, unknown = found.codes(item)[:, 0].tolist(), found.unknown(item)
-    finally:
-        vocabulary.PIECE = kept
     assert found.texts["day"] == seen
     assert codes == [seen.index(text) + 1 if text in seen else 0 for text in other]
     strange = {text for text in other if text is not None and text not in seen}

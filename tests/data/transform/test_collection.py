@@ -1,6 +1,7 @@
 """Several transforms in a row, fitted together and named in a YAML."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_in_order_and_back_in_reverse():
 
 
 def test_each_is_fitted_to_what_those_before_make():
-    parts = [StandardScaler(), AdaptiveSigmoidTransform(), MinMaxScaler()]
+    parts: list[Any] = [StandardScaler(), AdaptiveSigmoidTransform(), MinMaxScaler()]
     chain = TransformCollection(parts).fit(Y)
     assert parts[1].x0 == pytest.approx(0.0, abs=1e-12)
     assert parts[1].k == pytest.approx(1.0)
@@ -82,6 +83,7 @@ class Lazily:
 
 def test_series_may_come_lazily_once_for_each_that_learns():
     series = [(X[:9], Y[:9]), (X[9:], Y[9:])]
+    parts: Any
     for parts, passes in (
         ([LogTransform(), FixedPolynomialTransform([1.0])], 0),
         ([LogTransform(), DivideByXTransform()], 1),
@@ -110,7 +112,7 @@ def test_differences_go_on_from_piece_to_piece_and_anew_at_each_stretch(cuts, st
     for rows in np.split(np.arange(40), sorted(cuts)):
         own = [int(row - rows[0]) for row in rows if row in starts]
         pieces.append(Piece(y[rows], X[rows], own))
-    parts = [LogTransform(), DeltaTransform(), DivideByXTransform()]
+    parts: list[Any] = [LogTransform(), DeltaTransform(), DivideByXTransform()]
     chain = TransformCollection(parts).fit(X, Y)
     found = np.concatenate([column for _, column in chain.transform_pieces(pieces)])
     stretches = np.split(np.arange(40), sorted(starts)[1:])
@@ -130,6 +132,7 @@ def test_an_empty_column_is_no_value():
 
 
 def test_one_learner_takes_pieces_wherever_it_stands():
+    parts: Any
     for parts in ([LogTransform(), StandardScaler()], [MaxScaler(), Log1pTransform()]):
         chain = TransformCollection(parts).fit(Y)
         expected = chain.transform(Y)
@@ -224,7 +227,7 @@ def test_an_empty_list_changes_nothing():
             "at most one DeltaTransform, found 2",
         ),
         (
-            lambda: TransformCollection(["LogTransform"]),
+            lambda: TransformCollection(["LogTransform"]),  # type: ignore[list-item]  # refused
             "expected transforms, found 'LogTransform': make them with make_transform",
         ),
         (

@@ -1,5 +1,7 @@
 """Polynomial trends against numpy.polynomial."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ Y = RNG.normal(size=60)
 @pytest.mark.parametrize("degree", [0, 1, 3, 6])
 def test_the_trend_is_the_least_squares_fit(degree):
     transform = PolynomialTransform(degree).fit(X, Y)
-    expected = Polynomial.fit(X, Y, degree)
+    expected: Any = Polynomial.fit(X, Y, degree)
     np.testing.assert_allclose(transform.transform(X, Y), Y - expected(X), rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(transform.coefficients, expected.convert().coef, rtol=1e-7)
     new = np.linspace(-3, 6, 10)
@@ -121,12 +123,21 @@ def test_a_loaded_state_is_left_as_it_was():
     ("call", "message"),
     [
         (lambda: PolynomialTransform(-1), "degree must be a whole number from 0, found -1"),
-        (lambda: PolynomialTransform(1.5), "degree must be a whole number from 0, found 1.5"),
+        (
+            lambda: PolynomialTransform(1.5),  # type: ignore[arg-type]  # refused
+            "degree must be a whole number from 0, found 1.5",
+        ),
         (lambda: PolynomialTransform().fit(X), "PolynomialTransform takes x and y, found one"),
         (lambda: PolynomialTransform().coefficients, "PolynomialTransform is not fitted"),
         (lambda: FixedPolynomialTransform([]), "must be a list of numbers"),
-        (lambda: FixedPolynomialTransform(3.0), "must be a list of numbers"),
-        (lambda: FixedPolynomialTransform(["a"]), "coefficients: expected numbers"),
+        (
+            lambda: FixedPolynomialTransform(3.0),  # type: ignore[arg-type]  # refused
+            "must be a list of numbers",
+        ),
+        (
+            lambda: FixedPolynomialTransform(["a"]),  # type: ignore[list-item]  # refused
+            "coefficients: expected numbers",
+        ),
         (lambda: FixedPolynomialTransform([1.0]).transform(X), "takes x and y, found one"),
     ],
 )

@@ -50,7 +50,7 @@ def test_a_constant_column_has_a_scale(value, rows):
 
 
 def test_statistics_are_exact_whatever_comes_in():
-    values = np.float32([0.1, 0.7])
+    values = np.array([0.1, 0.7], dtype=np.float32)
     assert MinMaxScaler().fit(values).minimum == float(values[0])
     assert MaxScaler().fit(values.tolist()).scale == float(values[1])
 

@@ -52,6 +52,7 @@ def test_a_transform_is_what_it_is():
 def test_a_collection_is_made_of_specs():
     arguments = {"transforms": ["LogTransform", {"class_path": "StandardScaler"}]}
     chain = make_transform({"class_path": "TransformCollection", "init_args": arguments})
+    assert isinstance(chain, TransformCollection)
     assert [type(item) for item in chain.transforms] == [LogTransform, StandardScaler]
     assert np.isfinite(chain.fit([1.0, 2.0]).transform(np.ones(1))).all()
 

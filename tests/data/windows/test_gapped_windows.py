@@ -23,9 +23,11 @@ def make_frame(*stretches, observed=None):
         {
             "t": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(rows) + 24 * days, "h"),
             "known": generator.normal(size=rows),
-            "y": np.where(np.arange(rows) < (observed or rows), generator.normal(size=rows), None),
+            "y": np.where(
+                np.arange(rows) < (observed or rows), generator.normal(size=rows), np.nan
+            ),
         }
-    ).astype({"y": float})
+    )
 
 
 def make(folder, frames, *, fit=None, **options):

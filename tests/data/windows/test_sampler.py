@@ -79,9 +79,9 @@ def test_iterating_twice_gives_the_same_epoch():
 
 
 def test_the_global_generators_neither_matter_nor_move():
-    state = np.random.get_state()[1].copy()  # noqa: NPY002 -- the global one is the point
+    state = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002 -- the global one is the point
     first = epoch(make(random_lengths=True), 0)
-    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+    np.testing.assert_array_equal(state, np.random.get_state(legacy=False)["state"]["key"])  # noqa: NPY002
     np.random.seed(99)  # noqa: NPY002
     np.testing.assert_array_equal(first[0], epoch(make(random_lengths=True), 0)[0])
 
@@ -148,7 +148,7 @@ def test_one_length_for_each_batch_leaves_no_padding(bucketing):
 )
 def test_bucketing_leaves_little_padding(contexts, horizons, most):
     draw = np.random.default_rng(0)
-    lengths = [draw.integers(*ends, 6400, endpoint=True) for ends in (contexts, horizons)]
+    lengths = [draw.integers(low, high, 6400, endpoint=True) for low, high in (contexts, horizons)]
     limits = WindowLimits(contexts[1], horizons[1], contexts[0], horizons[0])
 
     def share(bucketing):

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transformertf.data.arguments import Stage
 from transformertf.data.series import Series
 from transformertf.data.windows.stages import Fractions
 from transformertf.errors import InputError
 
-STAGES = ("train", "validation", "test")
+STAGES: tuple[Stage, ...] = ("train", "validation", "test")
 
 
 def parts(rows, validation, test):

@@ -120,7 +120,7 @@ def test_no_window_crosses_a_break(rows, breaks, limits):
 def test_targets_of_the_parts_never_overlap(rows, limits, stride, validation, test):
     series = Series("run", np.zeros((rows, 1)), None, rows)
     fractions = Fractions(validation, test)
-    seen = set()
+    seen: set[int] = set()
     for stage in ("train", "validation", "test"):
         part, targets = fractions.part(0, series, stage), set()
         try:

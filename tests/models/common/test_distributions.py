@@ -3,6 +3,7 @@
 import copy
 import pickle
 from functools import partial
+from typing import Any
 
 import lightning
 import numpy as np
@@ -10,10 +11,9 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
-from torch.utils.data import DataLoader
 
 from tests.nn.test_distributions import NAMES, OWN_UNITS, by_scipy, log_likelihood
-from tests.runs import quiet_trainer
+from tests.runs import loader, predicted, quiet_trainer
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
 from transformertf.models import GRU, LSTM, EncoderDecoderLSTM
@@ -59,10 +59,6 @@ def random_output(module, batch):
     return torch.randn(shape, generator=generator, requires_grad=True)
 
 
-def loader(*batches):
-    return DataLoader(batches, batch_size=None)
-
-
 # -- the loss
 
 
@@ -101,6 +97,7 @@ def test_values_outside_the_data_reach_neither_loss_nor_gradient(name, garbage, 
     assert loss.item() == expected.item()
     expected.backward()
     loss.backward()
+    assert spoilt.grad is not None
     assert torch.equal(spoilt.grad, output.grad)
     assert torch.equal(spoilt.grad != 0, mask.expand_as(spoilt))
 
@@ -219,7 +216,7 @@ class Units(lightning.LightningDataModule):
 @every_family
 def test_predictions_are_quantiles_in_original_units(name, ragged_batch):
     module, batch = in_units(tiny(name)), ragged_batch()
-    (found,) = quiet_trainer().predict(module, datamodule=Units(batch))
+    (found,) = predicted(quiet_trainer(), module, datamodule=Units(batch))
     shown = module.decode(module(batch)["output"])
     torch.testing.assert_close(found, 2 * shown + 6)
     assert found.shape == (*batch["decoder_mask"].shape, 3)
@@ -358,7 +355,7 @@ def test_fit_takes_the_units_of_the_data(name, ragged_batch):
 
 
 class NoUnits(Units):
-    target_affine = None
+    target_affine: Any = None
 
 
 class ManyUnits(Units):
@@ -546,5 +543,5 @@ def test_sequence_models_train_with_it(name, kind, ragged_batch):
     trainer.fit(module, loader(batch))
     after = module.calc_loss(module(batch), batch).item()
     assert after < before
-    (found,) = quiet_trainer().predict(module, loader(batch))
+    (found,) = predicted(quiet_trainer(), module, loader(batch))
     assert found.shape == (*batch["mask"].shape, 3)

@@ -1,5 +1,7 @@
 """Arguments that say what is static and what is a category: sizes, widths, what is kept of them."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -75,7 +77,7 @@ def test_a_model_that_selects_has_no_other_width_for_categories():
 
 
 def test_weights_of_real_variables_do_not_fit_a_model_with_categories():
-    sizes = {"d_model": 4, "d_hidden_continuous": 3, "num_heads": 2}
+    sizes: dict[str, Any] = {"d_model": 4, "d_hidden_continuous": 3, "num_heads": 2}
     model = PFTemporalFusionTransformerModel(1, 1, 8, 6, past_category_sizes=[3], **sizes)
     with pytest.raises(InputError, match=r"^the past_selection of the model has categories"):
         load_pytorch_forecasting(model, {"x": torch.zeros(1)}, ["a"], ["a"])

@@ -85,7 +85,7 @@ def test_runners_run_in_processes_of_their_own():
 
 def test_what_fails_in_a_process_is_told():
     with (
-        Runner(int, "x", threads=1) as unprepared,
+        Runner(int, "x", threads=1) as unprepared,  # type: ignore[arg-type]  # to fail
         Runner(allocate, -1, threads=1) as failing,
     ):
         with pytest.raises(RuntimeError, match=r"(?s)^int\('x'\) failed .*ValueError: invalid"):

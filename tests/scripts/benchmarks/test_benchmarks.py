@@ -18,7 +18,7 @@ def subnormals():
 
 
 @pytest.mark.usefixtures("subnormals")
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", candidates.MODELS)
 def test_our_candidates_train(name, monkeypatch):
     monkeypatch.setattr(candidates, "BATCH", 2)
     step = models.prepare(name, "cpu", repeats=2)
@@ -35,7 +35,7 @@ def test_our_candidates_train(name, monkeypatch):
     assert sum(kept) < 0.2 * len(kept)
 
 
-@pytest.mark.parametrize("name", models.PEERS)
+@pytest.mark.parametrize("name", candidates.PEERS)
 def test_peers_train_where_they_are_installed(name):
     if not models.installed(name):
         pytest.skip(f"{name} is not installed")

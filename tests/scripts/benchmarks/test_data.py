@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_a_candidate_delivers_windows_without_end(table, name):
 
 
 def test_our_batches_are_of_the_promised_size(table):
-    batch = next(bench_data.our_batches(table))
+    batch: Any = next(bench_data.our_batches(table))
     assert tuple(batch["encoder_input"].shape) == (64, 168, 7)
     assert tuple(batch["decoder_input"].shape) == (64, 24, 3)
 

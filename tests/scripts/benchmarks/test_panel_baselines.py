@@ -14,7 +14,7 @@ def forecasts_of(table: pd.DataFrame) -> pd.DataFrame:
     """Series, origins and steps as `transformertf predict` has them, one a day for each unit."""
     parts = []
     for name, rows in baselines.prepared(table).items():
-        whole = np.cumsum(rows["time"].diff() > baselines.MAX_GAP).to_numpy()
+        whole = (rows["time"].diff() > baselines.MAX_GAP).cumsum().to_numpy()
         for origin in range(baselines.CONTEXT - 1, len(rows) - HORIZON, 48):
             if whole[origin - baselines.CONTEXT + 1] == whole[origin + HORIZON]:
                 steps = np.arange(1, HORIZON + 1)
@@ -54,7 +54,8 @@ def test_physics_is_exact_where_nothing_is_left_to_chance() -> None:
     unit = panel.make_unit(3)
     rows = panel.make_readings(unit).iloc[:200].reset_index(drop=True)
     air = panel.climate(unit.site, pd.DatetimeIndex(rows["time"]))
-    minutes = (rows["time"].diff() / pd.Timedelta(minutes=1)).fillna(0.0).to_numpy()
+    steps = pd.TimedeltaIndex(rows["time"].diff())
+    minutes = (steps / pd.Timedelta(minutes=1)).fillna(0.0).to_numpy()
     mode = rows["mode"].to_numpy()
     goal = unit.settle(air, rows["load"].to_numpy(), mode)
     oil = unit.follow(30.0, minutes, goal, mode)

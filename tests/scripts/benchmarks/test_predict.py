@@ -18,12 +18,12 @@ def data(tmp_path_factory):
     return predict.make_data(frame, tmp_path_factory.mktemp("predict"))
 
 
-def test_predict_writes_what_the_forward_pass_gives(data, tmp_path):
+def test_predict_writes_what_the_forward_pass_gives(data, tmp_path, monkeypatch):
     torch.manual_seed(0)
     model = EncoderDecoderLSTM(8, 4, d_encoder=4, d_decoder=4).eval()
     batches = list(data.predict_dataloader())[:2]
-    seen = []
-    model.predict_step = partial(_kept, model.predict_step, seen)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(model, "predict_step", partial(_kept, model.predict_step, seen))
     predict.forward(model, batches)  # without a trainer, in scaled units
     scaled = list(seen)
     predict.predict(model, data, 2, tmp_path)
