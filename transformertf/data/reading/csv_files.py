@@ -171,7 +171,10 @@ class CsvFile:
         # a blank line of a file with a single column is a missing value, not decoration
         if self._width == 1:
             return rows
-        blanks = ends | (codes == ord(" ")) | (codes == ord("\t"))
+        blanks = ends
+        for blank in (b" ", b"\t"):
+            if blank in text:
+                blanks = blanks | (codes == ord(blank))
         if blanks[0] or (ends[:-1] & blanks[1:]).any():
             rows -= len(_BLANK.findall(text if ends[-1] else text + b"\n"))
         return rows
