@@ -15,8 +15,8 @@ import pyarrow.csv
 
 from transformertf.errors import InputError
 
-# bytes of a block: 2^17 rows or so, read by all cores in a moment
-BLOCK = 2**24
+# bytes of a block: enough for all cores, few enough to be in nobody's way
+BLOCK = 2**22
 
 
 # what stands for a missing value, as in pandas
@@ -204,11 +204,21 @@ class CsvFile:
             return True
         if kind in (_WHOLE, _REAL):
             self._types[place] = _REAL if before == _REAL else kind
-            return before in (None, _WHOLE, _REAL) and not _is_misread(column, content)
+            return before in (None, _WHOLE, _REAL) and not self._is_misread(place, column, content)
         if kind == _TRUTH or (kind in _DATES and place in self._dates):
             self._types[place] = _TRUTH if kind == _TRUTH else _DATES[-1]
             return before in (None, self._types[place])
         return False
+
+    def _is_misread(self, place: str, column: pa.ChunkedArray, content: bytes) -> bool:
+        """Whether Arrow took words for numbers that are none: 0x1F and NAN."""
+        if column.type == _REAL:
+            # what is missing is null, not NaN
+            return bool(pc.any(pc.is_nan(column)).as_py())
+        if b"0x" not in content and b"0X" not in content:
+            return False
+        words = self._parse(content, [place], {place: _TEXT})[place]
+        return bool(pc.any(pc.match_substring(words, "x", ignore_case=True)).as_py())
 
     def _parse(self, content: bytes, places: list[str], types: dict[str, pa.DataType]) -> pa.Table:
         return pyarrow.csv.read_csv(
@@ -233,9 +243,10 @@ class CsvFile:
             InputError: a row has more.
         """
         text, _ = masked(content)
+        text += b"" if text.endswith((b"\r", b"\n")) else b"\n"
         rows: list[bytes] = []
         begin = 0
-        for match in _LINE_END.finditer(text + b"\n"):
+        for match in _LINE_END.finditer(text):
             row, fields = content[begin : match.start()], 1
             if row.strip(b" \t") or self._width == 1:
                 fields += text.count(b",", begin, match.start())
@@ -317,14 +328,6 @@ def _told_by_python(content: bytes) -> Iterator[None]:
 
 def _is_text(kind: pa.DataType | None) -> bool:
     return kind in (_TEXT, _AS_WRITTEN)
-
-
-def _is_misread(column: pa.ChunkedArray, content: bytes) -> bool:
-    """Whether Arrow took words for numbers that are none: 0x1F and NAN."""
-    if column.type == _WHOLE:
-        return b"x" in content and (b"0x" in content or b"0X" in content)
-    # what is missing is null, not NaN
-    return bool(pc.any(pc.is_nan(column)).as_py())
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -42,7 +42,7 @@ class _Reading:
         missing: rows whose text is no time stamp.
         first_missing: the first of them.
         types: types of the time stamps of the pieces.
-        bare: the first row without an offset from UTC.
+        is_mixed: whether a piece has time stamps with different offsets, or with and without.
         steady: whether rows come one after the other by one step, of less than a day.
         step: the step.
         last: the last time stamp.
@@ -52,17 +52,16 @@ class _Reading:
     missing: int = 0
     first_missing: int | None = None
     types: dict[Any, None] = field(default_factory=dict)
-    bare: int | None = None
+    is_mixed: bool = False
     steady: bool = True
     step: Any = None
     last: Any = None
 
-    def add(self, stamps: pd.Series, bare: int | None, begin: int) -> None:
-        """Take the time stamps of the next rows.
+    def add(self, stamps: pd.Series, begin: int) -> None:
+        """Take the time stamps of the next rows, NaT where a text is none.
 
         Args:
-            stamps: NaT where a text is none.
-            bare: the first row without an offset from UTC among others with one.
+            stamps: the time stamps.
             begin: row at which they begin.
         """
         lost = stamps.isna().to_numpy()
@@ -72,10 +71,6 @@ class _Reading:
         if lost.all():
             return
         self.types[stamps.dtype] = None
-        if stamps.dt.tz is None:
-            bare = int((~lost).argmax())
-        if bare is not None and self.bare is None:
-            self.bare = begin + bare
         if self.steady:
             self._follow(pd.DatetimeIndex(stamps).tz_convert(None) if stamps.dt.tz else stamps)
 
@@ -84,15 +79,14 @@ class _Reading:
         """Type of all its time stamps: in UTC where the text changes its offset."""
         heads = [pd.DatetimeIndex([], dtype=kind) for kind in self.types]
         if len({str(head.tz) for head in heads}) > 1:
-            heads = [head.tz_convert("UTC") for head in heads]
+            heads = [_in_utc(head) for head in heads]
         return heads[0].append(heads[1:]).dtype
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether some of the text has an offset from UTC, and some has not."""
-        return self.bare is not None and any(
-            isinstance(kind, pd.DatetimeTZDtype) for kind in self.types
-        )
+    def changes_kind(self) -> bool:
+        """Whether the offset from UTC changes, or is not there in all rows."""
+        aware = {isinstance(kind, pd.DatetimeTZDtype) for kind in self.types}
+        return self.is_mixed or len(aware) > 1
 
     def _follow(self, stamps: pd.Series | pd.DatetimeIndex) -> None:
         index = pd.DatetimeIndex(stamps)
@@ -136,6 +130,8 @@ class TextDates:
         for piece in read():
             self._add(piece, begin)
             begin += len(piece)
+        if any(reading.changes_kind for reading in self._all.values()):
+            self._require_offsets()
         self.readings = self._likely()
         for reading in self.readings.values():
             if reading.missing or not self._all:
@@ -148,7 +144,8 @@ class TextDates:
 
     def parse(self, piece: pd.Series) -> pd.DatetimeIndex:
         """Return the time stamps of some rows."""
-        return pd.DatetimeIndex(self._parse(piece, self.reading)[0])
+        index = pd.DatetimeIndex(self._parse(piece, self.reading))
+        return _in_utc(index) if self.reading.changes_kind else index
 
     def _add(self, piece: pd.Series, begin: int) -> None:
         if not self._all:
@@ -164,30 +161,27 @@ class TextDates:
                 for order, written in formats.items()
             } or {"": _Reading(None, begin, lost)}
         parsed = {order: self._parse(piece, reading) for order, reading in self._all.items()}
-        for order, (stamps, bare) in parsed.items():
-            self._all[order].add(stamps, bare, begin)
-            if self._all[order].is_mixed:
-                self._refuse_mixed(int(self._all[order].bare or 0))
+        for order, stamps in parsed.items():
+            self._all[order].add(stamps, begin)
         if len(parsed) == 2 and self.differ is None:
-            one, other = parsed[DAY][0], parsed[MONTH][0]
+            one, other = parsed[DAY], parsed[MONTH]
             unlike = ((one != other) & ~(one.isna() & other.isna())).to_numpy()
             if unlike.any():
                 row = int(unlike.argmax())
                 self.differ = begin + row, one.iloc[row], other.iloc[row]
 
-    def _parse(self, piece: pd.Series, reading: _Reading) -> tuple[pd.Series, int | None]:
-        """Return time stamps, and the first row without an offset among others with one."""
+    def _parse(self, piece: pd.Series, reading: _Reading) -> pd.Series:
+        """Return time stamps, in UTC where the offset changes."""
         if is_date(piece):
-            return piece, None
+            return piece
         column = _texts(piece)
         if reading.written is None:
-            return pd.Series(pd.NaT, column.index), None
+            return pd.Series(pd.NaT, column.index)
         try:
-            return pd.to_datetime(column, format=reading.written, errors="coerce"), None
+            return pd.to_datetime(column, format=reading.written, errors="coerce")
         except ValueError:
-            stamps = pd.to_datetime(column, format=reading.written, errors="coerce", utc=True)
-        bare = (~column.str.contains(_OFFSET, na=True) & stamps.notna()).to_numpy()
-        return stamps, int(bare.argmax()) if bare.any() else None
+            reading.is_mixed = True
+            return pd.to_datetime(column, format=reading.written, errors="coerce", utc=True)
 
     def _likely(self) -> dict[str, _Reading]:
         """Return the readings that make the most of it."""
@@ -215,12 +209,22 @@ class TextDates:
             row = int(found.argmax())
         refuse_stamp(self._at(row), self.name, self.where, row)
 
-    def _refuse_mixed(self, row: int) -> None:
-        raise InputError(
-            f"{self.where}: time column {self.name!r} holds {shown(str(self._at(row)).strip())} in "
-            f"row {row} (counted from 0) without an offset from UTC, and others with one; write "
-            "all in one way"
-        )
+    def _require_offsets(self) -> None:
+        """Refuse a row without an offset from UTC among others with one."""
+        begin = 0
+        for piece in self._read():
+            column = _texts(piece)
+            bare = ~column.str.contains(_OFFSET, na=True).to_numpy(dtype=bool)
+            for reading in self._all.values():
+                lost = bare & self._parse(piece, reading).notna().to_numpy()
+                if lost.any():
+                    row = int(lost.argmax())
+                    raise InputError(
+                        f"{self.where}: time column {self.name!r} holds "
+                        f"{shown(column.iloc[row])} in row {begin + row} (counted from 0) without "
+                        "an offset from UTC, and others with one; write all in one way"
+                    )
+            begin += len(piece)
 
     def _at(self, row: int) -> object:
         for piece in self._read():
@@ -228,6 +232,10 @@ class TextDates:
                 return piece.iloc[row]
             row -= len(piece)
         raise AssertionError("the row was read from this table")
+
+
+def _in_utc(index: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    return index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
 
 
 def _texts(column: pd.Series) -> pd.Series:
