@@ -4,15 +4,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, which keeps open files from being removed
-    fcntl = None  # type: ignore[assignment]
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+from filelock import lock_descriptor
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from transformertf.errors import InputError
@@ -54,15 +49,10 @@ def sweep(folder: Path) -> None:
 
 def _lock(file: BinaryIO) -> bool:
     """Lock a file until it is closed, or its process ends; whether no other process had it."""
-    if fcntl is None:
-        return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(file.fileno(), blocking=False)
     except OSError:  # a file system without locks
         return True
-    return True
 
 
 def _flush_folder(folder: Path) -> None:
