@@ -6,7 +6,6 @@ from typing import Any
 
 import lightning
 import torch
-from torch import distributed
 from torch.utils.data import DataLoader, Sampler
 
 from transformertf.batch import Batch
@@ -14,6 +13,7 @@ from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.windows import BatchSampler, Request
 from transformertf.errors import InputError
+from transformertf.utils.ranks import gather
 
 Trainer = lightning.Trainer | None
 
@@ -35,10 +35,9 @@ def require_agreement(trainer: Trainer, **own: Any) -> None:
     Raises:
         InputError: on every process, and names two that differ.
     """
-    if not (distributed.is_available() and distributed.is_initialized()) or trainer is None:
+    if trainer is None:
         return
-    found: list[dict[str, Any]] = [{} for _ in range(trainer.world_size)]
-    distributed.all_gather_object(found, own)
+    found = gather(own)
     for rank, other in enumerate(found):
         for name, value in other.items():
             if value != found[0][name]:

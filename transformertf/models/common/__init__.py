@@ -21,7 +21,6 @@ from transformertf.models.common.loss import (
     match_criterion,
     mean_over_ranks,
     observed_weight,
-    several_ranks,
     weighted_losses,
 )
 from transformertf.models.common.nonfinite import NonFinite, OnNonFinite, zero_with_zero_gradient
@@ -71,7 +70,6 @@ __all__ = [
     "padding_mask",
     "put_back",
     "refuse_other_values",
-    "several_ranks",
     "sizes_for",
     "take_covariates",
     "take_precision",

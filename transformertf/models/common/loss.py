@@ -13,6 +13,7 @@ from torch import distributed
 from transformertf.batch import Batch
 from transformertf.errors import InputError, nearest
 from transformertf.nn import MSELoss, QuantileLoss, elementwise, quantile_levels
+from transformertf.utils.ranks import gather
 
 # loss, series and origin
 WindowLoss = tuple[float, int, int]
@@ -82,12 +83,6 @@ def at_least_single(values: torch.Tensor) -> torch.Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def several_ranks() -> bool:
-    """Say whether this process is one of several."""
-    initialized = distributed.is_available() and distributed.is_initialized()
-    return initialized and distributed.get_world_size() > 1
-
-
 def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
     """Return sum of losses / sum of weights over all ranks, from the two sums of each.
 
@@ -106,9 +101,7 @@ def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
 
 def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
     """Return the rows of all ranks, in the order of the ranks."""
-    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]
+    return [row for part in gather(rows) for row in part]
 
 
 def non_finite_windows(

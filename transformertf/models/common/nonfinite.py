@@ -10,7 +10,8 @@ import torch
 from torch import distributed
 
 from transformertf.errors import InputError, NonFiniteLossError, nearest
-from transformertf.models.common.loss import MeanLosses, several_ranks
+from transformertf.models.common.loss import MeanLosses
+from transformertf.utils.ranks import is_distributed
 
 OnNonFinite = Literal["stop", "skip"]
 
@@ -216,7 +217,7 @@ def gradient_is_finite(parameters: Iterable[torch.nn.Parameter]) -> bool:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     # the largest and not the Euclidean norm: the square of a finite number may overflow
     largest = torch.nn.utils.get_total_norm(gradients, norm_type=math.inf)
-    if several_ranks():
+    if is_distributed():
         # ranks may hold parts of one gradient
         broken = (~torch.isfinite(largest)).float()
         distributed.all_reduce(broken, distributed.ReduceOp.MAX)
