@@ -19,17 +19,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
-from bench_data import OUTPUT
-from benchmarking import describe_machine, markdown_table, time_interleaved
 
+from scripts.benchmarks.benchmarking import describe_machine, markdown_table, time_interleaved
+from scripts.benchmarks.data import CSV_FILES, OUTPUT
 from transformertf.data import EncoderDecoderDataModule
 
 COLUMNS = ["a", "b", "c", "d", "y"]
 TIMES = {"whole numbers": None, "dates": "%Y-%m-%d %H:%M:%S", "day first": "%d.%m.%Y %H:%M:%S"}
-TITLE = "## Csv files"
 SECTION = """{title}
 
-Written by `scripts/bench_csv.py`. {machine}
+Written by `scripts/benchmarks/csv_files.py`. {machine}
 
 Files of a time column and five of numbers with six decimals, {size:.1f} GB at {most:,} rows. Set-up
 is with `storage: mmap`, nothing in the cache, its memory the highest `RssAnon` of a fresh process,
@@ -98,7 +97,7 @@ def in_a_fresh_process(path: Path) -> float:
 def write_section(page: Path, section: str) -> None:
     """Put the section at the end of the page, in place of the one that is there."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
-    page.write_text(text.partition(TITLE)[0].rstrip() + "\n\n" + section, encoding="utf-8")
+    page.write_text(text.partition(CSV_FILES)[0].rstrip() + "\n" + section, encoding="utf-8")
 
 
 def main() -> None:
@@ -126,7 +125,7 @@ def main() -> None:
         size = path.stat().st_size / 1e9
     reference = next(iter(speed.values()))
     section = SECTION.format(
-        title=TITLE,
+        title=CSV_FILES,
         machine=describe_machine("numpy", "pyarrow", "pandas"),
         size=size,
         most=arguments.rows[-1],
