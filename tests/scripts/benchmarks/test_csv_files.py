@@ -1,4 +1,4 @@
-"""The benchmark of csv files writes the files that it says, and its own section of the page only."""
+"""The benchmark of csv files writes the files that it says, and its own section of a page only."""
 
 import pandas as pd
 import pytest
