@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from transformertf.data.reading.tables import ahead
 from transformertf.errors import InputError
 
 # bytes of a block: enough for all cores, few enough to be in nobody's way
@@ -124,15 +125,19 @@ class CsvFile:
         Raises:
             InputError: a row has more fields than the header; the file changed.
         """
-        places = [self._places[name] for name in names]
+        # blocks are parsed while those before become frames
+        for table in ahead(self._tables([self._places[name] for name in names])):
+            frame = table.to_pandas(ignore_metadata=True, split_blocks=True)
+            yield frame.set_axis(names, axis=1)
+
+    def _tables(self, places: list[str]) -> Iterator[pa.Table]:
         with self.path.open("rb") as file:
             for block in self._blocks:
                 file.seek(block.begin)
                 table = self._read(file.read(block.end - block.begin), block, places)
                 if table.num_rows != block.rows:
                     raise InputError(f"{self.path}: changed while it was read; run again")
-                frame = table.to_pandas(ignore_metadata=True, split_blocks=True)
-                yield frame.set_axis(names, axis=1)
+                yield table
 
     def _survey(self, file: BinaryIO) -> Iterator[Block]:
         """Find where blocks begin and end, and count their rows."""
@@ -215,7 +220,7 @@ class CsvFile:
         if column.type == _REAL:
             # what is missing is null, not NaN
             return bool(pc.any(pc.is_nan(column)).as_py())
-        if b"0x" not in content and b"0X" not in content:
+        if b"x" not in content and b"X" not in content:
             return False
         words = self._parse(content, [place], {place: _TEXT})[place]
         return bool(pc.any(pc.match_substring(words, "x", ignore_case=True)).as_py())
