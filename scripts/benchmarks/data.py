@@ -43,6 +43,8 @@ COLUMNS = [*KNOWN, *PAST, "y"]
 DELIVERY_ROWS = 200_000
 SETUP_COLUMNS = [*COLUMNS, "p3"]
 PEERS = ("pytorch-forecasting", "darts")
+# the section of another script, which is kept
+CSV_FILES = "\n## Csv files"
 PAGE = """# Data delivery, set-up and memory
 
 Written by `scripts/benchmarks/data.py`. {machine}
@@ -344,7 +346,8 @@ def main() -> None:
         arguments.setup_rows,
         arguments.memory_steps,
     )
-    arguments.output.write_text(page)
+    kept = arguments.output.read_text() if arguments.output.exists() else ""
+    arguments.output.write_text(page + "".join(kept.partition(CSV_FILES)[1:]))
     print(f"wrote {arguments.output}")
 
 

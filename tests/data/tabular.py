@@ -89,6 +89,8 @@ def piece_of(rows: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in ("formats", "checks"):
             patch.setattr(f"transformertf.data.reading.{module}.PIECE", rows)
+        # rows of text are about as long
+        patch.setattr("transformertf.data.reading.csv_files.BLOCK", 8 * rows)
         yield
 
 

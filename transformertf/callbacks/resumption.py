@@ -11,8 +11,9 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import distributed
 from torchmetrics import Metric
+
+from transformertf.processes import gather
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Resumption(Callback):
     ) -> None:
         """Add the state; all processes call this together."""
         checkpoint[KEY] = {
-            "random": _gather(self._before_validation or random_state()),
+            "random": gather(self._before_validation or random_state()),
             "seen": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
             "training_metrics": {} if _epoch_ends(trainer) else _metric_states(pl_module),
             "schedulers": _waiting(trainer),
@@ -113,15 +114,6 @@ class Resumption(Callback):
             for name, metric in _training_metrics(pl_module).items():
                 pl_module.log(name, metric, on_step=False, on_epoch=True, prog_bar=True)
         self._no_batch_yet = True
-
-
-def _gather(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the states of all processes, in the order of their ranks."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return [state]
-    states: list[dict[str, Any]] = [{}] * distributed.get_world_size()
-    distributed.all_gather_object(states, state)
-    return states
 
 
 def _part_from_rank_0(trainer: lightning.Trainer) -> None:

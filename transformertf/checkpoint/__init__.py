@@ -2,7 +2,7 @@
 
 from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
 from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe
-from transformertf.checkpoint.writing import WholeCheckpoints, sweep, whole_file
+from transformertf.checkpoint.writing import WholeCheckpoints, check_folder_of, sweep, whole_file
 
 __all__ = [
     "CHECKPOINT_FORMAT",
@@ -10,6 +10,7 @@ __all__ = [
     "Checkpoint",
     "WholeCheckpoints",
     "blamed",
+    "check_folder_of",
     "check_place",
     "describe",
     "sweep",

@@ -12,9 +12,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from transformertf.checkpoint.content import check_content
-from transformertf.checkpoint.writing import write_checkpoint
+from transformertf.checkpoint.writing import check_folder_of, write_checkpoint
 from transformertf.errors import InputError
-from transformertf.utils.places import check_folder_of
 from transformertf.version import __version__
 
 TRAINING = ("optimizer", "lr_scheduler")

@@ -1,18 +1,13 @@
-"""Files that are replaced whole, or not at all."""
+"""Files that are replaced whole, or not at all; and whether one can be written where it should."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, which keeps open files from being removed
-    fcntl = None  # type: ignore[assignment]
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+from filelock import lock_descriptor
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from transformertf.errors import InputError
@@ -54,15 +49,10 @@ def sweep(folder: Path) -> None:
 
 def _lock(file: BinaryIO) -> bool:
     """Lock a file until it is closed, or its process ends; whether no other process had it."""
-    if fcntl is None:
-        return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(file.fileno(), blocking=False)
     except OSError:  # a file system without locks
         return True
-    return True
 
 
 def _flush_folder(folder: Path) -> None:
@@ -116,3 +106,23 @@ def _of_the_system(error: BaseException) -> OSError | None:
     while link is not None and not isinstance(link, OSError):
         link = link.__cause__ or link.__context__
     return link
+
+
+def check_folder_of(path: Path, flag: str, remedy: str = "") -> None:
+    """Refuse a place in a folder that is not there, or that nobody may write to.
+
+    What else stands in the way, of another kind or not to be lost, those know who write.
+
+    Args:
+        path: what is to be written, a file or a folder.
+        flag: what named it, for messages.
+        remedy: ends the message of a folder that is closed.
+
+    Raises:
+        InputError: names the folder.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"{flag} {path}: the folder {folder} must exist")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{flag} {path}: the folder {folder} cannot be written to{remedy}")

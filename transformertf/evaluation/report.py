@@ -12,6 +12,7 @@ import pandas as pd
 from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
+from transformertf.checkpoint import check_folder_of
 from transformertf.data import Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request
@@ -30,7 +31,6 @@ from transformertf.plots import (
     residual_figure,
     series_figure,
 )
-from transformertf.utils.places import check_folder_of
 
 FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
 

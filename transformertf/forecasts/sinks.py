@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from transformertf.checkpoint import check_folder_of
 from transformertf.errors import InputError
-from transformertf.utils.places import check_folder_of
 
 
 class ForecastFile:

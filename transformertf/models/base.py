@@ -37,7 +37,6 @@ from transformertf.models.common import (
     outputs_of,
     put_back,
     refuse_other_values,
-    several_ranks,
     sizes_for,
     take_covariates,
     take_precision,
@@ -46,6 +45,7 @@ from transformertf.models.common import (
     zero_with_zero_gradient,
 )
 from transformertf.nn import D_CATEGORY, Packing
+from transformertf.processes import is_distributed
 from transformertf.version import __version__
 
 
@@ -271,7 +271,7 @@ class ForecastModule(lightning.LightningModule):
         """Whether several ranks train: in evaluation one may have more batches than another."""
         # a trainer also trains a module that is in evaluation mode
         trains = self.training or (self._trainer is not None and self._trainer.training)
-        return trains and several_ranks()
+        return trains and is_distributed()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`; 0 where the batch is left out."""

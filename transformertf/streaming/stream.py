@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
 from transformertf.data import ARGUMENTS, Missing, Series, WindowDataModule
@@ -167,7 +168,7 @@ class Stream:
             "carry": self._carry,
             "columns": list(self.data.columns.stored),
             "history": None if self._history is None else self._history.state_dict(),
-            "state": [part.cpu() for part in parts],
+            "state": move_data_to_device(parts, "cpu"),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -194,7 +195,7 @@ class Stream:
         if history is not None:
             texts = [self.data.vocabularies.texts[name] for name in columns.categories]
             history = History.of_state(history, texts)
-        parts = tuple(part.to(self.model.device) for part in state["state"])
+        parts = tuple(move_data_to_device(state["state"], self.model.device))
         self._history = history
         self._state = parts[0] if len(parts) == 1 else parts or None
 
@@ -242,8 +243,7 @@ class Stream:
             batch = self._batches.sequence(history, begin)
         else:
             batch = self._batches.window(history, item, begin)
-        for key, values in batch.items():
-            batch[key] = values.to(self.model.device)  # type: ignore[literal-required, attr-defined]
+        batch = move_data_to_device(batch, self.model.device)
         if self.model.training:
             self.model.eval()
         with torch.inference_mode():

@@ -1,5 +1,6 @@
 """Entries that several processes write and open, and the keys that tell them apart."""
 
+import errno
 import os
 import shutil
 import signal
@@ -123,7 +124,10 @@ def test_a_process_that_is_killed_leaves_no_entry(builder, root, tmp_path, monke
 
 
 def test_without_locks_the_first_of_two_wins(root, monkeypatch):
-    monkeypatch.setattr(cache, "fcntl", None)
+    def refuse_to_lock(*_, **__):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(cache, "lock_descriptor", refuse_to_lock)
 
     def second(out):
         first = cache.cached_array(["shared"], (3,), np.int64, lambda own: own.fill(1))

@@ -239,3 +239,71 @@ def test_a_time_beyond_nanoseconds_beside_them_is_told():
     )
     with pytest.raises(InputError, match=r"time column 't' holds a time .*nanoseconds.*2999-01-01"):
         times_of(near, far)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10_000])
+@pytest.mark.parametrize("written", WRITTEN, ids=WRITTEN.get)
+def test_dates_of_a_csv_file_do_not_hang_on_the_pieces(tmp_path, written, piece):
+    # the first days may be months as well
+    stamps = pd.date_range("2024-02-12 20:00", periods=12, freq="h")
+    (path,) = write([text(*stamps.strftime(written))], tmp_path, "csv")
+    with piece_of(piece):
+        (series,) = read(path, COLUMNS)
+    assert time_of(series).tolist() == stamps.tolist()
+    assert str(time_of(series).dtype) == "datetime64[us]"
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10_000])
+@pytest.mark.parametrize(
+    ("stamps", "kind"),
+    [
+        (["1", "2", "3", "3.5"], "float64"),
+        (["1", "2", "3", "40"], "int64"),
+        (["2024-02-01", "2024-02-02", "2024-02-03 01:00", "2024-02-04 00:00:00.5"], "us"),
+        (["2024-02-01", "2024-02-02", "2024-02-03", "2024-02-04 00:00:00.000000001"], "ns"),
+        (["01.02.2024", "02.02.2024", "03.02.2024", "13.02.2024"], "us"),
+        (["2024-03-31 01:00+01:00", "2024-03-31 03:00+02:00", "2024-03-31 04:00+02:00"], "us, UTC"),
+        (["2024-02-01", "2024-02-01 01:00Z", "2024-02-02"], "us, UTC"),
+    ],
+)
+def test_the_type_of_time_is_that_of_the_whole_csv_file(tmp_path, stamps, kind, piece):
+    path = tmp_path / "run.csv"
+    path.write_text("\n".join(["t,y", *(f"{stamp},1" for stamp in stamps)]))
+    with piece_of(piece):
+        (series,) = read(str(path), COLUMNS)
+    if kind.endswith("64"):
+        assert (str(time_of(series).dtype), time_of(series).tolist()) == (
+            kind,
+            list(map(float, stamps)),
+        )
+    else:
+        day_first = stamps[0][2] == "."
+        expected = [
+            pd.to_datetime(stamp, dayfirst=day_first, utc="UTC" in kind) for stamp in stamps
+        ]
+        assert (str(time_of(series).dtype), time_of(series).tolist()) == (
+            f"datetime64[{kind}]",
+            expected,
+        )
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10_000])
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [
+        (["1", "2", "3", "noon", "5"], "holds 'noon' in row 3 "),
+        (["1", "2", "2024-02-01", "4", "5"], "holds '2024-02-01' in row 2 "),
+        (["1", "2", "3", "", "5"], "holds nan in row 3 "),
+        (["2024-02-01", "2024-02-02", "", "2024-02-04"], "holds (nan|NaT) in row 2 "),
+        (["2024-02-01 00:00", "2024-02-01 01:00Z", "2024-02-01 02:00Z"], "row 0 .* without an off"),
+        (["1/2/2024", "2/2/2024", "3/2/2024"], "may mean 2024-02-01 or 2024-01-02 in row 0 "),
+        (["now", "2024-02-02"], "holds 'now' in row 0 "),
+    ],
+)
+def test_what_is_no_time_in_a_csv_file_does_not_hang_on_the_pieces(
+    tmp_path, stamps, message, piece
+):
+    path = tmp_path / "run.csv"
+    path.write_text("\n".join(["t,y", *(f"{stamp},1" for stamp in stamps)]))
+    with piece_of(piece), pytest.raises(InputError, match=message):
+        read(str(path), COLUMNS)

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import lightning
 import torch
-from torch import distributed
 from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch
@@ -21,6 +20,7 @@ from transformertf.data.batches.gather import HOST
 from transformertf.data.reading import resident_device
 from transformertf.data.windows import BatchSampler, RankShare, WindowLimits
 from transformertf.errors import InputError
+from transformertf.processes import gather
 
 log = logging.getLogger(__name__)
 Trainer = lightning.Trainer | None
@@ -190,10 +190,9 @@ def require_agreement(trainer: Trainer, **facts: Any) -> None:
     Raises:
         InputError: on every process, and names two that differ.
     """
-    if not (distributed.is_available() and distributed.is_initialized()) or trainer is None:
+    if trainer is None:
         return
-    found: list[dict[str, Any]] = [{} for _ in range(trainer.world_size)]
-    distributed.all_gather_object(found, facts)
+    found = gather(facts)
     for rank, other in enumerate(found):
         for name, value in other.items():
             if value != found[0][name]:

@@ -5,32 +5,25 @@ its name when it is whole, under the lock of its name: what a process left that 
 never taken for an entry, and goes with the next one that is written.
 """
 
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Literal
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 import hashlib
 import json
+import logging
 import math
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from filelock import lock_descriptor
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
@@ -78,19 +71,16 @@ def lock(place: Path, *, wait: bool) -> Iterator[Held]:
             yield held
         finally:
             if held == "alone":
-                path.unlink()
+                # a `FileLock` would leave its file there for good
+                with suppress(PermissionError):  # Windows keeps open files from being removed
+                    path.unlink()
 
 
 def _try(file: BinaryIO, *, wait: bool) -> Held:
-    if fcntl is None:
-        return "unknown"
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return "taken"
-    except OSError:
+        return "alone" if lock_descriptor(file.fileno(), blocking=wait) else "taken"
+    except OSError:  # a file system without locks
         return "unknown"
-    return "alone"
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

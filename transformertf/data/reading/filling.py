@@ -26,7 +26,7 @@ from transformertf.data.reading.panel import (
     require_past,
 )
 from transformertf.data.reading.tables import Table, ahead, as_numbers, shown
-from transformertf.data.reading.times import Clock
+from transformertf.data.reading.times import Clock, Unsettled
 from transformertf.data.series import IntArray, Series
 from transformertf.errors import InputError
 
@@ -88,7 +88,32 @@ def fill_panel(
     for table in tables:
         if table.rows == 0:
             raise InputError(f"{table.where}: no rows")
-    clock = None if columns.time is None else Clock(tables, columns.time)
+    try:
+        return _fill(tables, columns, names, rules, make)
+    except Unsettled:
+        return _fill(tables, columns, names, rules, make, whole=True)
+
+
+def _fill(
+    tables: Sequence[Table],
+    columns: Columns,
+    names: Sequence[str],
+    rules: Rules,
+    make: MakeArray,
+    *,
+    whole: bool = False,
+) -> Panel:
+    """See `fill_panel`.
+
+    Args:
+        tables: the tables.
+        columns: roles of the columns.
+        names: name of each table's one series.
+        rules: what is let through.
+        make: makes the panel's arrays.
+        whole: read all of the time columns before, to know of what types they are.
+    """
+    clock = None if columns.time is None else Clock(tables, columns.time, whole=whole)
     grouping = group_rows(tables, columns.ids, clock) if columns.ids else group_files(tables, names)
     ending = require_past(tables, grouping)
     filler = _Filler(columns, grouping, clock, make)

@@ -1,6 +1,5 @@
 """Paths, globs and lists to tables: parquet, csv and feather, and folders of parquet files."""
 
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow.feather
 import pyarrow.fs
 import pyarrow.parquet
 
+from transformertf.data.reading.csv_files import CsvFile, csv_columns
 from transformertf.data.reading.mapped import PIECE, map_file
 from transformertf.data.reading.tables import ReadPieces, Table, readable
 from transformertf.errors import InputError, nearest
@@ -96,11 +96,12 @@ def _factory(
     )
 
 
-# of a file, the columns asked for and those of them that are text: its rows and its pieces
+# of a file, the columns asked for, those that are text and those that may be dates: its rows and
+# its pieces
 Opened = tuple[int, ReadPieces]
 
 
-def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
+def _open_parquet(path: Path, columns: list[str], text: list[str], _: list[str]) -> Opened:
     # mapped, so that a large row group is not held in memory; text as numbers and a dictionary
     options = {"page_checksum_verification": True}
     try:
@@ -122,7 +123,7 @@ def _open_parquet(path: Path, columns: list[str], text: list[str]) -> Opened:
     return file.metadata.num_rows, read
 
 
-def _open_feather(path: Path, columns: list[str], text: list[str]) -> Opened:
+def _open_feather(path: Path, columns: list[str], _: list[str], __: list[str]) -> Opened:
     table = pyarrow.feather.read_table(path, columns=columns, memory_map=True)
     # else text of a damaged file could be read from anywhere in memory
     table.validate(full=True)
@@ -146,49 +147,12 @@ def _refuse_foreign_types(path: Path, schema: pa.Schema, columns: list[str]) -> 
             )
 
 
-def _open_csv(path: Path, columns: list[str], text: list[str]) -> Opened:
-    header = _csv_columns(path)
-    # a blank line of a file with a single column is a missing value, not decoration
-    blank = len(header) > 1
-    places = [header.index(name) for name in columns]
-    with warnings.catch_warnings():
-        # a word among many numbers is told later, with its row
-        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        # all columns are read, piece by piece: only then pandas counts the fields of a row;
-        # how the text of those not wanted is written does not matter
-        with pd.read_csv(
-            path, skip_blank_lines=blank, chunksize=4 * PIECE, encoding_errors="replace"
-        ) as pieces:
-            parts = [_csv_piece(path, piece, len(header)).iloc[:, places] for piece in pieces]
-    frame = pd.concat(parts, ignore_index=True).set_axis(columns, axis=1)
-    if text:
-        places = sorted(header.index(name) for name in text)
-        # else 007 would be a number, and NA a missing value
-        frame[[header[place] for place in places]] = pd.read_csv(
-            path, usecols=places, dtype="str", keep_default_na=False, skip_blank_lines=blank
-        ).to_numpy()
-    return len(frame), lambda names: iter([frame[names]])
+def _open_csv(path: Path, columns: list[str], text: list[str], dates: list[str]) -> Opened:
+    file = CsvFile(path, columns, text, dates)
+    return file.rows, file.read
 
 
-def _csv_piece(path: Path, piece: pd.DataFrame, width: int) -> pd.DataFrame:
-    """Refuse rows that are all longer than the header, which pandas takes for an index."""
-    if not isinstance(piece.index, pd.RangeIndex):
-        raise InputError(
-            f"{path}: its rows have {width + piece.index.nlevels} fields, expected {width} as in "
-            "its first line; see that no number is written with a comma, and no row ends with one"
-        )
-    return piece
-
-
-def _csv_columns(path: Path) -> list[str]:
-    """Return the names of the columns as they are written; those that have none as pandas does."""
-    names = pd.read_csv(path, nrows=0).columns
-    first = pd.read_csv(path, nrows=1, header=None, dtype="str", keep_default_na=False)
-    # pandas tells repeated names apart by numbers
-    return [own or str(name) for own, name in zip(first.iloc[0], names, strict=True)]
-
-
-OPENERS: dict[str, Callable[[Path, list[str], list[str]], Opened]] = {
+OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str]], Opened]] = {
     ".parquet": _open_parquet,
     ".feather": _open_feather,
     ".csv": _open_csv,
@@ -199,7 +163,7 @@ HEADERS: dict[str, Callable[[Path], list[str]]] = {
     # a name such as run:1.parquet would be taken for a place on the net
     ".parquet": lambda path: pyarrow.parquet.read_schema(map_file(path)).names,
     ".feather": lambda path: pyarrow.feather.read_table(path, memory_map=True).schema.names,
-    ".csv": _csv_columns,
+    ".csv": csv_columns,
 }
 
 
@@ -208,6 +172,7 @@ def open_tables(
     wanted: Sequence[str],
     optional: Collection[str] = (),
     text: Collection[str] = (),
+    dates: Collection[str] = (),
 ) -> list[Table]:
     """Open a file, or each parquet file in a folder, for its wanted columns.
 
@@ -219,6 +184,7 @@ def open_tables(
         wanted: columns to read, which the tables carry under these names.
         optional: those of them that need not be there.
         text: those of them to keep as written, where what is written is text.
+        dates: those of them that may hold dates, where what is written is text.
 
     Returns:
         The tables; of a folder, files without rows are left out.
@@ -251,8 +217,10 @@ def open_tables(
     with readable(path, kind):
         names = match(HEADERS[ending](path))
         columns = list(dict.fromkeys(names.values()))
-        as_written = [names[name] for name in text if name in names]
-        rows, read = OPENERS[ending](path, columns, as_written)
+        as_written, times = (
+            [names[name] for name in own if name in names] for own in (text, dates)
+        )
+        rows, read = OPENERS[ending](path, columns, as_written, times)
     return [Table(str(path), rows, names, read, kind)]
 
 

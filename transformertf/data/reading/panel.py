@@ -122,10 +122,11 @@ def open_files(
     Raises:
         InputError: a file or a column is not there, or not readable.
     """
+    dates = [] if columns.time is None else [columns.time]
     return [
         table
         for path in expand_paths(spec, argument)
-        for table in open_tables(path, columns.stored, optional, columns.text)
+        for table in open_tables(path, columns.stored, optional, columns.text, dates)
     ]
 
 

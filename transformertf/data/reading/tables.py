@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,10 @@ class Table:
                     yield pd.DataFrame(columns, piece.index, copy=False)
 
 
-def ahead(pieces: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+T = TypeVar("T")
+
+
+def ahead(pieces: Iterator[T]) -> Iterator[T]:
     """Yield pieces, each read while the one before is worked on."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, pieces, None)

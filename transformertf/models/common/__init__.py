@@ -22,7 +22,6 @@ from transformertf.models.common.loss import (
     match_criterion,
     mean_over_ranks,
     observed_weight,
-    several_ranks,
     weighted_losses,
 )
 from transformertf.models.common.nonfinite import (
@@ -79,7 +78,6 @@ __all__ = [
     "outputs_of",
     "put_back",
     "refuse_other_values",
-    "several_ranks",
     "sizes_for",
     "take_covariates",
     "take_precision",

@@ -92,12 +92,6 @@ def at_least_single(values: torch.Tensor) -> torch.Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def several_ranks() -> bool:
-    """Say whether this process is one of several."""
-    initialized = distributed.is_available() and distributed.is_initialized()
-    return initialized and distributed.get_world_size() > 1
-
-
 def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
     """Return sum of losses / sum of weights over all ranks, from the two sums of each.
 

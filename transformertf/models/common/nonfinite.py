@@ -12,7 +12,8 @@ from torch import distributed
 
 from transformertf.batch import Batch
 from transformertf.errors import InputError, NonFiniteLossError, nearest
-from transformertf.models.common.loss import MeanLosses, several_ranks
+from transformertf.models.common.loss import MeanLosses
+from transformertf.processes import gather, is_distributed
 
 OnNonFinite = Literal["stop", "skip"]
 # loss, series and origin
@@ -220,7 +221,7 @@ def gradient_is_finite(parameters: Iterable[torch.nn.Parameter]) -> bool:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     # the largest and not the Euclidean norm: the square of a finite number may overflow
     largest = torch.nn.utils.get_total_norm(gradients, norm_type=math.inf)
-    if several_ranks():
+    if is_distributed():
         # ranks may hold parts of one gradient
         broken = (~torch.isfinite(largest)).float()
         distributed.all_reduce(broken, distributed.ReduceOp.MAX)
@@ -239,9 +240,7 @@ def zero_with_zero_gradient(parameters: Iterable[torch.nn.Parameter]) -> torch.T
 
 def gather_windows(rows: list[WindowLoss]) -> list[WindowLoss]:
     """Return the rows of all ranks, in the order of the ranks."""
-    parts: list[list[WindowLoss]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]
+    return [row for part in gather(rows) for row in part]
 
 
 def non_finite_windows(

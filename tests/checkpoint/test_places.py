@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from transformertf.checkpoint.writing import check_folder_of
 from transformertf.errors import InputError
-from transformertf.utils.places import check_folder_of
 
 
 def test_a_folder_that_is_there_and_open_takes_files_and_folders(tmp_path: Path) -> None:

@@ -1,0 +1,347 @@
+"""Csv files, read in blocks of whole rows by Arrow; the only thing kept of them is a block."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from transformertf.data.reading.tables import ahead
+from transformertf.errors import InputError
+
+# bytes of a block: enough for all cores, few enough to be in nobody's way
+BLOCK = 2**22
+
+
+# what stands for a missing value, as in pandas
+MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+
+
+_TRUE, _FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
+
+
+_BOM = b"\xef\xbb\xbf"
+
+
+_LINE_END = re.compile(rb"\r\n?|\n")
+
+
+# a quote stands for itself where it does not begin a field
+_QUOTED = re.compile(rb'(?<![^,\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)')
+
+
+# the first line that is not blank
+_HEADER = re.compile(rb"(?:[ \t]*(?:\r\n?|\n))*+[^\r\n]*(?:\r\n?|\n|\Z)")
+
+
+_BLANK = re.compile(rb"^[ \t]*\n", re.MULTILINE)
+
+
+_WHOLE, _REAL, _TRUTH = pa.int64(), pa.float64(), pa.bool_()
+
+
+# dates as nearly all files have them; any others are read as text
+_DATES = (pa.date32(), pa.timestamp("s"))
+
+
+_TEXT = pa.string()
+
+
+# text that is kept as written: few values that come again
+_AS_WRITTEN = pa.dictionary(pa.int32(), pa.string())
+
+
+def csv_columns(path: Path) -> list[str]:
+    """Return the names of the columns as they are written; those that have none as pandas does."""
+    names = pd.read_csv(path, nrows=0).columns
+    first = pd.read_csv(path, nrows=1, header=None, dtype="str", keep_default_na=False)
+    # pandas tells repeated names apart by numbers
+    return [own or str(name) for own, name in zip(first.iloc[0], names, strict=True)]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole rows of a file.
+
+    Attributes:
+        begin: byte at which they begin.
+        end: byte after them.
+        rows: how many there are.
+    """
+
+    begin: int
+    end: int
+    rows: int
+
+
+class CsvFile:
+    """A csv file, gone through once to count its rows, and each time that they are read.
+
+    A column has one type from block to block, which grows wider only: whole numbers, numbers, text.
+    It is text as well where truth values or dates stand beside something else, so that no value
+    means one thing or another depending on where a block ends.
+
+    Args:
+        path: the file.
+        columns: those to read.
+        text: those of them that are kept as written.
+        dates: those of them that may hold dates.
+
+    Raises:
+        InputError: a quote does not end.
+    """
+
+    def __init__(
+        self, path: Path, columns: Sequence[str], text: Collection[str], dates: Collection[str]
+    ) -> None:
+        header = csv_columns(path)
+        self.path = path
+        self._width = len(header)
+        # Arrow knows them by their place, as names may come twice
+        self._places = {name: str(header.index(name)) for name in columns}
+        self._dates = {self._places[name] for name in dates if name in self._places}
+        self._types: dict[str, pa.DataType] = {self._places[name]: _AS_WRITTEN for name in text}
+        with path.open("rb") as file:
+            self._blocks = [block for block in self._survey(file) if block.rows]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(block.rows for block in self._blocks)
+
+    def read(self, names: list[str]) -> Iterator[pd.DataFrame]:
+        """Yield the rows of some of its columns, block by block.
+
+        Raises:
+            InputError: a row has more fields than the header; the file changed.
+        """
+        # blocks are parsed while those before become frames
+        for table in ahead(self._tables([self._places[name] for name in names])):
+            frame = table.to_pandas(ignore_metadata=True, split_blocks=True)
+            yield frame.set_axis(names, axis=1)
+
+    def _tables(self, places: list[str]) -> Iterator[pa.Table]:
+        with self.path.open("rb") as file:
+            for block in self._blocks:
+                file.seek(block.begin)
+                table = self._read(file.read(block.end - block.begin), block, places)
+                if table.num_rows != block.rows:
+                    raise InputError(f"{self.path}: changed while it was read; run again")
+                yield table
+
+    def _survey(self, file: BinaryIO) -> Iterator[Block]:
+        """Find where blocks begin and end, and count their rows."""
+        begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        begin += len(self._next(file, begin, _header_end))
+        while text := self._next(file, begin, _last_line_end):
+            yield Block(begin, begin + len(text), self._count(text))
+            begin += len(text)
+
+    def _next(self, file: BinaryIO, begin: int, find: Callable[[bytes, bool], int]) -> bytes:
+        """Return what comes next, masked, as much of it as `find` says."""
+        size = BLOCK
+        while True:
+            file.seek(begin)
+            content = file.read(size)
+            text, open_quote = masked(content)
+            at_end = len(content) < size
+            if at_end and open_quote is not None:
+                line = self._line(begin + open_quote)
+                raise InputError(
+                    f"{self.path}: not a readable csv file (the quote in line {line} does not "
+                    "end); close it, or double a quote that is part of a text"
+                )
+            end = find(text, at_end)
+            if end or at_end:
+                return text[:end]
+            size *= 2
+
+    def _count(self, text: bytes) -> int:
+        """Return how many rows there are in a masked text."""
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        codes = np.frombuffer(text, np.uint8)
+        ends = codes == ord("\n")
+        rows = int(np.count_nonzero(ends)) + (not ends[-1])
+        # a blank line of a file with a single column is a missing value, not decoration
+        if self._width == 1:
+            return rows
+        blanks = ends
+        for blank in (b" ", b"\t"):
+            if blank in text:
+                blanks = blanks | (codes == ord(blank))
+        if blanks[0] or (ends[:-1] & blanks[1:]).any():
+            rows -= len(_BLANK.findall(text if ends[-1] else text + b"\n"))
+        return rows
+
+    def _read(self, content: bytes, block: Block, places: list[str]) -> pa.Table:
+        """Return some columns of a block, each of the type it has by now."""
+        try:
+            table = self._parse(content, places, self._types)
+        except pa.ArrowInvalid:  # of a wider type than before, or rows of different lengths
+            content = self._mended(content, block)
+            texts = {place: kind for place, kind in self._types.items() if _is_text(kind)}
+            with _told_by_python(content):
+                table = self._parse(content, places, texts)
+        odd = [place for place in places if not self._settle(place, table[place], content)]
+        self._types |= dict.fromkeys(odd, _TEXT)
+        if odd:
+            with _told_by_python(content):
+                texts = self._parse(content, odd, self._types)
+            for place in odd:
+                table = table.set_column(places.index(place), place, texts[place])
+        return pa.table({place: _plain(table[place]) for place in places})
+
+    def _settle(self, place: str, column: pa.ChunkedArray, content: bytes) -> bool:
+        """Keep the type of a column; whether it can be left at that, or is to be text."""
+        kind, before = column.type, self._types.get(place)
+        if kind == pa.null() or _is_text(before):
+            return True
+        if kind in (_WHOLE, _REAL):
+            self._types[place] = _REAL if before == _REAL else kind
+            return before in (None, _WHOLE, _REAL) and not self._is_misread(place, column, content)
+        if kind == _TRUTH or (kind in _DATES and place in self._dates):
+            self._types[place] = _TRUTH if kind == _TRUTH else _DATES[-1]
+            return before in (None, self._types[place])
+        return False
+
+    def _is_misread(self, place: str, column: pa.ChunkedArray, content: bytes) -> bool:
+        """Whether Arrow took words for numbers that are none: 0x1F and NAN."""
+        if column.type == _REAL:
+            # what is missing is null, not NaN
+            return bool(pc.any(pc.is_nan(column)).as_py())
+        if b"x" not in content and b"X" not in content:
+            return False
+        words = self._parse(content, [place], {place: _TEXT})[place]
+        return bool(pc.any(pc.match_substring(words, "x", ignore_case=True)).as_py())
+
+    def _parse(self, content: bytes, places: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            pyarrow.csv.ReadOptions(column_names=[str(n) for n in range(self._width)]),
+            pyarrow.csv.ParseOptions(
+                newlines_in_values=b'"' in content, ignore_empty_lines=self._width > 1
+            ),
+            pyarrow.csv.ConvertOptions(
+                include_columns=places,
+                column_types={place: types[place] for place in places if place in types},
+                null_values=MISSING,
+                true_values=_TRUE,
+                false_values=_FALSE,
+            ),
+        )
+
+    def _mended(self, content: bytes, block: Block) -> bytes:
+        """Return a block whose rows all have as many fields as the header: the rest is missing.
+
+        Raises:
+            InputError: a row has more.
+        """
+        text, _ = masked(content)
+        text += b"" if text.endswith((b"\r", b"\n")) else b"\n"
+        rows: list[bytes] = []
+        begin = 0
+        for match in _LINE_END.finditer(text):
+            row, fields = content[begin : match.start()], 1
+            if row.strip(b" \t") or self._width == 1:
+                fields += text.count(b",", begin, match.start())
+                if fields > self._width:
+                    is_first = block == self._blocks[0] and not rows
+                    self._refuse(block.begin + begin, fields, is_first=is_first)
+                rows.append(row + b"," * (self._width - fields))
+            begin = match.end()
+        return b"\n".join(rows) + b"\n"
+
+    def _refuse(self, place: int, fields: int, *, is_first: bool) -> None:
+        line = self._line(place)
+        if is_first:
+            raise InputError(
+                f"{self.path}: its rows, from line {line} on, have {fields} fields, expected "
+                f"{self._width} as in its first line; see that no number is written with a comma, "
+                "and no row ends with one"
+            )
+        raise InputError(
+            f"{self.path}: not a readable csv file (Expected {self._width} fields in line {line}, "
+            f"saw {fields}); see that each row has as many fields as the first one"
+        )
+
+    def _line(self, place: int) -> int:
+        """Return the line of a byte, counted from 1."""
+        ends, returns = 0, 0
+        with self.path.open("rb") as file:
+            for begin in range(0, place, BLOCK):
+                content = file.read(min(BLOCK, place - begin))
+                ends += content.count(b"\n")
+                returns += content.count(b"\r")
+        return 1 + (ends or returns)
+
+
+def masked(content: bytes) -> tuple[bytes, int | None]:
+    """Return a text without delimiters and ends of lines in quotes, and where a quote stays open.
+
+    Args:
+        content: begins with a row.
+
+    Returns:
+        As many bytes, and the place of the quote that does not end.
+    """
+    if b'"' not in content:
+        return content, None
+    open_quote = None
+
+    def mask(match: re.Match[bytes]) -> bytes:
+        nonlocal open_quote
+        if not match["end"]:
+            open_quote = match.start()
+        return b"q" * len(match[0])
+
+    return _QUOTED.sub(mask, content), open_quote
+
+
+def _header_end(text: bytes, at_end: bool) -> int:
+    """Return where the header ends in a masked text, 0 where that is not seen yet."""
+    match = _HEADER.match(text)
+    assert match is not None
+    return match.end() if at_end or match.end() < len(text) else 0
+
+
+def _last_line_end(text: bytes, at_end: bool) -> int:
+    """Return where the last whole row ends in a masked text, 0 where there is none."""
+    # the last byte may be the first half of an end
+    return len(text) if at_end else text.rfind(b"\n") + 1 or text.rfind(b"\r", 0, -1) + 1
+
+
+@contextmanager
+def _told_by_python(content: bytes) -> Iterator[None]:
+    """Let text that is no UTF-8 raise what tells so."""
+    try:
+        yield
+    except pa.ArrowInvalid:
+        content.decode()
+        raise
+
+
+def _is_text(kind: pa.DataType | None) -> bool:
+    return kind in (_TEXT, _AS_WRITTEN)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as pandas would have it."""
+    if column.type == pa.null():
+        return column.cast(_REAL)
+    if column.type in _DATES:
+        return column.cast(pa.timestamp("us"))
+    if column.type == _TEXT:
+        lost = pc.is_in(column, value_set=pa.array(MISSING))
+        return pc.if_else(lost, pa.scalar(None, _TEXT), column)
+    return column
