@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 
 # sizes beyond it overflow where several are multiplied
 LARGEST = 2**31 - 1
-
-
 # words of a hint
 _SHOWN = 40
 

@@ -33,7 +33,7 @@ from scripts.benchmarks.benchmarking import (
     peak_of_command,
     time_interleaved,
 )
-from transformertf.cli.process import keep_freed_memory
+from transformertf.cli.ranks import keep_freed_memory
 from transformertf.data import EncoderDecoderDataModule
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "data.md"

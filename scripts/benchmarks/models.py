@@ -49,7 +49,7 @@ from scripts.benchmarks.candidates import (
     Task,
     our_task,
 )
-from transformertf.cli.process import keep_freed_memory
+from transformertf.cli.ranks import keep_freed_memory
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "models.md"
 HEADER = (

@@ -27,7 +27,7 @@ from transformertf import models
 from transformertf.batch import Batch
 from transformertf.callbacks import ForecastWriter
 from transformertf.cli import main as transformertf
-from transformertf.cli.process import keep_freed_memory
+from transformertf.cli.ranks import keep_freed_memory
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.forecasts.sinks import ForecastFile
 from transformertf.forecasts.tables import ForecastTables

@@ -12,7 +12,7 @@ import pytest
 STEPS = """
 import resource, sys
 import torch
-from transformertf.cli.process import fast_process
+from transformertf.cli.ranks import fast_process
 
 def step():
     pieces = [torch.ones(2**21) for _ in range(8)]  # of 8 MB each

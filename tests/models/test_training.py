@@ -18,7 +18,7 @@ from tests.runs import loader, predicted, quiet_trainer
 from transformertf.errors import InputError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.models.attention_lstm import AttentionLSTM
-from transformertf.models.common.quantiles import rising_quantiles
+from transformertf.models.common.outputs import rising_quantiles
 from transformertf.models.temporal_fusion_transformer import TemporalFusionTransformer
 from transformertf.nn import QuantileLoss, recurrent
 

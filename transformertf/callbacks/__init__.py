@@ -1,10 +1,9 @@
 """What hangs on the trainer: checkpoints, signals, forecasts to a file, figures."""
 
-from transformertf.callbacks.best_checkpoint import BestCheckpoint
+from transformertf.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from transformertf.callbacks.forecast_plots import ForecastPlots
 from transformertf.callbacks.forecast_writer import ForecastWriter
 from transformertf.callbacks.interruption import Interruption
-from transformertf.callbacks.last_checkpoint import LastCheckpoint
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
 

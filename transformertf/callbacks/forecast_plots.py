@@ -126,13 +126,13 @@ def spread(windows: Windows, count: int) -> IntArray:
     return first
 
 
-def _context(item: Series, origin: int, context: int, horizon: int) -> pd.DataFrame:
+def _context(series: Series, origin: int, context: int, horizon: int) -> pd.DataFrame:
     """Return the last rows of a window's context, in the columns of a history."""
     count = min(context, max(_HORIZONS_BEFORE * horizon, _ROWS_BEFORE))
     rows = np.arange(origin + 1 - count, origin + 1)
-    time = pd.RangeIndex(len(item)) if item.time is None else item.time
-    name = f"{item.name}, from {time[origin + 1]}"
-    return pd.DataFrame({"series": name, "time": time[rows], "actual": item.values[rows, -1]})
+    time = pd.RangeIndex(len(series)) if series.time is None else series.time
+    name = f"{series.name}, from {time[origin + 1]}"
+    return pd.DataFrame({"series": name, "time": time[rows], "actual": series.values[rows, -1]})
 
 
 def _log(logger: Any, figure: "Figure", path: Path, step: int) -> None:

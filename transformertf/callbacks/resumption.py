@@ -16,8 +16,6 @@ from torchmetrics import Metric
 from transformertf.processes import gather
 
 log = logging.getLogger(__name__)
-
-
 KEY = "resumption"
 
 

@@ -3,16 +3,3 @@
 from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
 from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe
 from transformertf.checkpoint.writing import WholeCheckpoints, check_folder_of, sweep, whole_file
-
-__all__ = [
-    "CHECKPOINT_FORMAT",
-    "TRAINING",
-    "Checkpoint",
-    "WholeCheckpoints",
-    "blamed",
-    "check_folder_of",
-    "check_place",
-    "describe",
-    "sweep",
-    "whole_file",
-]

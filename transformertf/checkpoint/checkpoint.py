@@ -17,8 +17,6 @@ from transformertf.errors import InputError
 from transformertf.version import __version__
 
 TRAINING = ("optimizer", "lr_scheduler")
-
-
 # how Python's own pickles begin, in its protocols 2 to 5
 PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 

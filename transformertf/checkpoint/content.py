@@ -13,8 +13,6 @@ from transformertf.errors import InputError
 from transformertf.version import __version__
 
 PRIMITIVES = (bool, int, float, str, type(None))
-
-
 # of what a checkpoint holds, and how; one that is read must be of the same
 CHECKPOINT_FORMAT = 1
 
@@ -59,8 +57,6 @@ def _as_primitive(value: Any) -> Any:
 
 
 NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
-
-
 # lists and mappings within each other in what describes model and data
 DEEPEST = 32
 

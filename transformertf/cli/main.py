@@ -105,8 +105,7 @@ def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> No
     for path in getattr(options, "config", ()):
         read_yaml(path)
     with imported_whole():
-        from transformertf.cli.process import fast_process
-        from transformertf.cli.ranks import ending_together
+        from transformertf.cli.ranks import ending_together, fast_process
 
     allowed = getattr(options, "allow", ())
     with (

@@ -58,7 +58,7 @@ def _say_futures(data: EncoderDecoderDataModule, steps: int | None) -> None:
     """Tell of rows after the last target: beyond the horizon, or at the end of some series only."""
     horizon = steps or data.tgt_seq_len
     series = data.predict_series
-    ending = [item for item in series if len(item) > item.observed]
+    ending = [one for one in series if len(one) > one.observed]
     if data.origin.kind == "auto" and 0 < len(ending) < len(series):
         # a last value that was only not measured looks the same
         say(
@@ -66,7 +66,7 @@ def _say_futures(data: EncoderDecoderDataModule, steps: int | None) -> None:
             f"which alone are forecast there: {ending[0].name!r}"
             + (", ..." if len(ending) > 1 else "")
         )
-    beyond = [item for item in series if len(item) - item.observed > horizon]
+    beyond = [one for one in series if len(one) - one.observed > horizon]
     if beyond:
         first, more = beyond[0], len(beyond) - 1
         whose = "the model's horizon" if steps is None else "--horizon"

@@ -13,8 +13,6 @@ import pandas as pd
 from transformertf.errors import TooShortError, first_names
 
 FloatArray = npt.NDArray[np.float64]
-
-
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.int32]
 AnyArray = npt.NDArray[Any]
@@ -96,8 +94,6 @@ class Named(Protocol):
 
 
 Item = TypeVar("Item", bound=Named)
-
-
 Made = TypeVar("Made")
 
 

@@ -11,16 +11,3 @@ from transformertf.evaluation.report import (
     write_report,
 )
 from transformertf.evaluation.results import Evaluation, read_pieces
-
-__all__ = [
-    "FORECASTS",
-    "REPORT",
-    "Evaluation",
-    "evaluate_pieces",
-    "look_inside",
-    "make_sections",
-    "open_folder",
-    "read_pieces",
-    "write_metrics",
-    "write_report",
-]

@@ -27,8 +27,6 @@ from transformertf.utils.sequence import create_padding_mask, first_data_step, s
 
 # what stands in for static variables where the data has none
 STAND_IN = "relative context length"
-
-
 _WEIGHTS = {"past": "encoder_weights", "future": "decoder_weights", "static": "static_weights"}
 
 

@@ -33,16 +33,10 @@ from transformertf.plots import (
 )
 
 FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
-
-
 # batches, and windows of each, to average weights over or to shuffle variables in
 BATCHES, WINDOWS = 16, 64
-
-
 # covariates that residuals are drawn against
 COVARIATES = 3
-
-
 # of all pictures that there can be
 _NAMES = (
     *("forecasts", "horizon", "calibration", "series", "importance", "attention"),
@@ -142,7 +136,7 @@ def make_sections(
         data: what was forecast.
     """
     target, sample, series = data.columns.target, evaluation.sample, data.forecast_series
-    named = {item.name: item for item in series}
+    named = {one.name: one for one in series}
     sections = {
         "forecasts": Section(
             "Forecasts",
@@ -257,11 +251,11 @@ def _look_sections(looks: Looks) -> dict[str, Section]:
     return sections
 
 
-def _rows(times: pd.Series, item: Series) -> npt.NDArray[np.intp]:
+def _rows(times: pd.Series, series: Series) -> npt.NDArray[np.intp]:
     """Return the rows of a series at time stamps that it has, or at row numbers."""
-    if item.time is None:
+    if series.time is None:
         return times.to_numpy(np.intp)
-    return np.asarray(item.time.searchsorted(pd.Index(times)))
+    return np.asarray(series.time.searchsorted(pd.Index(times)))
 
 
 def _history(
@@ -270,11 +264,11 @@ def _history(
     """Return the context before the first forecast of each series that is drawn."""
     pieces = []
     for name, own in sample.groupby("series", sort=False):
-        item = named[str(name)]
-        end = int(_rows(own["time"].iloc[:1], item)[0])
+        series = named[str(name)]
+        end = int(_rows(own["time"].iloc[:1], series)[0])
         rows = np.arange(max(0, end - data.limits.context), end)
-        times = rows if item.time is None else item.time[rows]
-        actual = item.values[rows, -1]
+        times = rows if series.time is None else series.time[rows]
+        actual = series.values[rows, -1]
         pieces.append(pd.DataFrame({"series": name, "time": times, "actual": actual}))
     return pd.concat(pieces, ignore_index=True)
 
@@ -286,6 +280,6 @@ def _covariate(
     column = data.columns.values.index(name)
     values = np.empty(len(sample))
     for series, rows in sample.groupby("series", sort=False).indices.items():
-        item = named[str(series)]
-        values[rows] = item.values[_rows(sample["time"].iloc[rows], item), column]
+        one = named[str(series)]
+        values[rows] = one.values[_rows(sample["time"].iloc[rows], one), column]
     return values

@@ -16,11 +16,7 @@ from transformertf.forecasts import check_columns, check_levels, known_rows, qua
 
 # rows summed at once: enough that calls cost little, few enough for a core's cache
 _BLOCK = 2**15
-
-
 _BASELINES = ("naive", "seasonal_naive")
-
-
 # metrics of some of the rows, and the sums whose rows they are
 _PARTIAL = {"MAPE": "relative", "MASE": "scaled", **{f"skill_{name}": name for name in _BASELINES}}
 

@@ -27,24 +27,3 @@ from transformertf.forecasts.tables import (
     naive_scales,
     sample_paths,
 )
-
-__all__ = [
-    "Calibration",
-    "ForecastFile",
-    "ForecastFrames",
-    "ForecastRows",
-    "ForecastTables",
-    "Horizon",
-    "Sink",
-    "calibration_of",
-    "calibration_origin",
-    "check_columns",
-    "check_levels",
-    "forecast_frame",
-    "known_rows",
-    "naive_scales",
-    "quantile_column",
-    "sample_paths",
-    "session_table",
-    "table_levels",
-]

@@ -21,8 +21,6 @@ from transformertf.forecasts.rows import (
 )
 
 log = logging.getLogger(__name__)
-
-
 # of the intervals made around point forecasts; those of QuantileLoss
 LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 

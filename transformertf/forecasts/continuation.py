@@ -38,11 +38,11 @@ class Continuation:
     ) -> None:
         self._data = data
         self._items = [series[number] for number in batch["series"].tolist()]
-        self.names = [item.name for item in self._items]
+        self.names = [one.name for one in self._items]
         self.origin: IntArray = batch["origin"].cpu().numpy()
         stretches = [
-            next(stretch for stretch in item.stretches if origin < stretch[1])
-            for item, origin in zip(self._items, self.origin.tolist(), strict=True)
+            next(stretch for stretch in one.stretches if origin < stretch[1])
+            for one, origin in zip(self._items, self.origin.tolist(), strict=True)
         ]
         self._first, self._end = np.array(stretches, dtype=np.int64).T
         chunk = data.tgt_seq_len
@@ -82,52 +82,52 @@ class Continuation:
 
     def _go_on(self, place: int, window: int, done: int, targets: FloatArray) -> tuple[Series, Run]:
         """Return the paths (K, steps) of a window as stretches of a series, and their windows."""
-        item = self._items[window]
+        series = self._items[window]
         first, before = int(self.origin[window]) + 1, int(self._first[window])
         origin, lag, limits = first - 1 + done, self._data.stages.lag, self._data.limits
         context = min(limits.context, origin + 1 - before - lag)
         horizon = min(limits.horizon, int(self.steps[window]) - done)
         # a difference in the first row takes the row before it
-        begin = self._begin(item, before, max(before, origin - context - lag), first)
-        end = self._finish(item, origin + 1 + horizon, int(self._end[window]))
-        values = np.repeat(item.values[None, begin:end], len(targets), axis=0)
+        begin = self._begin(series, before, max(before, origin - context - lag), first)
+        end = self._finish(series, origin + 1 + horizon, int(self._end[window]))
+        values = np.repeat(series.values[None, begin:end], len(targets), axis=0)
         known = slice(max(first - begin, 0), origin + 1 - begin)
         values[:, known, -1] = targets[:, max(begin - first, 0) : done]
         values[:, known.stop :, -1] = np.nan
         run = Run(place, origin - begin, end - begin, len(targets), context, horizon)
-        return _stretches(item, begin, values), run
+        return _stretches(series, begin, values), run
 
-    def _begin(self, item: Series, before: int, begin: int, first: int) -> int:
+    def _begin(self, series: Series, before: int, begin: int, first: int) -> int:
         """Return a row at or before `begin` from which on missing values are filled in as ever.
 
         Args:
-            item: the series.
+            series: the series.
             before: first row of the stretch.
             begin: first row that is needed.
             first: first row whose target is a forecast.
         """
         if not self._data.columns.indicators:
             return begin
-        lost = np.isnan(item.values[begin])
+        lost = np.isnan(series.values[begin])
         # a forecast is never missing
         lost[-1] &= begin < first
         rows = [begin]
         for column in np.flatnonzero(lost):
-            seen = np.flatnonzero(~np.isnan(item.values[before:begin, column]))
+            seen = np.flatnonzero(~np.isnan(series.values[before:begin, column]))
             rows.extend(seen[-1:] + before)
         return int(min(rows))
 
-    def _finish(self, item: Series, end: int, after: int) -> int:
+    def _finish(self, series: Series, end: int, after: int) -> int:
         """Return a row at or behind `end` up to which known covariates are filled in as ever.
 
         Args:
-            item: the series.
+            series: the series.
             end: row after the last that is needed.
             after: row after the last of the stretch.
         """
         if self._data.scaling.impute != "interpolate":
             return end
-        known = item.values[:, : len(self._data.columns.known)]
+        known = series.values[:, : len(self._data.columns.known)]
         rows = [end]
         for column in np.flatnonzero(np.isnan(known[end - 1])):
             seen = np.flatnonzero(~np.isnan(known[end:after, column]))
@@ -135,21 +135,21 @@ class Continuation:
         return int(max(rows))
 
 
-def _stretches(item: Series, begin: int, values: FloatArray) -> Series:
+def _stretches(series: Series, begin: int, values: FloatArray) -> Series:
     """Return copies of the rows from `begin` on as stretches of one series.
 
     Args:
-        item: the series.
+        series: the series.
         begin: first row of each copy.
         values: (K, rows, columns) of the copies.
     """
     copies, count, width = values.shape
     rows = np.tile(np.arange(begin, begin + count), copies)
     return replace(
-        item,
+        series,
         values=values.reshape(-1, width),
-        time=None if item.time is None else item.time[rows],
+        time=None if series.time is None else series.time[rows],
         observed=len(rows),
-        categories=tuple(replace(one, codes=one.codes[rows]) for one in item.categories),
+        categories=tuple(replace(one, codes=one.codes[rows]) for one in series.categories),
         breaks=tuple(range(count, len(rows), count)),
     )

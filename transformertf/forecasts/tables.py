@@ -28,8 +28,6 @@ from transformertf.models import ForecastModule
 
 # paths of each window, for quantiles beyond the trained horizon
 SAMPLES = 200
-
-
 CALIBRATION_WINDOWS = 10_000
 
 
@@ -155,8 +153,8 @@ class ForecastTables:
         if season > 1:
             found["seasonal_naive"] = np.empty(len(rows))
         for index, run in rows.runs:
-            item, origin, step = series[index], rows.origin[run], rows.step[run]
-            values, starts = item.values[:, -1], np.array([0, *item.breaks])
+            one, origin, step = series[index], rows.origin[run], rows.step[run]
+            values, starts = one.values[:, -1], np.array([0, *one.breaks])
             # nothing is taken from before a gap
             first = starts[np.searchsorted(starts, np.maximum(origin, 0), side="right") - 1]
             found["naive"][run] = naive(values, origin, step, first)

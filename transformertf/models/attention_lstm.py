@@ -10,8 +10,7 @@ attention gives, not on its weights.
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule
-from transformertf.models.building import built_from
+from transformertf.models.base import ForecastModule, built_from
 from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.models.encoder_decoder_lstm import StateBridge, make_projection
 from transformertf.nn import (

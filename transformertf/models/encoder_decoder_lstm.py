@@ -12,8 +12,7 @@ from typing import Literal
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule
-from transformertf.models.building import built_from
+from transformertf.models.base import ForecastModule, built_from
 from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.nn import LSTM, Packing, State
 from transformertf.utils.sequence import Alignment

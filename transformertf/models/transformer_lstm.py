@@ -11,8 +11,7 @@ its weights. The context attends itself without a causal mask: all of it is past
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule
-from transformertf.models.building import built_from
+from transformertf.models.base import ForecastModule, built_from
 from transformertf.models.common import ForecastOutput, Padding, put_back
 from transformertf.nn import (
     LSTM,

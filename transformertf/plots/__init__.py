@@ -5,10 +5,10 @@ Each is a function of frames and returns a figure, which nothing shows or writes
 
 from transformertf.plots.forecasts import forecast_figure
 from transformertf.plots.interpretation import attention_figure, importance_figure
-from transformertf.plots.losses import loss_figure
 from transformertf.plots.scores import (
     calibration_figure,
     horizon_figure,
+    loss_figure,
     residual_figure,
     series_figure,
 )

@@ -17,21 +17,11 @@ if TYPE_CHECKING:
 
 # told apart by the colour-blind too (Okabe and Ito, "Color universal design", 2008)
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-
-
 VERMILLION, SKY = "#D55E00", "#56B4E9"
-
-
 INK = "#333333"
-
-
 # even in lightness, and the same to the colour-blind
 COLOUR_MAP = "cividis"
-
-
 WIDTH = 9.0
-
-
 _LONGEST_NAME = 48
 
 

@@ -61,32 +61,32 @@ class SessionBatches:
                     f"future: expected known covariates ({names}) of the horizon, found none; "
                     "give the rows that follow"
                 )
-            item = Series(past.name, np.empty((steps, 1)), _going_on(past.time, steps), 0)
+            series = Series(past.name, np.empty((steps, 1)), _going_on(past.time, steps), 0)
         else:
             if isinstance(future, pd.DataFrame):
                 future = future.iloc[:steps]
                 if len(future) == 0:
                     raise InputError("future: no rows; give those of the horizon")
-            item = self._read_future(
+            series = self._read_future(
                 future, past.name, Series(past.name, np.empty((0, 0)), None, 0)
             )
-        values = np.full((len(item), len(columns.values)), np.nan)
-        values[:, : len(columns.known)] = item.values[:, :-1]
-        missing = np.full(len(item), -1, dtype=np.int32)
-        unknown = [Codes(missing, one.texts) for one in past.categories[len(item.categories) :]]
-        return replace(item, values=values, categories=(*item.categories, *unknown))
+        values = np.full((len(series), len(columns.values)), np.nan)
+        values[:, : len(columns.known)] = series.values[:, :-1]
+        missing = np.full(len(series), -1, dtype=np.int32)
+        unknown = [Codes(missing, one.texts) for one in past.categories[len(series.categories) :]]
+        return replace(series, values=values, categories=(*series.categories, *unknown))
 
-    def window(self, history: History, item: Series, begin: int) -> Batch:
+    def window(self, history: History, series: Series, begin: int) -> Batch:
         """Return a batch of one window, whose context ends with the newest row.
 
         Args:
             history: the rows there are.
-            item: these, and those of the horizon.
+            series: these, and those of the horizon.
             begin: row of the session at which the context begins.
         """
         first, end = begin - history.first, len(history.series)
         return self._batch(
-            history, item, Run(0, end - 1, 1, 1, end - first, len(item) - end), begin
+            history, series, Run(0, end - 1, 1, 1, end - first, len(series) - end), begin
         )
 
     def sequence(self, history: History, begin: int) -> Batch:
@@ -94,9 +94,9 @@ class SessionBatches:
         first, end = begin - history.first, len(history.series)
         return self._batch(history, history.series, Run(0, first - 1, 1, 1, 0, end - first), begin)
 
-    def _batch(self, history: History, item: Series, run: Run, begin: int) -> Batch:
+    def _batch(self, history: History, series: Series, run: Run, begin: int) -> Batch:
         fitted = self.data.fitted
-        stored = fitted.store([item])
+        stored = fitted.store([series])
         (batch,) = fitted.batches(stored, [run], size=1)
         if self.carry and stored.elapsed is not None:
             self._count_on(batch, stored.elapsed, history, begin)

@@ -55,30 +55,30 @@ class History:
         cut = len(self.series) - rows
         if cut <= 0:
             return self
-        item = self.series
-        values = item.values[cut:]
+        series = self.series
+        values = series.values[cut:]
         if scaling.columns.indicators and np.isnan(values[0]).any():
             values = values.copy()
-            values[0] = [scaling.original(item, name)[cut] for name in scaling.columns.values]
+            values[0] = [scaling.original(series, name)[cut] for name in scaling.columns.values]
         kept = replace(
-            item,
+            series,
             values=values,
-            time=None if item.time is None else item.time[cut:],
+            time=None if series.time is None else series.time[cut:],
             observed=rows,
-            categories=tuple(replace(one, codes=one.codes[cut:]) for one in item.categories),
+            categories=tuple(replace(one, codes=one.codes[cut:]) for one in series.categories),
         )
         return replace(self, series=kept, first=self.first + cut)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows as tensors and primitives."""
-        item, time = self.series, self.series.time
+        series, time = self.series, self.series.time
         return {
-            "name": item.name,
+            "name": series.name,
             "first": self.first,
-            "values": torch.from_numpy(item.values.copy()),
-            "codes": [torch.from_numpy(one.codes.copy()) for one in item.categories],
-            "static": torch.from_numpy(item.static.copy()),
-            "static_texts": list(item.static_texts),
+            "values": torch.from_numpy(series.values.copy()),
+            "codes": [torch.from_numpy(one.codes.copy()) for one in series.categories],
+            "static": torch.from_numpy(series.static.copy()),
+            "static_texts": list(series.static_texts),
             "time_type": None if time is None else str(time.dtype),
             "time": _stamps(time),
             "begin": _stamps(self.begin),

@@ -58,18 +58,18 @@ class RowReader:
                 or of another one than before.
         """
         self._check_columns(frame)
-        item = None if before is None else self._plain(frame, before)
-        if item is None:
-            item = self._any(frame, name)
+        series = None if before is None else self._plain(frame, before)
+        if series is None:
+            series = self._any(frame, name)
             if before is not None:
-                self._check_same(before, item)
+                self._check_same(before, series)
             constant = (*self.columns.ids, *self.columns.static, *self.columns.static_categories)
             self._constant = {own: frame[own].iloc[0] for own in constant if own in frame}
-        for own, text in zip(self.columns.static_categories, item.static_texts, strict=True):
+        for own, text in zip(self.columns.static_categories, series.static_texts, strict=True):
             if text is not None and text not in self.vocabularies.texts[own]:
                 self._tell_unknown(own, {text})
         return replace(
-            item, categories=tuple(map(self._coded, self.columns.categories, item.categories))
+            series, categories=tuple(map(self._coded, self.columns.categories, series.categories))
         )
 
     def _check_columns(self, frame: object) -> None:
@@ -139,16 +139,18 @@ class RowReader:
             )
         return series[0] if len(ids) == len(self.columns.ids) else replace(series[0], name=name)
 
-    def _check_same(self, before: Series, item: Series) -> None:
+    def _check_same(self, before: Series, series: Series) -> None:
         """Refuse rows that say that they are of another series."""
         columns = self.columns
-        if item.name != before.name:
+        if series.name != before.name:
             raise InputError(
                 f"{self.where}: expected rows of series {before.name!r} as before, found "
-                f"{item.name!r}; give each series a session of its own"
+                f"{series.name!r}; give each series a session of its own"
             )
-        static = zip(columns.static, before.static.tolist(), item.static.tolist(), strict=True)
-        texts = zip(columns.static_categories, before.static_texts, item.static_texts, strict=True)
+        static = zip(columns.static, before.static.tolist(), series.static.tolist(), strict=True)
+        texts = zip(
+            columns.static_categories, before.static_texts, series.static_texts, strict=True
+        )
         for name, known, found in (*static, *texts):
             # a missing value is not equal to itself
             if known != found and not (known != known and found != found):

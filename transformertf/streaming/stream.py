@@ -148,15 +148,15 @@ class Stream:
             raise InputError(
                 "future: expected none, as a sequence model forecasts the new rows; leave it out"
             )
-        item = history.series
+        series = history.series
         if not self._sequences:
-            item = join(item, self._batches.horizon(item, future), "future")
+            series = join(series, self._batches.horizon(series, future), "future")
         begin = self._begin(history.end, before)
         if begin >= history.end or (self._sequences and history.end == before):
             none = torch.empty(1, 0, self.model.outputs.num_shown)
-            frame, state = self._table(history, item, before, none, none), self._state
+            frame, state = self._table(history, series, before, none, none), self._state
         else:
-            frame, state = self._forecast(history, item, begin, before)
+            frame, state = self._forecast(history, series, begin, before)
         self._history, self._state = history.trim(self._kept, self.data.scaling), state
         return frame if self._finish is None else self._finish(frame)
 
@@ -229,20 +229,20 @@ class Stream:
         return max(end - steps, self._lag)
 
     def _forecast(
-        self, history: History, item: Series, begin: int, before: int
+        self, history: History, series: Series, begin: int, before: int
     ) -> tuple[pd.DataFrame, Any]:
         """Return the forecasts, and the state after the newest row.
 
         Args:
             history: the rows there are.
-            item: these, and those of the horizon.
+            series: these, and those of the horizon.
             begin: row of the session at which the context, or the sequence, begins.
             before: rows before the new ones.
         """
         if self._sequences:
             batch = self._batches.sequence(history, begin)
         else:
-            batch = self._batches.window(history, item, begin)
+            batch = self._batches.window(history, series, begin)
         batch = move_data_to_device(batch, self.model.device)
         if self.model.training:
             self.model.eval()
@@ -250,7 +250,7 @@ class Stream:
             output, state = self._run(batch, reads=history.end > max(before, self._lag))
             shown = self.data.inverse_transform_target(self.model.decode(output), batch)
             point = self.model.point_forecast(shown)
-        return self._table(history, item, before, point, shown), state
+        return self._table(history, series, before, point, shown), state
 
     def _run(self, batch: Batch, reads: bool) -> tuple[torch.Tensor, Any]:
         """Return scaled outputs (1, Td, Q), and the state after the context.
@@ -278,7 +278,7 @@ class Stream:
     def _table(
         self,
         history: History,
-        item: Series,
+        series: Series,
         before: int,
         point: torch.Tensor,
         shown: torch.Tensor,
@@ -287,14 +287,14 @@ class Stream:
 
         Args:
             history: the rows there are.
-            item: these, and those of the horizon.
+            series: these, and those of the horizon.
             before: rows before the new ones.
             point: (1, Td, 1) point forecasts in original units.
             shown: (1, Td, Q) what the model shows, in original units.
         """
-        steps = history.end - before if self._sequences else len(item) - len(history.series)
+        steps = history.end - before if self._sequences else len(series) - len(history.series)
         steps = min(steps, point.size(1))
-        time = item.time
+        time = series.time
         if time is None:
-            time = pd.RangeIndex(history.first, history.first + len(item))
-        return session_table(item.name, time, steps, point, shown, self.model.quantiles)
+            time = pd.RangeIndex(history.first, history.first + len(series))
+        return session_table(series.name, time, steps, point, shown, self.model.quantiles)

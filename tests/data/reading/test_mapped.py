@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformertf.data.reading.mapped import keep_track, release, slices
+from transformertf.data.reading.memory import keep_track, release, slices
 
 ROWS = 2**22  # 32 MB
 

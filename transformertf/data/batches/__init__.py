@@ -9,13 +9,3 @@ them to a trainer. `fitted` is what all who make batches go through, from series
 from transformertf.data.batches.dataset import BatchDataset, Layout, SequenceDataset, WindowDataset
 from transformertf.data.batches.fitted import Fitted
 from transformertf.data.batches.loader import Delivery, require_agreement
-
-__all__ = [
-    "BatchDataset",
-    "Delivery",
-    "Fitted",
-    "Layout",
-    "SequenceDataset",
-    "WindowDataset",
-    "require_agreement",
-]

@@ -11,33 +11,16 @@ where columns lie; `reader` does it all for a data module, once in a stage.
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.grouping import Numbering
-from transformertf.data.reading.mapped import PIECE, release, slices
-from transformertf.data.reading.memory import KeepArray, keep_in_memory, resident_device
+from transformertf.data.reading.memory import (
+    PIECE,
+    KeepArray,
+    keep_in_memory,
+    release,
+    resident_device,
+    slices,
+)
 from transformertf.data.reading.panel import Rules, optional_columns
 from transformertf.data.reading.paths import expand_paths
 from transformertf.data.reading.reader import Reader, Reading
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import as_index, require_dates
-
-__all__ = [
-    "PIECE",
-    "KeepArray",
-    "Numbering",
-    "Reader",
-    "Reading",
-    "Rules",
-    "Table",
-    "as_index",
-    "cache_entries",
-    "cache_root",
-    "clear_cache",
-    "expand_paths",
-    "fill_panel",
-    "keep_in_memory",
-    "optional_columns",
-    "release",
-    "require_dates",
-    "resident_device",
-    "size_text",
-    "slices",
-]

@@ -27,7 +27,7 @@ from filelock import lock_descriptor
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.mapped import keep_track
+from transformertf.data.reading.memory import keep_track
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.series import AnyArray
@@ -35,8 +35,6 @@ from transformertf.errors import InputError
 from transformertf.version import __version__
 
 log = logging.getLogger(__name__)
-
-
 # this process alone has it; another one has; there are no locks here
 Held = Literal["alone", "taken", "unknown"]
 
@@ -92,22 +90,12 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 
 T = TypeVar("T")
-
-
 # of what entries hold; another one leaves the old entries to be cleared
 FORMAT = 2
-
-
 META = "meta.json"
-
-
 # bytes that take a while to write
 _WORTH_TELLING = 10**7
-
-
 _NAME = re.compile(r"((?:panel|array)-[0-9a-f]{32})(|\.lock|\.new-\w+)")
-
-
 _REMEDY = "name another folder in TRANSFORMERTF_CACHE, or set storage: memory"
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.grouping import Grouping
-from transformertf.data.reading.mapped import PIECE, release, slices
+from transformertf.data.reading.memory import PIECE, release, slices
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index

@@ -18,45 +18,23 @@ from transformertf.errors import InputError
 
 # bytes of a block: enough for all cores, few enough to be in nobody's way
 BLOCK = 2**22
-
-
 # what stands for a missing value, as in pandas
 MISSING = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
-
-
 _TRUE, _FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
-
-
 _BOM = b"\xef\xbb\xbf"
-
-
 _LINE_END = re.compile(rb"\r\n?|\n")
-
-
 # a quote stands for itself where it does not begin a field
 _QUOTED = re.compile(rb'(?<![^,\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)')
-
-
 # the first line that is not blank
 _HEADER = re.compile(rb"(?:[ \t]*(?:\r\n?|\n))*+[^\r\n]*(?:\r\n?|\n|\Z)")
-
-
 _BLANK = re.compile(rb"^[ \t]*\n", re.MULTILINE)
-
-
 _WHOLE, _REAL, _TRUTH = pa.int64(), pa.float64(), pa.bool_()
-
-
 # dates as nearly all files have them; any others are read as text
 _DATES = (pa.date32(), pa.timestamp("s"))
-
-
 _TEXT = pa.string()
-
-
 # text that is kept as written: few values that come again
 _AS_WRITTEN = pa.dictionary(pa.int32(), pa.string())
 

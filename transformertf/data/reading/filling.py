@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformertf.data.columns import Columns
 from transformertf.data.reading.checks import check_time, check_values
 from transformertf.data.reading.grouping import Grouping, Numbering, group_files, group_rows
-from transformertf.data.reading.mapped import release
+from transformertf.data.reading.memory import release
 from transformertf.data.reading.panel import (
     MakeArray,
     Panel,

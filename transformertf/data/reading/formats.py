@@ -13,7 +13,7 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from transformertf.data.reading.csv_files import CsvFile, csv_columns
-from transformertf.data.reading.mapped import PIECE, map_file
+from transformertf.data.reading.memory import PIECE, map_file
 from transformertf.data.reading.tables import ReadPieces, Table, readable
 from transformertf.errors import InputError, nearest
 
@@ -157,8 +157,6 @@ OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str]], Opened]] = 
     ".feather": _open_feather,
     ".csv": _open_csv,
 }
-
-
 HEADERS: dict[str, Callable[[Path], list[str]]] = {
     # a name such as run:1.parquet would be taken for a place on the net
     ".parquet": lambda path: pyarrow.parquet.read_schema(map_file(path)).names,

@@ -60,26 +60,14 @@ def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:
 
 
 Offset = pd.tseries.offsets.BaseOffset
-
-
 BoolArray = npt.NDArray[np.bool_]
-
-
 # a grid, the row of the grid that each stamp has, and whether the stamp is off it
 Grid = tuple[pd.Index, IntArray, BoolArray]
-
-
 # shares of a step, and of the longest gap, that are put down to rounding
 _OFF_GRID = 1e-6
-
-
 _LONGER = 1e-9
-
-
 # a grid may have so many rows, or so many for each row there is; with more, the step is a mistake
 _MOST_ROWS = 10**7
-
-
 _MOST_GROWTH = 100
 
 

@@ -25,8 +25,6 @@ from transformertf.data.series import CodeArray, Codes, FloatArray, IntArray, Se
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
-
-
 # makes an array of a name, a shape and a type, in memory or in a file
 MakeArray = Callable[[str, tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
 

@@ -21,8 +21,6 @@ from transformertf.data.series import Series, ShortSeries
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
-
-
 Spec = str | Sequence[str] | pd.DataFrame
 
 
@@ -103,7 +101,7 @@ class Reader:
             if panel.ending:
                 log.warning("future_df_paths: no rows of %s", count_names(panel.ending))
             if missing != "nothing":
-                made.sort(key=lambda item: item.name)
+                made.sort(key=lambda series: series.name)
             self._series[argument] = made
         return self._series[argument]
 
@@ -151,43 +149,43 @@ class Reader:
         self._keys[argument] = panel_key(tables, columns, names, rules)
         return cached_panel(tables, columns, names, rules)
 
-    def _prepare(self, item: Series) -> Series:
+    def _prepare(self, series: Series) -> Series:
         """Break, complete and thin a series."""
         how = self.how
         fields = how.columns.calendar_fields
-        if fields and item.time is not None:
+        if fields and series.time is not None:
             check_calendar(fields)
-            require_dates(item.time)
+            require_dates(series.time)
         if how.max_gap is not None:
-            item = break_at_gaps(item, how.max_gap)
+            series = break_at_gaps(series, how.max_gap)
         if how.freq is not None:
-            whole = on_grid(item, how.freq)
-            if len(whole) > len(item) and not how.mask:
-                self._refuse_gaps(item, whole)
-            item = whole
-        return downsample(item, how.downsample, how.method)
+            whole = on_grid(series, how.freq)
+            if len(whole) > len(series) and not how.mask:
+                self._refuse_gaps(series, whole)
+            series = whole
+        return downsample(series, how.downsample, how.method)
 
-    def _refuse_gaps(self, item: Series, whole: Series) -> None:
-        assert item.time is not None
+    def _refuse_gaps(self, series: Series, whole: Series) -> None:
+        assert series.time is not None
         assert whole.time is not None
         first = whole.time[int(np.argmax(np.isnan(whole.values[:, -1])))]
         raise InputError(
-            f"series {item.name!r}: {len(whole) - len(item)} rows are missing at freq "
+            f"series {series.name!r}: {len(whole) - len(series)} rows are missing at freq "
             f"{self.how.freq}, the first at {self.how.columns.time} {first}; set missing: mask to "
             "fill them in, or max_gap to break the series there"
         )
 
     def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
         """Say how many gaps and missing values there are, and where."""
-        broken = [item.name for item in made if item.breaks]
+        broken = [one.name for one in made if one.breaks]
         if broken:
-            count = sum(len(item.breaks) for item in made)
+            count = sum(len(one.breaks) for one in made)
             log.warning("%s: %d gaps break %s", argument, count, count_names(broken))
         if not self.how.mask:
             return
         if self.how.freq is not None and self.how.downsample == 1:
-            rows = {item.name: len(item) for item in given}
-            more = {item.name: len(item) - rows[item.name] for item in made}
+            rows = {one.name: len(one) for one in given}
+            more = {one.name: len(one) - rows[one.name] for one in made}
             filled = [name for name, count in more.items() if count]
             if filled:
                 log.warning(
@@ -196,7 +194,7 @@ class Reader:
                 )  # fmt: skip
         for index, name in enumerate(self.how.columns.values):
             lost = {
-                item.name: int(np.isnan(item.values[: item.observed, index]).sum()) for item in made
+                one.name: int(np.isnan(one.values[: one.observed, index]).sum()) for one in made
             }
             holed = [series for series, count in lost.items() if count]
             if holed:

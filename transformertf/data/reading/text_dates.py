@@ -15,21 +15,11 @@ from transformertf.errors import InputError
 
 # which of day and month comes first, where they could change places
 DAY, MONTH = "day", "month"
-
-
 _ISO = re.compile(r"\d{4}-\d")
-
-
 _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
-
-
 # pandas guesses neither halves of the day, nor years of two digits, nor fractions after a comma
 _HALF = re.compile(r"(.*\d)(\s?)[AaPp][Mm]")
-
-
 _SHORT_YEAR = re.compile(r"(\d{1,2}\.\d{1,2}\.)(\d{2})(?!\d)")
-
-
 _COMMA = re.compile(r"(:\d{2}),(\d+)")
 
 

@@ -11,13 +11,3 @@ from transformertf.data.scaling.scaled_rows import ScaledRows, store_series
 from transformertf.data.scaling.scaling import Scaling
 from transformertf.data.scaling.time_features import calendar_codes, calendar_sizes
 from transformertf.data.scaling.vocabulary import Vocabularies, tell_unknown
-
-__all__ = [
-    "ScaledRows",
-    "Scaling",
-    "Vocabularies",
-    "calendar_codes",
-    "calendar_sizes",
-    "store_series",
-    "tell_unknown",
-]

@@ -15,8 +15,6 @@ from transformertf.data.scaling.time_features import calendar_pairs
 from transformertf.data.series import FloatArray, Series
 
 Read = Callable[[slice], FloatArray]
-
-
 # rows that are worked on at once
 _CHUNK = 2**14
 
@@ -89,18 +87,18 @@ class FeatureWriter:
         self._lines = len(columns.known) if impute == "interpolate" else 0
 
     def write(
-        self, item: Series, loc: FloatArray, scale: FloatArray, out: npt.NDArray[Any]
+        self, series: Series, loc: FloatArray, scale: FloatArray, out: npt.NDArray[Any]
     ) -> None:
         """Write the features of a series.
 
         Args:
-            item: the series.
+            series: the series.
             loc: (columns,) taken off the transformed columns.
             scale: (columns,) that they are divided by then.
             out: (rows, features) to write to, in the order of `Columns.features`.
         """
-        for first, end in item.stretches:
-            reads = [self._reader(item, column, first, end) for column in range(len(loc))]
+        for first, end in series.stretches:
+            reads = [self._reader(series, column, first, end) for column in range(len(loc))]
             last: list[float | None] = [None] * len(reads)
             for rows in slices(first, end, _CHUNK):
                 originals = [read(rows) for read in reads]
@@ -108,29 +106,29 @@ class FeatureWriter:
                 for column, values in enumerate(originals):
                     chain = self._chains[column]
                     pair = x if column == len(reads) - 1 else None
-                    result = chain.apply_extra(item.name, values, pair, last[column])
+                    result = chain.apply_extra(series.name, values, pair, last[column])
                     last[column] = float(values[-1])
                     with np.errstate(over="ignore", invalid="ignore"):
                         result = (result - loc[column]) / scale[column]
-                    refuse_large(result, values, out.dtype, item.name, chain.name, rows.start)
+                    refuse_large(result, values, out.dtype, series.name, chain.name, rows.start)
                     out[rows, self._places.values[column]] = result
-                self._write_others(item, first, rows, out)
+                self._write_others(series, first, rows, out)
 
-    def original(self, item: Series, column: int) -> FloatArray:
+    def original(self, series: Series, column: int) -> FloatArray:
         """Return a real column (rows,) in original units, its missing values filled in."""
-        values = np.empty(len(item))
-        for first, end in item.stretches:
-            read = self._reader(item, column, first, end)
+        values = np.empty(len(series))
+        for first, end in series.stretches:
+            read = self._reader(series, column, first, end)
             for rows in slices(first, end, _CHUNK):
                 values[rows] = read(rows)
         return values
 
-    def _write_others(self, item: Series, first: int, rows: slice, out: npt.NDArray[Any]) -> None:
+    def _write_others(self, series: Series, first: int, rows: slice, out: npt.NDArray[Any]) -> None:
         """Write calendar, lags and indicators of rows whose target is written already."""
         places, columns = self._places, self._columns
         if columns.calendar:
-            assert isinstance(item.time, pd.DatetimeIndex)
-            pairs = calendar_pairs(item.time[rows], columns.calendar, self.zone)
+            assert isinstance(series.time, pd.DatetimeIndex)
+            pairs = calendar_pairs(series.time[rows], columns.calendar, self.zone)
             out[rows, places.pairs : places.pairs + pairs.shape[1]] = pairs
         for place, lag in enumerate(columns.lags, start=places.lags):
             # the rows before the stretch's first lag have no target that long ago
@@ -138,11 +136,11 @@ class FeatureWriter:
             out[rows.start : begin, place] = 0.0
             out[begin : rows.stop, place] = out[begin - lag : rows.stop - lag, -1]
         for column, place in enumerate(places.observed):
-            out[rows, place] = ~np.isnan(item.values[rows, column])
+            out[rows, place] = ~np.isnan(series.values[rows, column])
 
-    def _reader(self, item: Series, column: int, first: int, end: int) -> Read:
+    def _reader(self, series: Series, column: int, first: int, end: int) -> Read:
         """Return what gives rows of a column within a stretch, from the first chunk on."""
-        values = item.values[:, column]
+        values = series.values[:, column]
         if not self._columns.indicators:
             return values.__getitem__
         if column < self._lines:

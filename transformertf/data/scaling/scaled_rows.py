@@ -79,7 +79,7 @@ def store_series(
         keep: makes the arrays.
     """
     columns = scaling.columns
-    lengths = [len(item) for item in series]
+    lengths = [len(one) for one in series]
     rows = sum(lengths)
     offset = np.cumsum([0, *lengths])[:-1].astype(np.int64)
 
@@ -87,8 +87,8 @@ def store_series(
         """Return what fills an array series by series."""
 
         def fill(out: AnyArray) -> None:
-            for item, first in zip(series, offset.tolist(), strict=True):
-                write(item, out[first : first + len(item)])
+            for one, first in zip(series, offset.tolist(), strict=True):
+                write(one, out[first : first + len(one)])
 
         return fill
 
@@ -98,13 +98,13 @@ def store_series(
 
     scaling.warn_unseen(series)
     categories = len(columns.categories) + len(columns.calendar_categories)
-    statistics = np.array([scaling.statistics_of(item) for item in series], dtype=np.int64)
-    static = [scaling.static_features(item, dtype) for item in series]
-    static_codes = [vocabularies.static_codes(item) for item in series]
+    statistics = np.array([scaling.statistics_of(one) for one in series], dtype=np.int64)
+    static = [scaling.static_features(one, dtype) for one in series]
+    static_codes = [vocabularies.static_codes(one) for one in series]
     stretches = [
         first + begin
-        for item, first in zip(series, offset.tolist(), strict=True)
-        for begin, _ in item.stretches
+        for one, first in zip(series, offset.tolist(), strict=True)
+        for begin, _ in one.stretches
     ]
     return ScaledRows(
         columns,
@@ -123,31 +123,33 @@ def store_series(
         statistics if scaling.normalize == "series" else None,
         original(columns.target) if scaling.has_delta else None,
         None if scaling.target_x is None else original(scaling.target_x),
-        all(sum_is_finite(item.values[:, -1]) for item in series),
+        all(sum_is_finite(one.values[:, -1]) for one in series),
     )
 
 
-def _write_original(scaling: Scaling, name: str, item: Series, out: AnyArray) -> None:
-    out[:] = scaling.original(item, name)
+def _write_original(scaling: Scaling, name: str, series: Series, out: AnyArray) -> None:
+    out[:] = scaling.original(series, name)
 
 
-def _write_codes(vocabularies: Vocabularies, zone: str | None, item: Series, out: AnyArray) -> None:
+def _write_codes(
+    vocabularies: Vocabularies, zone: str | None, series: Series, out: AnyArray
+) -> None:
     columns = vocabularies.columns
     known = len(columns.known_categories)
     end = known + len(columns.calendar_categories)
-    codes = vocabularies.codes(item)
+    codes = vocabularies.codes(series)
     out[:, :known], out[:, end:] = codes[:, :known], codes[:, known:]
     if columns.calendar_categories:
-        assert item.time is not None
-        for piece in slices(0, len(item), PIECE):
+        assert series.time is not None
+        for piece in slices(0, len(series), PIECE):
             fields = columns.calendar_categories
-            out[piece, known:end] = calendar_codes(item.time[piece], fields, zone)
+            out[piece, known:end] = calendar_codes(series.time[piece], fields, zone)
 
 
-def _write_elapsed(item: Series, out: AnyArray) -> None:
-    assert item.time is not None
-    first = item.time[0]
-    for piece in slices(0, len(item), PIECE):
-        since = item.time[piece] - first
-        dates = isinstance(item.time, pd.DatetimeIndex)
+def _write_elapsed(series: Series, out: AnyArray) -> None:
+    assert series.time is not None
+    first = series.time[0]
+    for piece in slices(0, len(series), PIECE):
+        since = series.time[piece] - first
+        dates = isinstance(series.time, pd.DatetimeIndex)
         out[piece] = since.total_seconds() if dates else since.to_numpy()

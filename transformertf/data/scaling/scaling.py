@@ -26,8 +26,6 @@ from transformertf.data.windows import Windows
 from transformertf.errors import InputError
 
 __all__ = ["Scaling", "TimeFormat"]
-
-
 log = logging.getLogger(__name__)
 
 
@@ -125,13 +123,13 @@ class Scaling:
         for index, chain in enumerate(self._chains.values()):
             chain.fit(rows.pieces(index, self._covariate_of(chain)))
             training = zip(series, ends, strict=True)
-            refuse_spread(chain, ((item.name, item.values[:end, index]) for item, end in training))
+            refuse_spread(chain, ((one.name, one.values[:end, index]) for one, end in training))
             release()
-        trained = [item for item, end in zip(series, ends, strict=True) if end > 0]
+        trained = [one for one, end in zip(series, ends, strict=True) if end > 0]
         for index, chain in enumerate(self._static.values()):
-            column = np.array([item.static[index] for item in trained])
+            column = np.array([one.static[index] for one in trained])
             chain.fit(partial(iter, [Piece(column)]))
-            refuse_spread(chain, ((item.name, item.static[[index]]) for item in trained))
+            refuse_spread(chain, ((one.name, one.static[[index]]) for one in trained))
         if self.columns.indicators:
             self._writer.fill = [_mean(rows, index) for index in range(len(self._chains))]
         self._tables = self._global_tables()
@@ -150,11 +148,11 @@ class Scaling:
         self._time.check(series)
         if self._time.kind is None or not self.columns.calendar_fields:
             return
-        for item in series:
-            found = _zone(item)
+        for one in series:
+            found = _zone(one)
             if (found is None) != (self.zone is None):
                 raise InputError(
-                    f"series {item.name!r}: time column {self.columns.time!r} has "
+                    f"series {one.name!r}: time column {self.columns.time!r} has "
                     f"{found or 'no time zone'}, in training it had {self.zone or 'none'}; "
                     "calendar_features are of local time, so give both or none of them a zone"
                 )
@@ -163,15 +161,15 @@ class Scaling:
         """Return the time feature of elapsed times, of any shape: transformed and scaled."""
         return self._time.transform(elapsed)
 
-    def statistics_of(self, item: Series) -> int:
+    def statistics_of(self, series: Series) -> int:
         """Return which statistics a series is standardised with: 0 for those of all series."""
-        return self._rows.get(item.name, 0)
+        return self._rows.get(series.name, 0)
 
     def warn_unseen(self, series: Iterable[Series]) -> None:
         """Say once which series have no statistics of their own, where others have."""
         if self.normalize != "series":
             return
-        names = [item.name for item in series if self.statistics_of(item) == 0]
+        names = [one.name for one in series if self.statistics_of(one) == 0]
         unseen = [name for name in names if name not in self._told]
         self._told.update(unseen)
         if unseen:
@@ -184,7 +182,7 @@ class Scaling:
                 more,
             )
 
-    def write_features(self, item: Series, out: npt.NDArray[Any]) -> None:
+    def write_features(self, series: Series, out: npt.NDArray[Any]) -> None:
         """Write the scaled features of a series, in the order of `Columns.features`.
 
         Calendar features and indicators are not scaled. A lag is the scaled target that many rows
@@ -192,26 +190,26 @@ class Scaling:
         values are filled in with `columns.indicators` only: see `FeatureWriter`.
 
         Args:
-            item: the series.
+            series: the series.
             out: (rows, features), float32 or float64.
         """
-        loc, scale = (table[self.statistics_of(item)] for table in self._tables)
-        self._writer.write(item, loc, scale, out)
+        loc, scale = (table[self.statistics_of(series)] for table in self._tables)
+        self._writer.write(series, loc, scale, out)
 
-    def original(self, item: Series, name: str) -> FloatArray:
+    def original(self, series: Series, name: str) -> FloatArray:
         """Return a real column (rows,) in original units, filled in as for its feature."""
         column = self.columns.values.index(name)
         if not self.columns.indicators:
-            return item.values[:, column]
-        return self._writer.original(item, column)
+            return series.values[:, column]
+        return self._writer.original(series, column)
 
-    def static_features(self, item: Series, dtype: npt.DTypeLike) -> FloatArray:
+    def static_features(self, series: Series, dtype: npt.DTypeLike) -> FloatArray:
         """Return the scaled static columns (columns,), 0 where missing, that fit into a type."""
         scaled = np.zeros(len(self._static))
         for index, chain in enumerate(self._static.values()):
-            value = chain.apply_extra(item.name, item.static[index : index + 1])
+            value = chain.apply_extra(series.name, series.static[index : index + 1])
             scaled[index] = (value[0] - chain.loc) / chain.scale
-            refuse_large(scaled[[index]], item.static[[index]], dtype, item.name, chain.name)
+            refuse_large(scaled[[index]], series.static[[index]], dtype, series.name, chain.name)
         return np.where(np.isnan(scaled), 0.0, scaled)
 
     def inverse_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -341,9 +339,9 @@ class Scaling:
         """Fit the statistics of each series; a column without a value has those of all series."""
         trained = np.array(ends) > 0
         self._rows, self._told = {}, set()
-        for item, used in zip(series, trained, strict=True):
+        for one, used in zip(series, trained, strict=True):
             if used:
-                self._rows[item.name] = len(self._rows) + 1
+                self._rows[one.name] = len(self._rows) + 1
         tables = [np.repeat(table, 1 + len(self._rows), axis=0) for table in self._tables]
         for index, chain in enumerate(self._chains.values()):
             pieces = rows.pieces(index, self._covariate_of(chain))
@@ -354,8 +352,8 @@ class Scaling:
         self._tables = (tables[0], tables[1])
 
 
-def _zone(item: Series) -> str | None:
-    zone = item.time.tz if isinstance(item.time, pd.DatetimeIndex) else None
+def _zone(series: Series) -> str | None:
+    zone = series.time.tz if isinstance(series.time, pd.DatetimeIndex) else None
     return None if zone is None else str(zone)
 
 

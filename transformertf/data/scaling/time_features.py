@@ -60,22 +60,22 @@ class TimeFeature:
 
     def check(self, series: Sequence[Series]) -> None:
         """Refuse time stamps of another kind, or much farther apart, than those in training."""
-        for item in series:
-            if self.kind not in (None, item.time_kind):
+        for one in series:
+            if self.kind not in (None, one.time_kind):
                 raise InputError(
-                    f"series {item.name!r}: time column {self.column!r} holds "
-                    f"{item.time_kind}s, in training it held {self.kind}s; convert it"
+                    f"series {one.name!r}: time column {self.column!r} holds "
+                    f"{one.time_kind}s, in training it held {self.kind}s; convert it"
                 )
             if self.kind is not None and not self._extra.transforms:
-                self._refuse_span(item)
+                self._refuse_span(one)
 
-    def _refuse_span(self, item: Series) -> None:
-        assert item.time is not None
-        ends = item.time[[0, -1]]
-        span = replace(item, time=ends).elapsed()[1] / self.scale
+    def _refuse_span(self, series: Series) -> None:
+        assert series.time is not None
+        ends = series.time[[0, -1]]
+        span = replace(series, time=ends).elapsed()[1] / self.scale
         if span > largest(np.float32):
             raise InputError(
-                f"series {item.name!r}: time column {self.column!r} goes from {ends[0]} to "
+                f"series {series.name!r}: time column {self.column!r} goes from {ends[0]} to "
                 f"{ends[1]}, {span:.3g} times as far as a training window; correct the time stamps"
             )
 
@@ -101,9 +101,9 @@ class TimeFeature:
         count = min(len(windows), _TIME_SAMPLE)
         index = np.linspace(0, len(windows) - 1, count).astype(np.int64)
         for number, origin, context, horizon in zip(*windows.locate(index), strict=True):
-            item, rows = series[number], slice(origin - context + 1, origin + horizon + 1)
-            assert item.time is not None
-            stamps = Series(item.name, item.values[rows], item.time[rows], 0).elapsed()
+            one, rows = series[number], slice(origin - context + 1, origin + horizon + 1)
+            assert one.time is not None
+            stamps = Series(one.name, one.values[rows], one.time[rows], 0).elapsed()
             yield stamps if self.time_format == "absolute" else np.diff(stamps)
 
 

@@ -86,8 +86,8 @@ class TrainingRows:
 
 def _segments(series: Sequence[Series], ends: Sequence[int]) -> Iterator[_Segment]:
     """Yield the training rows of each stretch, cut into pieces."""
-    for index, (item, end) in enumerate(zip(series, ends, strict=True)):
-        for first, last in item.stretches:
+    for index, (one, end) in enumerate(zip(series, ends, strict=True)):
+        for first, last in one.stretches:
             for rows in slices(first, min(last, end), PIECE):
                 yield _Segment(index, rows.start, rows.stop, rows.start == first)
 

@@ -14,8 +14,6 @@ from transformertf.data.series import Codes, Series
 from transformertf.errors import first_names
 
 log = logging.getLogger(__name__)
-
-
 CodeTable = npt.NDArray[np.signedinteger[Any]]
 
 
@@ -42,32 +40,32 @@ class Vocabularies:
 
     def fit(self, series: Sequence[Series], ends: Sequence[int]) -> None:
         """Take the values of the rows before `ends`, static ones of the series with such rows."""
-        training = [(item, end) for item, end in zip(series, ends, strict=True) if end > 0]
+        training = [(one, end) for one, end in zip(series, ends, strict=True) if end > 0]
         for place, name in enumerate(self.columns.categories):
-            self._learn(name, _texts_in([(item.categories[place], end) for item, end in training]))
+            self._learn(name, _texts_in([(one.categories[place], end) for one, end in training]))
         for place, name in enumerate(self.columns.static_categories):
-            texts = {item.static_texts[place] for item, _ in training}
+            texts = {one.static_texts[place] for one, _ in training}
             self._learn(name, {text for text in texts if text is not None})
 
     def codes(
-        self, item: Series, dtype: type[np.signedinteger[Any]] = np.int32
+        self, series: Series, dtype: type[np.signedinteger[Any]] = np.int32
     ) -> npt.NDArray[Any]:
         """Return the numbers of a series' categories (rows, columns), as `Columns.categories`."""
-        result = np.empty((len(item), len(item.categories)), dtype)
+        result = np.empty((len(series), len(series.categories)), dtype)
         for place, name in enumerate(self.columns.categories):
-            column = item.categories[place]
+            column = series.categories[place]
             table = self._table(name, column.texts)
-            for rows in slices(0, len(item), PIECE):
+            for rows in slices(0, len(series), PIECE):
                 # -1, which is missing, picks the table's last entry
                 result[rows, place] = table[column.codes[rows]]
         return result
 
-    def static_codes(self, item: Series) -> npt.NDArray[np.int64]:
+    def static_codes(self, series: Series) -> npt.NDArray[np.int64]:
         """Return the numbers of a series' static categories (columns,)."""
         names = self.columns.static_categories
         found = [
             0 if text is None else self._numbers[name].get(text, 0)
-            for name, text in zip(names, item.static_texts, strict=True)
+            for name, text in zip(names, series.static_texts, strict=True)
         ]
         return np.array(found, dtype=np.int64)
 
@@ -75,25 +73,25 @@ class Vocabularies:
         """Return how many numbers each of these columns has, the 0 included."""
         return tuple(len(self.texts[name]) + 1 for name in names)
 
-    def unknown(self, item: Series) -> dict[str, Counter[str]]:
+    def unknown(self, series: Series) -> dict[str, Counter[str]]:
         """Return, of the columns with values that training did not have, their rows by value.
 
         Missing values are not among them. A static value counts as one row.
         """
         result: dict[str, Counter[str]] = {}
-        for name, column in zip(self.columns.categories, item.categories, strict=True):
+        for name, column in zip(self.columns.categories, series.categories, strict=True):
             table = self._table(name, column.texts)
             if table[:-1].all():
                 continue
             counts = np.zeros(len(table), dtype=np.int64)
-            for rows in slices(0, len(item), PIECE):
+            for rows in slices(0, len(series), PIECE):
                 counts += np.bincount(column.codes[rows] + 1, minlength=len(table))
             places = np.flatnonzero((table[:-1] == 0) & (counts[1:] > 0)).tolist()
             if places:
                 result[name] = Counter(
                     {str(column.texts[place]): int(counts[place + 1]) for place in places}
                 )
-        for name, text in zip(self.columns.static_categories, item.static_texts, strict=True):
+        for name, text in zip(self.columns.static_categories, series.static_texts, strict=True):
             if text is not None and text not in self._numbers[name]:
                 result[name] = Counter([text])
         return result
@@ -131,8 +129,8 @@ def tell_unknown(vocabularies: Vocabularies, series: Sequence[Series], argument:
         argument: what their files were given to.
     """
     found: dict[str, Counter[str]] = {}
-    for item in series:
-        for name, counts in vocabularies.unknown(item).items():
+    for one in series:
+        for name, counts in vocabularies.unknown(one).items():
             found.setdefault(name, Counter()).update(counts)
     for name, counts in found.items():
         log.warning(

@@ -26,8 +26,6 @@ from transformertf.errors import InputError
 
 # values taken in at once: small enough for a core's cache, and for sums in one thread
 BLOCK = 2**13
-
-
 # share of a mean that a spread around it is put down to
 _ROUNDING = 1e-14
 
@@ -142,14 +140,8 @@ class Extremes:
 
 
 Data = npt.ArrayLike | torch.Tensor
-
-
 Seen = TypeVar("Seen", bound=Statistics)
-
-
 Target = TypeVar("Target")
-
-
 Values = TypeVar("Values", npt.NDArray[np.floating], torch.Tensor)
 
 

@@ -24,22 +24,3 @@ from transformertf.data.windows.windows import (
     consecutive,
     sliding,
 )
-
-__all__ = [
-    "FRACTIONS",
-    "FUTURE_PATHS",
-    "OWN_PATHS",
-    "PREDICT_PATHS",
-    "BatchSampler",
-    "Fractions",
-    "Origin",
-    "Part",
-    "RankShare",
-    "Request",
-    "Run",
-    "Stages",
-    "WindowLimits",
-    "Windows",
-    "consecutive",
-    "sliding",
-]

@@ -28,8 +28,6 @@ STEP_FEATURES: dict[BatchKind, tuple[str, ...]] = {
     "windows": ("num_past_features", "num_future_features"),
     "sequences": ("num_features",),
 }
-
-
 # what a network for windows calls its inputs
 NAMES = ("static", "static_categories", "past_categories", "future_categories")
 

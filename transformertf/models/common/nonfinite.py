@@ -18,12 +18,8 @@ from transformertf.processes import gather, is_distributed
 OnNonFinite = Literal["stop", "skip"]
 # loss, series and origin
 WindowLoss = tuple[float, int, int]
-
-
 # batches without a step between them, after which there is little hope of one
 MOST_IN_A_ROW = 100
-
-
 log = logging.getLogger(__name__)
 
 

@@ -15,8 +15,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformertf.errors import InputError
 
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
-
-
 LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
 
 
