@@ -40,9 +40,9 @@ class Room(NamedTuple):
 # data flows upward, on the left to a batch, on the right from it, and both meet in forecasts
 ROOMS = {
     "errors": Room(0, 0, GROUND, "what users read"),
-    "version": Room(0.8, 0, GROUND, "of the package"),
-    "class_paths": Room(1.6, 0, GROUND, "what may be named"),
-    "processes": Room(2.4, 0, GROUND, "of a run"),
+    "version": Room(1, 0, GROUND, "of the package"),
+    "class_paths": Room(2, 0, GROUND, "what may be named"),
+    "processes": Room(1, 2, GROUND, "of a run"),
     "batch": Room(0, 1, GROUND, "Batch, its checker"),
     "utils": Room(1, 1, GROUND, "lengths, masks"),
     "checkpoint": Room(2, 1, GROUND, "one file, a forecaster"),
