@@ -26,6 +26,9 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
 
     B batch, Tc context steps, Td horizon steps, Q outputs of each step.
 
+    `encoder_alignment` names the end of the padded context at which the data lies; `output_dim`
+    (Q) and `packing` are those of every model, see `ForecastModule`.
+
     Args:
         num_past_features: features of each context step; linked from the data.
         num_future_features: features of each horizon step; linked from the data.
@@ -37,9 +40,6 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         d_mlp_hidden: width, or widths, of the head's hidden layers; None for a linear head.
         mlp_activation: activation of the head's hidden layers.
         mlp_dropout: dropout after each hidden layer of the head, 0 to 1.
-        output_dim: outputs Q of each step.
-        encoder_alignment: end of the padded context at which the data lies.
-        packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
     """
 
     def __init__(

@@ -46,6 +46,9 @@ class FusionModel(torch.nn.Module, ABC):
 
     B batch, Tc context steps, Td horizon steps, D model width, Q outputs of each step.
 
+    `encoder_alignment` names the end of the padded context at which the data lies; `output_dim`
+    (Q) and `packing` are those of every model, see `ForecastModule`.
+
     Args:
         num_past_features: features Fp of each context step; linked from the data.
         num_future_features: features Ff of each horizon step; linked from the data.
@@ -58,9 +61,6 @@ class FusionModel(torch.nn.Module, ABC):
         num_lstm_layers: stacked layers of each LSTM.
         dropout: dropout throughout, 0 to 1.
         causal_attention: a horizon step sees the horizon only up to itself.
-        output_dim: outputs Q of each step.
-        encoder_alignment: end of the padded context at which the data lies.
-        packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
         static_category_sizes: number of codes of each static category.
         past_category_sizes: number of codes of each category of a context step.
         future_category_sizes: number of codes of each category of a horizon step.

@@ -16,14 +16,14 @@ class SequenceModel(torch.nn.Module):
     B batch, T steps, D width, Q outputs of each step. An output sees the inputs up to its own
     step.
 
+    `alignment` names the end of the padded sequence at which the data lies; `output_dim`
+    (Q) and `packing` are those of every model, see `ForecastModule`.
+
     Args:
         num_features: features of each step; linked from the data.
         num_layers: stacked recurrent layers.
         d_model: width of the recurrent state.
         dropout: dropout between the layers and before the head, 0 to 1.
-        output_dim: outputs Q of each step.
-        alignment: end of the padded sequence at which the data lies.
-        packing: how the recurrence treats ragged rows; see `transformertf.nn.recurrent`.
     """
 
     kind: ClassVar[type[LSTM] | type[GRU]]

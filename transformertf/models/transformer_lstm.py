@@ -30,6 +30,9 @@ class TransformerLSTMModel(torch.nn.Module):
 
     B batch, Tc context steps, Td horizon steps, D model width, Q outputs of each step.
 
+    `encoder_alignment` names the end of the padded context at which the data lies; `output_dim`
+    (Q) and `packing` are those of every model, see `ForecastModule`.
+
     Args:
         num_past_features: features Fp of each context step; linked from the data.
         num_future_features: features Ff of each horizon step; linked from the data.
@@ -40,9 +43,6 @@ class TransformerLSTMModel(torch.nn.Module):
         dropout: dropout throughout, 0 to 1.
         causal_attention: a horizon step sees the horizon only up to itself.
         share_lstm_weights: one LSTM for context and horizon.
-        output_dim: outputs Q of each step.
-        encoder_alignment: end of the padded context at which the data lies.
-        packing: how the LSTMs treat ragged rows; see `transformertf.nn.recurrent`.
     """
 
     def __init__(
