@@ -13,6 +13,7 @@ import torchmetrics
 
 from transformertf.batch import Batch, BatchKind, BatchSource, sides
 from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
+from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
     MEANING,
     STEP_FEATURES,
@@ -344,9 +345,13 @@ class ForecastModule(lightning.LightningModule):
         """Refuse weights that mean something else, and an optimizer of other parameters.
 
         Raises:
-            InputError: names the argument that differs.
+            InputError: names the argument that differs, or that the checkpoint made this module
+                with and there is none of.
         """
         stored = checkpoint.get("hyper_parameters", {})
+        if self._trainer is None:
+            # Lightning passes on what the signature has, and says nothing of the rest
+            _refuse_unknown(type(self), [name for name in stored if not name.startswith("_")])
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
@@ -439,6 +444,15 @@ def built_from(
 
 def _parameters(cls: type) -> Parameters:
     return inspect.signature(cls).parameters
+
+
+def _refuse_unknown(cls: type, names: Sequence[str]) -> None:
+    taken = _parameters(cls)
+    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        return
+    for name in names:
+        if name not in taken:
+            raise InputError(f"{cls.__name__} has no argument {name!r}; {nearest(name, taken)}")
 
 
 def _bind(
