@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transformertf.data.reading.formats import open_tables
-from transformertf.data.reading.paths import expand_paths, series_names
+from transformertf.data.reading.formats import expand_paths, open_tables, series_names
 from transformertf.errors import InputError
 
 ARGUMENT = "train_df_paths"

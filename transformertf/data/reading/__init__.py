@@ -2,14 +2,16 @@
 
     files -> Table -> Panel -> Series
 
-`paths` and `formats` find and open the files, `tables` gives their rows in pieces, `times` reads
-time stamps, `grouping` tells the series apart, `filling` puts each row into its place in a `panel`,
-`checks` refuses what cannot be used, `gaps` completes and thins. `cache`, `memory` and `mapped` say
-where columns lie; `reader` does it all for a data module, once in a stage.
+`formats` finds and opens the files (`csv_files` those of text), `tables` gives their rows in pieces,
+`times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
+`filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
+completes and thins. `cache` and `memory` say where columns lie; `reader` does it all for a data
+module, once in a stage.
 """
 
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.formats import expand_paths
 from transformertf.data.reading.grouping import Numbering
 from transformertf.data.reading.memory import (
     PIECE,
@@ -20,7 +22,6 @@ from transformertf.data.reading.memory import (
     slices,
 )
 from transformertf.data.reading.panel import Rules, optional_columns
-from transformertf.data.reading.paths import expand_paths
 from transformertf.data.reading.reader import Reader, Reading
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import as_index, require_dates
