@@ -2,7 +2,7 @@
 
     files -> Table -> Panel -> Series
 
-`formats` finds and opens the files (`csv_files` those of text), `tables` gives their rows in pieces,
+`formats` finds and opens the files (`csv_files` those of text), `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
 completes and thins. `cache` and `memory` say where columns lie; `reader` does it all for a data
