@@ -161,7 +161,8 @@ class Checkpoint:
         """
         self.refuse_other(model)
         weights = self.content["state_dict"]
-        if any(weight.dtype == torch.float64 for weight in weights.values()):
+        # what else lies there, such as the units of a distribution, has a type of its own
+        if any(weights[name].dtype == torch.float64 for name, _ in model.named_parameters()):
             model.double().load_state_dict(weights)
 
     def refuse_other(self, model: torch.nn.Module) -> None:
