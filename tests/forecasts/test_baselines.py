@@ -85,6 +85,19 @@ def test_scale_is_the_mean_of_the_pairs_there_are(values, season, first):
     np.testing.assert_allclose(naive_scale(values, season, first), expected, rtol=1e-12)
 
 
+@given(targets, st.integers(1, 12), st.sets(st.integers(1, 30)))
+def test_no_pair_of_the_scale_lies_across_a_gap(values, season, breaks):
+    pairs = [
+        abs(values[row] - values[row - season])
+        for row in range(season, len(values))
+        if not math.isnan(values[row]) and not math.isnan(values[row - season])
+        and not any(row - season < begin <= row for begin in breaks)
+    ]  # fmt: skip
+    expected = math.fsum(pairs) / len(pairs) if any(pairs) else MISSING
+    found = naive_scale(values, season, breaks=sorted(breaks))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_a_constant_series_has_no_scale():
     assert math.isnan(naive_scale(np.full(9, 2.5), 1))
     assert math.isnan(naive_scale(np.array([1.0, 2.0]), 2))

@@ -4,6 +4,8 @@ All take the target of one series, `values` (rows,), with NaN where it was not o
 before `first`, such as those of a stretch before a gap, are not used.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from transformertf.data import FloatArray, IntArray
@@ -63,11 +65,20 @@ def seasonal_naive(
     return _at(values, origin + step - seasons * season, first)
 
 
-def naive_scale(values: FloatArray, season: int, first: int = 0) -> float:
+def naive_scale(
+    values: FloatArray, season: int, first: int = 0, breaks: Sequence[int] = ()
+) -> float:
     """Return the mean absolute error of the seasonal naive forecast one season ahead.
 
     The mean of |y[t] - y[t - season]| over the rows where both are observed: the denominator of
-    MASE (Hyndman and Koehler 2006), there taken over the training rows.
+    MASE (Hyndman and Koehler 2006), there taken over the training rows. No pair lies across a gap,
+    as no forecast does.
+
+    Args:
+        values: (rows,).
+        season: rows of a season, at least 1.
+        first: rows before it are not used.
+        breaks: rows that come after a gap, rising.
 
     Returns:
         The scale in the target's units; NaN where it is 0 or no such pair was observed.
@@ -77,8 +88,9 @@ def naive_scale(values: FloatArray, season: int, first: int = 0) -> float:
     """
     at_least_one(season=season)
     used = values[first:]
+    stretch = np.searchsorted(np.asarray(breaks), np.arange(first, len(values)), side="right")
     change = np.abs(used[season:] - used[:-season])
-    known = change[~np.isnan(change)]
+    known = change[~np.isnan(change) & (stretch[season:] == stretch[:-season])]
     scale = float(known.mean()) if known.size else 0.0
     return scale if scale > 0 else float("nan")
 

@@ -224,6 +224,6 @@ def naive_scales(series: Sequence[Series], windows: Windows, season: int) -> dic
     for run in windows.runs:
         first[run.series] = min(run.origin, first.get(run.series, run.origin))
     return {
-        series[index].name: naive_scale(series[index].values[: origin + 1, -1], season)
-        for index, origin in first.items()
+        one.name: naive_scale(one.values[: origin + 1, -1], season, breaks=one.breaks)
+        for one, origin in ((series[index], origin) for index, origin in first.items())
     }
