@@ -69,6 +69,11 @@ def test_should_use_packing(lengths, expected):
     assert should_use_packing(torch.tensor(lengths)) is expected
 
 
+@pytest.mark.parametrize("lengths", [None, torch.tensor([], dtype=torch.int64)])
+def test_full_rows_and_no_rows_are_not_packed(lengths):
+    assert should_use_packing(lengths) is False
+
+
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @few
 @given(lengths=lengths_lists, extra=st.none() | st.integers(0, 3))

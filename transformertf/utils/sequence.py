@@ -31,12 +31,15 @@ Alignment = Literal["left", "right"]
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def should_use_packing(lengths: torch.Tensor) -> bool:
+def should_use_packing(lengths: torch.Tensor | None) -> bool:
     """Say whether rows differ enough to pack: spread above 10 % of the longest, or 8 rows or more.
 
-    Equal lengths never need packing. This is the rule of thumb of the field; where packing was
-    measured to lose, `transformertf.nn.recurrent` does not ask it.
+    Equal lengths never need packing, nor does None, where all rows are full, nor no row at all.
+    This is the rule of thumb of the field; where packing was measured to lose,
+    `transformertf.nn.recurrent` does not ask it.
     """
+    if lengths is None or lengths.numel() == 0:
+        return False
     low, high = int(lengths.min()), int(lengths.max())
     if low == high:
         return False
