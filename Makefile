@@ -29,9 +29,9 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 # what compares runs with the peers beside it where they are
 COMPARE = $(if $(shell ls $(PEERS_STAMP) 2>/dev/null),$(PEERS),$(VENV))/bin/python
-# what takes long: processes, searches, whole commands, training
-SLOW := cli compatibility distributed models properties reference robustness scripts \
-	test_evaluation_guide.py test_readme.py
+# what takes long: processes, searches, training, commands but those of the kept checkpoints
+SLOW := callbacks cli distributed evaluation forecasts models plots properties reference robustness \
+	scripts streaming $(addprefix test_,door.py evaluation_guide.py forecaster.py imports.py readme.py)
 DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)
 
 .PHONY: install demo test quick matrix check docs core newest bench peers parity soak sample-data \
