@@ -31,7 +31,8 @@ PEERS_STAMP := $(PEERS)/.installed
 COMPARE = $(if $(shell ls $(PEERS_STAMP) 2>/dev/null),$(PEERS),$(VENV))/bin/python
 # what takes long: processes, searches, training, commands but those of the kept checkpoints
 SLOW := callbacks cli distributed evaluation forecasts models plots properties reference robustness \
-	scripts streaming $(addprefix test_,door.py evaluation_guide.py forecaster.py imports.py readme.py)
+	scripts streaming test_door.py test_evaluation_guide.py test_forecaster.py test_imports.py \
+	test_readme.py
 DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)
 
 .PHONY: install demo test quick matrix check docs core newest bench peers parity soak sample-data \
