@@ -100,6 +100,12 @@ class Side(NamedTuple):
     mask: torch.Tensor
 
 
+def prefixes_of(batch: Batch) -> tuple[str, ...]:
+    """Return how the keys of each side of a batch begin; see `sides`."""
+    sequences = any(key in batch for key in ("input", "lengths", "mask"))
+    return ("",) if sequences else ("encoder_", "decoder_")
+
+
 def sides(batch: Batch) -> list[Side]:
     """Return context and horizon, or the sequence; the steps of the last one are forecast."""
     if "input" in batch:
@@ -141,25 +147,38 @@ class AffineTarget(Protocol):
         ...
 
 
-def validate_lengths(lengths: torch.Tensor, batch_size: int, max_length: int) -> None:
-    """Check lengths (B,) against the padded batch they describe; looks at values, on the host.
+def validate_lengths(
+    lengths: torch.Tensor, batch_size: int, max_length: int, name: str = "lengths"
+) -> None:
+    """Check lengths (B,) against the padded batch they describe.
+
+    Values are looked at where they lie on the host: nothing waits for a device. In a graph that is
+    compiled or exported there are none to look at.
+
+    Args:
+        lengths: data steps of each row.
+        batch_size: rows B of the batch.
+        max_length: padded steps T of the batch.
+        name: of the lengths, for messages.
 
     Raises:
         InputError: wrong shape, wrong dtype, wrong count, a length below 1 or above `max_length`.
     """
+    if not isinstance(lengths, torch.Tensor):
+        raise InputError(f"{name} must be an int64 tensor (B,), found {type(lengths).__name__}")
     if lengths.ndim != 1:
-        raise InputError(f"lengths must have one dimension, found shape {tuple(lengths.shape)}")
+        raise InputError(f"{name} must have one dimension, found shape {tuple(lengths.shape)}")
     if lengths.dtype != torch.int64:
-        raise InputError(f"lengths must be int64, found {lengths.dtype}")
-    if lengths.numel() != batch_size:
-        raise InputError(f"lengths must count {batch_size} rows, found {lengths.numel()}")
-    if lengths.numel() == 0:
+        raise InputError(f"{name} must be int64, found {lengths.dtype}")
+    if lengths.size(0) != batch_size:
+        raise InputError(f"{name} must count {batch_size} rows, found {lengths.numel()}")
+    if lengths.device.type != "cpu" or torch.compiler.is_compiling() or lengths.numel() == 0:
         return
-    low, high = int(lengths.min()), int(lengths.max())
+    low, high = (int(bound) for bound in lengths.aminmax())
     if low < 1:
-        raise InputError(f"lengths must be at least 1, found {low}")
+        raise InputError(f"{name} must be at least 1, found {low}")
     if high > max_length:
-        raise InputError(f"lengths must not exceed the {max_length} padded steps, found {high}")
+        raise InputError(f"{name} must not exceed the {max_length} padded steps, found {high}")
 
 
 def check_batch(batch: Batch) -> None:
@@ -168,8 +187,7 @@ def check_batch(batch: Batch) -> None:
     Raises:
         InputError: a key is missing, or a length, mask or shape contradicts another.
     """
-    sequences = any(key in batch for key in ("input", "lengths", "mask"))
-    prefixes = ("",) if sequences else ("encoder_", "decoder_")
+    prefixes = prefixes_of(batch)
     for prefix in prefixes:
         for key in (f"{prefix}input", f"{prefix}lengths", f"{prefix}mask"):
             if key not in batch:
@@ -181,7 +199,8 @@ def check_batch(batch: Batch) -> None:
                 f"{prefix}mask (batch, steps); found {tuple(inputs.shape)} and "
                 f"{tuple(mask.shape)} {mask.dtype}"
             )
-        validate_lengths(lengths, *mask.shape)
+        rows, steps = mask.shape
+        validate_lengths(lengths.cpu(), rows, steps, f"batch: {prefix}lengths")
         if not torch.equal(mask.sum(dim=1), lengths):
             raise InputError(f"batch: {prefix}lengths differ from the steps of {prefix}mask")
         if bool((mask.int().diff(dim=1) == 1).sum(dim=1).add(mask[:, 0]).gt(1).any()):

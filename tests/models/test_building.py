@@ -7,7 +7,7 @@ import torch
 
 from transformertf import models
 from transformertf.models import ForecastModule
-from transformertf.models.base import built_from
+from transformertf.models.building import built_from
 
 MODELS = {
     name: cls

@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from transformertf.errors import InputError
 from transformertf.utils.sequence import (
     Alignment,
     align_encoder_sequences,
+    check_sequences,
     create_padding_mask,
     first_data_step,
     pack_decoder_sequences,
@@ -210,16 +210,16 @@ def test_unpack_refuses_other_lengths(wrong):
         unpack_to_fixed_length(packed, torch.tensor(wrong), STEPS)
 
 
-def test_nothing_but_packing_waits_for_values():
-    # a fake tensor has a shape and no values: reading one on the host raises
-    with FakeTensorMode():
+def test_nothing_but_packing_waits_for_values_of_a_device():
+    # a tensor on this device has a shape and no values: reading one on the host raises
+    with torch.device("meta"):
         sequences, lengths = torch.empty(4, STEPS, 2), torch.ones(4, dtype=torch.int64)
         for alignment in ALIGNMENTS:
             mask = create_padding_mask(lengths, STEPS, alignment)
             moved = shift_rows(sequences, first_data_step(mask), mask)
             moved = align_encoder_sequences(moved, lengths, STEPS + 1, source=alignment)
             assert moved.shape == (4, STEPS + 1, 2)
-        with pytest.raises(DataDependentOutputException):
+        with pytest.raises(RuntimeError, match="meta tensors"):
             int(lengths.max())
 
 
@@ -241,3 +241,59 @@ def test_packing_stays_out_of_compiled_graphs(pack):
     called = {str(node.target) for graph in explained.graphs for node in graph.graph.nodes}
     assert not any("pack" in target for target in called)
     assert explained.graph_count == 2
+
+
+BAD_LENGTHS = {
+    "above the padding": ([2, STEPS + 1], f"exceed the {STEPS} padded steps, found {STEPS + 1}"),
+    "no step": ([2, 0], "at least 1, found 0"),
+    "too few": ([2], "count 2 rows, found 1"),
+    "too many": ([2, 2, 2], "count 2 rows, found 3"),
+    "a column": ([[2], [2]], r"one dimension, found shape \(2, 1\)"),
+    "float": ([2.0, 2.0], "must be int64, found torch.float32"),
+}
+TAKE_LENGTHS = {
+    "pack_encoder_sequences": pack_encoder_sequences,
+    "pack_decoder_sequences": pack_decoder_sequences,
+    "align_encoder_sequences": align_encoder_sequences,
+    "check_sequences": check_sequences,
+}
+
+
+@pytest.mark.parametrize("take", TAKE_LENGTHS.values(), ids=TAKE_LENGTHS)
+@pytest.mark.parametrize(("lengths", "message"), BAD_LENGTHS.values(), ids=BAD_LENGTHS)
+def test_lengths_that_do_not_describe_the_rows_are_refused(take, lengths, message):
+    with pytest.raises(InputError, match=message):
+        take(random_sequences(2), torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("take", TAKE_LENGTHS.values(), ids=TAKE_LENGTHS)
+def test_what_is_no_padded_batch_is_refused(take):
+    lengths = torch.tensor([2, 3])
+    packed = pack_encoder_sequences(random_sequences(2), lengths)
+    with pytest.raises(InputError, match="found a PackedSequence; unpack it"):
+        take(packed, lengths)
+    with pytest.raises(InputError, match=r"one step, found shape \(2, 0, 2\)"):
+        take(random_sequences(2, 0), lengths)
+    with pytest.raises(InputError, match=r"found shape \(4,\)"):
+        take(torch.zeros(4), lengths)
+
+
+def test_rows_that_do_not_fit_are_refused():
+    lengths = torch.tensor([2, 3])
+    with pytest.raises(InputError, match="exceed the 2 padded steps, found 3"):
+        create_padding_mask(lengths, 2)
+    with pytest.raises(InputError, match="exceed the 2 padded steps, found 3"):
+        align_encoder_sequences(random_sequences(2), lengths, 2)
+    packed = pack_encoder_sequences(random_sequences(2), lengths)
+    with pytest.raises(InputError, match="total_length must be at least 3, found 2"):
+        unpack_to_fixed_length(packed, lengths, 2)
+    with pytest.raises(InputError, match="must be a PackedSequence, found Tensor"):
+        unpack_to_fixed_length(packed.data, lengths, 3)
+
+
+def test_an_end_that_is_none_is_refused():
+    lengths = torch.tensor([2, 3])
+    with pytest.raises(InputError, match="'left' or 'right', found 'centre'"):
+        create_padding_mask(lengths, 3, "centre")
+    with pytest.raises(InputError, match="'left' or 'right', found 'middle'"):
+        align_encoder_sequences(random_sequences(2), lengths, source="middle")

@@ -10,8 +10,9 @@ attention gives, not on its weights.
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule, built_from
-from transformertf.models.common import ForecastOutput, Padding, put_back
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
+from transformertf.models.common import ForecastOutput, Padding, check_windows, put_back
 from transformertf.models.encoder_decoder_lstm import StateBridge, make_projection
 from transformertf.nn import (
     LSTM,
@@ -106,6 +107,7 @@ class AttentionLSTMModel(torch.nn.Module):
         Returns:
             `output` (B, Td, Q), zero on padding, and the weights where they are needed.
         """
+        check_windows(past_sequence, future_sequence, encoder_lengths, decoder_lengths)
         context = Padding(encoder_lengths, self.encoder_alignment)
         horizon = Padding(decoder_lengths)
         past, future = context.data_first(past_sequence), horizon.data_first(future_sequence)

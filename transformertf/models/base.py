@@ -1,8 +1,6 @@
 """The shared base of all forecasters: steps, loss, point forecast, metrics, optimizer."""
 
-import functools
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -11,12 +9,11 @@ import lightning
 import torch
 import torchmetrics
 
-from transformertf.batch import Batch, BatchKind, BatchSource, sides
+from transformertf.batch import Batch, BatchKind, BatchSource, check_batch, sides
 from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
 from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
     MEANING,
-    STEP_FEATURES,
     ForecastOutput,
     LRSchedulerCallable,
     MeanLosses,
@@ -27,9 +24,11 @@ from transformertf.models.common import (
     at_least_single,
     bring_first,
     call_for_all_shapes,
+    check_features,
     check_prediction_type,
     check_source,
     compile_in_place,
+    complete,
     describe_non_finite,
     freeze_all_but,
     gradient_norm,
@@ -170,6 +169,7 @@ class ForecastModule(lightning.LightningModule):
         self.validation_metrics = make_metrics(logging_metrics, "validation")
         self.test_metrics = make_metrics(logging_metrics, "test")
         self.losses = MeanLosses(("train", "validation", "test"))
+        self._looked = False
         self._nonfinite = NonFinite(on_nonfinite, self.losses)
         self._make_optimizers = partial(
             make_optimizers,
@@ -195,6 +195,7 @@ class ForecastModule(lightning.LightningModule):
             need_weights: ask an interpretable model for its weights.
             run: called in the place of `model`, which a stream carries a state through.
         """
+        batch = self._whole(batch)
         given = sides(batch)
         inputs, lengths = [bring_first(side) for side in given], [side.lengths for side in given]
         covariates = take_covariates(batch, self.sizes, self.takes)
@@ -216,6 +217,7 @@ class ForecastModule(lightning.LightningModule):
             need_weights: ask an interpretable model for its weights too. They cost time;
                 default: only outside training.
         """
+        batch = self._whole(batch)
         result = self.forecast(batch, not self.training if need_weights is None else need_weights)
         result["output"] = self.outputs.undo_window(result["output"], batch)
         return result
@@ -263,6 +265,7 @@ class ForecastModule(lightning.LightningModule):
         Returns:
             Scalar; 0 where the batch holds no observed target.
         """
+        batch = self._whole(batch)
         values = output["output"] if isinstance(output, Mapping) else output
         losses, weight = weighted_losses(self.criterion, values, batch, self.use_loss_masking)
         loss, total = losses.sum(), weight.sum() * losses.size(-1)
@@ -279,6 +282,7 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`; 0 where the batch is left out."""
+        batch = self._whole(batch)
         self.outputs.check_target(batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
@@ -303,6 +307,7 @@ class ForecastModule(lightning.LightningModule):
 
     def shown(self, batch: Batch) -> torch.Tensor:
         """Return the numbers (B, Td, Q) that a forecast shows of a batch, in original units."""
+        batch = self._whole(batch)
         return self._to_original(self.decode(self(batch, need_weights=False)["output"]), batch)
 
     def setup(self, stage: str) -> None:
@@ -365,6 +370,7 @@ class ForecastModule(lightning.LightningModule):
     def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
+        batch = self._whole(batch)
         place = partial("{} data, series {}, origin row {}".format, stage)
         self.outputs.check_target(batch, place)
         output = self(batch, need_weights=False)["output"]
@@ -377,6 +383,15 @@ class ForecastModule(lightning.LightningModule):
         target = self._to_original(batch["target"], batch)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
+
+    def _whole(self, batch: Batch) -> Batch:
+        """Return a batch with all its masks and lengths; the first one is looked at, once."""
+        batch = complete(batch)
+        if not self._looked:
+            check_batch(batch)
+            check_features(batch, self.takes, self.hparams)
+            self._looked = True
+        return batch
 
     def _log_mean_loss(self, stage: str) -> None:
         mean = self.losses.of(stage)
@@ -402,83 +417,10 @@ class ForecastModule(lightning.LightningModule):
         return (words if source is None else source.describe_training_window)(series, origin)
 
 
-Parameters = Mapping[str, inspect.Parameter]
-
-
-def built_from(
-    network: type[torch.nn.Module],
-) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
-    """Return a decorator that makes the constructor of a subclass of `ForecastModule`.
-
-    It takes what the network takes by position, in that order, and then by name what the base
-    takes. What the network takes by name only is not asked for: the network gets the base's where
-    the base has one of that name, and its own default elsewhere.
-
-    Args:
-        network: class of the `model`; what it shares with the base means the same in both.
-    """
-    taken, base = _parameters(network), _parameters(ForecastModule)
-    own = {name: p for name, p in taken.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
-    named = [p.replace(kind=p.KEYWORD_ONLY) for name, p in base.items() if name not in own]
-    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    signature = inspect.Signature([this, *own.values(), *named], return_annotation=None)
-
-    def decorate(declared: Callable[[Any], None]) -> Callable[..., None]:
-        @functools.wraps(declared)
-        def construct(self: ForecastModule, /, *args: Any, **options: Any) -> None:
-            values = _bind(signature, self, args, options)
-            ForecastModule.__init__(self, **{name: values[name] for name in base})
-            # Lightning reads the base's from its frame, and cannot from this one
-            self.hparams.update({name: values[name] for name in own if name not in base})
-            wanted = {name: values[name] for name in taken if name in values}
-            self.model = network(**wanted | _settled(self, values))
-
-        texts = {**_texts(network), **_texts(ForecastModule)}
-        lines = [texts[name] for name in signature.parameters if name in texts]
-        construct.__doc__ = "\n".join([f"{declared.__doc__}\n\nArgs:", *lines])
-        vars(construct).update(__signature__=signature)
-        return construct
-
-    return decorate
-
-
-def _parameters(cls: type) -> Parameters:
-    return inspect.signature(cls).parameters
-
-
 def _refuse_unknown(cls: type, names: Sequence[str]) -> None:
-    taken = _parameters(cls)
+    taken = inspect.signature(cls).parameters
     if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         return
     for name in names:
         if name not in taken:
             raise InputError(f"{cls.__name__} has no argument {name!r}; {nearest(name, taken)}")
-
-
-def _bind(
-    signature: inspect.Signature, module: object, args: Any, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    try:
-        bound = signature.bind(module, *args, **options)
-    except TypeError as error:
-        raise TypeError(f"{type(module).__name__}: {error}") from None
-    bound.apply_defaults()
-    return bound.arguments
-
-
-def _settled(module: ForecastModule, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that the network gets otherwise than they were given."""
-    settled: dict[str, Any] = {"output_dim": module.output_dim}
-    if module.widening is not None:
-        names = STEP_FEATURES[module.takes]
-        widths = module.widening.widths(*(values[name] for name in names))
-        settled.update(zip(names, widths, strict=True))
-    return settled
-
-
-def _texts(cls: type) -> dict[str, str]:
-    """Return the lines on each argument, from the docstring of the class that declares them."""
-    declaring = next(base for base in cls.__mro__ if "__init__" in vars(base))
-    _, _, arguments = (inspect.getdoc(declaring) or "").partition("\nArgs:\n")
-    entries = re.finditer(r"^ {4}(\w+): .*(?:\n {5,}.*)*", arguments.partition("\n\n")[0], re.M)
-    return {entry[1]: entry[0] for entry in entries}

@@ -12,8 +12,9 @@ from typing import Literal
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule, built_from
-from transformertf.models.common import ForecastOutput, Padding, put_back
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
+from transformertf.models.common import ForecastOutput, Padding, check_windows, put_back
 from transformertf.nn import LSTM, Packing, State
 from transformertf.utils.sequence import Alignment
 
@@ -93,6 +94,7 @@ class EncoderDecoderLSTMModel(torch.nn.Module):
         Returns:
             `output` (B, Td, Q), zero on padding.
         """
+        check_windows(past_sequence, future_sequence, encoder_lengths, decoder_lengths)
         return self.decode(
             self.encode(past_sequence, encoder_lengths), future_sequence, decoder_lengths
         )

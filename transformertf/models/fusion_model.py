@@ -16,6 +16,7 @@ from transformertf.models.common import (
     Covariates,
     ForecastOutput,
     Padding,
+    check_windows,
     put_back,
     sizes_for,
 )
@@ -200,6 +201,7 @@ class FusionModel(torch.nn.Module, ABC):
             variables, then of categories.
         """
         self.sizes.check(static, static_categories, past_categories, future_categories)
+        check_windows(past_sequence, future_sequence, encoder_lengths, decoder_lengths)
         context = Padding(encoder_lengths, self.encoder_alignment)
         horizon = Padding(decoder_lengths)
         past, future = context.data_first(past_sequence), horizon.data_first(future_sequence)

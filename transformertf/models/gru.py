@@ -5,7 +5,8 @@ Translation", 2014, with torch's reset gate after the product.
 """
 
 from transformertf import nn
-from transformertf.models.base import ForecastModule, built_from
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
 from transformertf.models.sequence_model import SequenceModel
 
 

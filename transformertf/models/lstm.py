@@ -6,7 +6,8 @@ to identify.
 """
 
 from transformertf import nn
-from transformertf.models.base import ForecastModule, built_from
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
 from transformertf.models.sequence_model import SequenceModel
 
 

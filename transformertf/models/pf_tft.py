@@ -12,7 +12,8 @@ variables is held once for each, and trained apart; the width must be a multiple
 `transformertf.models.pf_weights` loads their weights, of real variables only.
 """
 
-from transformertf.models.base import ForecastModule, built_from
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
 from transformertf.models.fusion_model import FusionModel
 from transformertf.models.temporal_fusion_transformer import StaticPath
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.common import ForecastOutput, Padding, put_back
+from transformertf.models.common import ForecastOutput, Padding, check_steps, put_back
 from transformertf.nn import GRU, LSTM, Packing
 from transformertf.utils.sequence import Alignment
 
@@ -82,6 +82,7 @@ class SequenceModel(torch.nn.Module):
             last data step, a tensor (N, B, D) of a GRU, two of an LSTM, or None where it is not
             needed.
         """
+        check_steps(sequence, lengths, "sequence")
         padding = Padding(lengths, self.alignment)
         hidden, final = self.recurrence(
             padding.for_recurrence(sequence), lengths, state, need_state=need_state

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import torch
 
-from transformertf.models.base import ForecastModule, built_from
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
 from transformertf.models.common import Covariates, CovariateSizes, ForecastOutput
 from transformertf.models.fusion_model import FusionModel, Selected
 from transformertf.nn import GatedResidualNetwork, VariableSelection

@@ -11,8 +11,9 @@ its weights. The context attends itself without a causal mask: all of it is past
 import torch
 
 from transformertf.errors import at_least_one, probability
-from transformertf.models.base import ForecastModule, built_from
-from transformertf.models.common import ForecastOutput, Padding, put_back
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
+from transformertf.models.common import ForecastOutput, Padding, check_windows, put_back
 from transformertf.nn import (
     LSTM,
     GateAddNorm,
@@ -106,6 +107,7 @@ class TransformerLSTMModel(torch.nn.Module):
             `output` (B, Td, Q), zero on padding, and the horizon's attention weights of the
             last block where they are needed.
         """
+        check_windows(past_sequence, future_sequence, encoder_lengths, decoder_lengths)
         context = Padding(encoder_lengths, self.encoder_alignment)
         horizon = Padding(decoder_lengths)
         past, future = context.data_first(past_sequence), horizon.data_first(future_sequence)

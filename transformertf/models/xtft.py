@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import torch
 
-from transformertf.models.base import ForecastModule, built_from
+from transformertf.models.base import ForecastModule
+from transformertf.models.building import built_from
 from transformertf.models.common import Covariates, ForecastOutput
 from transformertf.models.fusion_model import FusionModel, Selected
 from transformertf.nn import VariableSelection, join_static

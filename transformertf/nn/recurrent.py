@@ -23,6 +23,7 @@ import torch
 
 from transformertf.errors import InputError, nearest
 from transformertf.utils.sequence import (
+    check_sequences,
     create_padding_mask,
     pack_encoder_sequences,
     unpack_to_fixed_length,
@@ -111,6 +112,7 @@ class _RaggedRNN(torch.nn.RNNBase):
         state: _States | None,
         need_state: bool,
     ) -> tuple[torch.Tensor, _States | None]:
+        check_sequences(inputs, lengths, "inputs")
         batch, steps = inputs.shape[:2]
         if state is None:
             zeros = inputs.new_zeros(self.num_layers, batch, self.hidden_size)
@@ -121,8 +123,6 @@ class _RaggedRNN(torch.nn.RNNBase):
             self.check_hidden_size(part, (self.num_layers, batch, self.hidden_size))
         longest, padding = steps, 0
         if lengths is not None:
-            if lengths.shape != (batch,):
-                raise InputError(f"lengths must be ({batch},), found {tuple(lengths.shape)}")
             padding = batch * steps
             if lengths.device.type == "cpu":  # elsewhere the host would wait for them
                 longest = int(lengths.max())

@@ -6,7 +6,7 @@ Nothing here decides from the values of a sequence: zeros can be data, NaN can b
 Packing needs lengths on the host, so what packs stays out of compiled graphs.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -17,6 +17,7 @@ from transformertf.errors import InputError
 __all__ = [
     "Alignment",
     "align_encoder_sequences",
+    "check_sequences",
     "create_padding_mask",
     "first_data_step",
     "pack_decoder_sequences",
@@ -46,11 +47,50 @@ def should_use_packing(lengths: torch.Tensor | None) -> bool:
     return lengths.numel() >= 8 or (high - low) / high > 0.1
 
 
+def check_sequences(
+    sequences: torch.Tensor,
+    lengths: torch.Tensor | None,
+    name: str = "sequences",
+    lengths_name: str = "lengths",
+) -> None:
+    """Refuse what is no padded batch, and lengths that do not describe it; see `validate_lengths`.
+
+    Args:
+        sequences: (B, T, ...), at least one step.
+        lengths: (B,) int64 data steps; None where all rows are full.
+        name: of the sequences, for messages.
+        lengths_name: of the lengths, for messages.
+
+    Raises:
+        InputError: names what was found, and what to give.
+    """
+    if isinstance(sequences, PackedSequence):
+        raise InputError(
+            f"{name} must be a padded tensor (B, T, F), found a PackedSequence; unpack it with "
+            f"transformertf.utils.sequence.unpack_to_fixed_length, and give {lengths_name}"
+        )
+    if sequences.ndim < 2 or sequences.size(1) == 0:
+        raise InputError(
+            f"{name} must be a padded tensor (B, T, F) of at least one step, found shape "
+            f"{tuple(sequences.shape)}"
+        )
+    if lengths is not None:
+        validate_lengths(lengths, sequences.size(0), sequences.size(1), lengths_name)
+
+
 def create_padding_mask(
     lengths: torch.Tensor, max_length: int | None = None, alignment: Alignment = "left"
 ) -> torch.Tensor:
-    """Return the mask (B, max_length), True on data; `max_length` defaults to the longest row."""
-    steps = int(lengths.max()) if max_length is None else max_length
+    """Return the mask (B, max_length), True on data; `max_length` defaults to the longest row.
+
+    Raises:
+        InputError: lengths that are not (B,) int64, or not from 1 to `max_length`.
+    """
+    _check_alignment(alignment)
+    steps = max_length
+    if steps is None:
+        steps = int(lengths.max()) if lengths.numel() else 0
+    validate_lengths(lengths, lengths.numel(), steps)
     position = torch.arange(steps, device=lengths.device)
     if alignment == "right":
         position = position.flip(0)
@@ -106,7 +146,13 @@ def align_encoder_sequences(
 
     Returns:
         (B, max_length, ...), zero on padding whatever the padding held.
+
+    Raises:
+        InputError: what is no padded batch, lengths that do not describe it or are above
+            `max_length`, or an end that is neither left nor right.
     """
+    check_sequences(sequences, lengths)
+    _check_alignment(source)
     padded = sequences.size(1)
     steps = padded if max_length is None else max_length
     mask = create_padding_mask(lengths, steps, target)
@@ -122,14 +168,22 @@ def align_encoder_sequences(
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def pack_encoder_sequences(sequences: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
-    """Pack left-aligned context sequences (B, T, F); the batch order is kept."""
-    return pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    """Pack left-aligned context sequences (B, T, F); the batch order is kept.
+
+    Raises:
+        InputError: what is no padded batch, or lengths that do not describe it.
+    """
+    check_sequences(sequences, lengths)
+    lengths = lengths.cpu()
+    validate_lengths(lengths, *sequences.shape[:2])
+    return pack_padded_sequence(sequences, lengths, batch_first=True, enforce_sorted=False)
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def pack_decoder_sequences(sequences: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
-    """Pack left-aligned horizon sequences (B, T, F); the batch order is kept."""
-    return pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    """Pack left-aligned horizon sequences, as `pack_encoder_sequences` does contexts."""
+    packed: PackedSequence = pack_encoder_sequences(sequences, lengths)
+    return packed
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -139,8 +193,13 @@ def unpack_to_fixed_length(
     """Unpack to (B, total_length, F), zero on padding.
 
     Raises:
-        InputError: `lengths` are not those the sequence was packed with.
+        InputError: no packed sequence, one longer than `total_length`, or `lengths` that are not
+            those it was packed with.
     """
+    if not isinstance(packed, PackedSequence):
+        raise InputError(f"packed must be a PackedSequence, found {type(packed).__name__}")
+    if (longest := len(packed.batch_sizes)) > total_length:
+        raise InputError(f"total_length must be at least {longest}, found {total_length}")
     sequences, packed_lengths = pad_packed_sequence(
         packed, batch_first=True, total_length=total_length
     )
@@ -149,3 +208,8 @@ def unpack_to_fixed_length(
             f"lengths {lengths.tolist()} differ from the packed ones {packed_lengths.tolist()}"
         )
     return sequences
+
+
+def _check_alignment(alignment: str) -> None:
+    if alignment not in get_args(Alignment):
+        raise InputError(f"alignment must be 'left' or 'right', found {alignment!r}")

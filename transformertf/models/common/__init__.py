@@ -4,6 +4,7 @@ from transformertf.models.common.inputs import (
     STEP_FEATURES,
     Covariates,
     CovariateSizes,
+    check_features,
     check_source,
     sizes_for,
     take_covariates,
@@ -13,6 +14,9 @@ from transformertf.models.common.layout import (
     ForecastOutput,
     Padding,
     bring_first,
+    check_steps,
+    check_windows,
+    complete,
     put_back,
 )
 from transformertf.models.common.loss import (

@@ -6,11 +6,11 @@ step.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
-from transformertf.batch import Batch, BatchKind, sides
+from transformertf.batch import Batch, BatchKind, prefixes_of, sides
 from transformertf.errors import InputError, at_least_one
 from transformertf.models.common.layout import bring_first
 from transformertf.nn import D_CATEGORY, WideInput
@@ -200,6 +200,27 @@ def take_covariates(batch: Batch, sizes: CovariateSizes, kind: BatchKind) -> Cov
         for codes, side in zip(categories, sides(batch), strict=True)
     ]
     return Covariates(static, static_categories, first)
+
+
+def check_features(batch: Batch, kind: BatchKind, arguments: Mapping[str, Any]) -> None:
+    """Refuse a batch whose real features are not those that a model was built for.
+
+    Args:
+        batch: a whole one.
+        kind: batches that the model takes.
+        arguments: of the model, where `STEP_FEATURES` has the number of features of each side.
+
+    Raises:
+        InputError: names the side and the argument that says otherwise.
+    """
+    names = zip(STEP_FEATURES[kind], prefixes_of(batch), sides(batch), strict=True)
+    for argument, prefix, side in names:
+        found, expected = side.inputs.size(-1), arguments[argument]
+        if found != expected:
+            raise InputError(
+                f"batch: {prefix}input must have {expected} features, as {argument} says, found "
+                f"{found}; give the data that the model was built for, or build a model for it"
+            )
 
 
 def check_source(source: object, takes: BatchKind, prediction_type: str, model: str) -> None:

@@ -4,14 +4,17 @@ B batch, Tc context steps, Td horizon steps: of a sequence-to-sequence model, th
 `ForecastOutput` names what comes out.
 """
 
-from typing import NamedTuple, TypedDict, TypeVar
+from collections.abc import Mapping
+from typing import NamedTuple, TypedDict, TypeVar, cast
 
 import torch
 
-from transformertf.batch import Side
+from transformertf.batch import Batch, Side, prefixes_of
+from transformertf.errors import InputError
 from transformertf.utils.sequence import (
     Alignment,
     align_encoder_sequences,
+    check_sequences,
     create_padding_mask,
     first_data_step,
     shift_rows,
@@ -39,6 +42,66 @@ class ForecastOutput(TypedDict, total=False):
     decoder_weights: torch.Tensor
     static_weights: torch.Tensor
     attention_weights: torch.Tensor
+
+
+def complete(batch: Batch) -> Batch:
+    """Return a batch with its masks, or its lengths, where only the other is there.
+
+    Data of which no mask tells where it lies is first, and all steps that are forecast are observed
+    where no mask tells which are. Nothing else is looked at: `check_batch` does.
+
+    Raises:
+        InputError: lengths that are no lengths of the inputs.
+    """
+    # a key that is a variable is more than a typed dictionary knows of
+    whole = dict(cast(Mapping[str, torch.Tensor], batch))
+    for prefix in (prefixes := prefixes_of(batch)):
+        inputs, lengths, mask = (
+            whole.get(f"{prefix}{key}") for key in ("input", "lengths", "mask")
+        )
+        if lengths is None and mask is not None:
+            whole[f"{prefix}lengths"] = mask.sum(dim=1, dtype=torch.int64)
+        elif mask is None and lengths is not None and inputs is not None:
+            check_sequences(inputs, lengths, f"batch: {prefix}input", f"batch: {prefix}lengths")
+            whole[f"{prefix}mask"] = create_padding_mask(lengths, inputs.size(1))
+    if "target" in whole and f"{prefixes[-1]}mask" in whole:
+        whole.setdefault("target_mask", whole[f"{prefixes[-1]}mask"])
+    return cast(Batch, whole)
+
+
+def check_windows(
+    past: torch.Tensor,
+    future: torch.Tensor,
+    encoder_lengths: torch.Tensor | None,
+    decoder_lengths: torch.Tensor | None,
+) -> None:
+    """Refuse what is no context and horizon of a network, (B, Tc, Fp) and (B, Td, Ff).
+
+    Raises:
+        InputError: names the argument, and says what to give.
+    """
+    check_steps(past, encoder_lengths, "past_sequence", "encoder_lengths")
+    check_steps(future, decoder_lengths, "future_sequence", "decoder_lengths")
+    if past.size(0) != future.size(0):
+        raise InputError(
+            f"past_sequence and future_sequence must have as many rows, found {past.size(0)} and "
+            f"{future.size(0)}"
+        )
+
+
+def check_steps(
+    sequence: torch.Tensor, lengths: torch.Tensor | None, name: str, lengths_name: str = "lengths"
+) -> None:
+    """Refuse what is no input (B, T, F) of a network; arguments are those of `check_sequences`.
+
+    Raises:
+        InputError: names the argument, and says what to give.
+    """
+    check_sequences(sequence, lengths, name, lengths_name)
+    if sequence.ndim != 3:
+        raise InputError(
+            f"{name} must have three dimensions (B, T, F), found shape {tuple(sequence.shape)}"
+        )
 
 
 def bring_first(side: Side) -> torch.Tensor:
