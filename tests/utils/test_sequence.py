@@ -294,6 +294,6 @@ def test_rows_that_do_not_fit_are_refused():
 def test_an_end_that_is_none_is_refused():
     lengths = torch.tensor([2, 3])
     with pytest.raises(InputError, match="'left' or 'right', found 'centre'"):
-        create_padding_mask(lengths, 3, "centre")
+        create_padding_mask(lengths, 3, "centre")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="'left' or 'right', found 'middle'"):
-        align_encoder_sequences(random_sequences(2), lengths, source="middle")
+        align_encoder_sequences(random_sequences(2), lengths, source="middle")  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ All routes give the numbers of `torch.nn.LSTM` and `torch.nn.GRU` on packed sequ
 `choose_route` holds the rule; docs/decisions/ragged-sequences.md tells why there are four.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, get_args
 
@@ -157,13 +158,19 @@ class _RaggedRNN(torch.nn.RNNBase):
         batch_sizes: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, _States]:
         """Call torch's kernel on padded rows, or on packed data where `batch_sizes` are given."""
-        hx = state if self.num_states > 1 else state[0]
-        layers = len(weights) // 4
-        options = (hx, weights, True, layers, self.dropout, self.training, False)
-        if batch_sizes is None:
-            outputs, *final = self.kernel(inputs, *options, True)
-        else:
-            outputs, *final = self.kernel(inputs, batch_sizes, *options)
+        device = inputs.device.type
+        with contextlib.ExitStack() as stack:
+            if _autocast_fails(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+                inputs = inputs.to(weights[0].dtype)
+                state = tuple(part.to(weights[0].dtype) for part in state)
+            hx = state if self.num_states > 1 else state[0]
+            layers = len(weights) // 4
+            options = (hx, weights, True, layers, self.dropout, self.training, False)
+            if batch_sizes is None:
+                outputs, *final = self.kernel(inputs, *options, True)
+            else:
+                outputs, *final = self.kernel(inputs, batch_sizes, *options)
         return outputs, tuple(final)
 
     def _weights(self) -> list[torch.Tensor]:
@@ -236,6 +243,16 @@ class _RaggedRNN(torch.nn.RNNBase):
             torch.cat(outputs, dim=1).index_select(0, back),
             tuple(part.index_select(1, back) for part in final),
         )
+
+
+def _autocast_fails(device: str) -> bool:
+    """Say whether autocast asks for a half-precision recurrence that oneDNN has not.
+
+    torch asks for it on every processor; those with AVX2 alone, say, have none.
+    """
+    if device != "cpu" or not torch.is_autocast_enabled(device):
+        return False
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class LSTM(_RaggedRNN):
