@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from transformertf.errors import InputError, at_least_one, probability
-from transformertf.utils.sequence import Alignment, create_padding_mask
+from transformertf.utils.sequence import Alignment, data_mask
 
 
 def horizon_attention_mask(
@@ -50,16 +50,13 @@ def horizon_attention_mask(
     mask = None
     given = decoder_lengths if encoder_lengths is None else encoder_lengths
     if given is not None:
-        device, rows = given.device, given.size(0)
-        context, horizon = (
-            torch.ones(rows, steps, dtype=torch.bool, device=device)
-            if lengths is None
-            else create_padding_mask(lengths, steps, alignment)
-            for lengths, steps, alignment in (
-                (encoder_lengths, encoder_steps, encoder_alignment),
-                (decoder_lengths, decoder_steps, decoder_alignment),
-            )
-        )
+        device = given.device
+        if encoder_lengths is None:
+            encoder_lengths = torch.full_like(given, encoder_steps)
+        if decoder_lengths is None:
+            decoder_lengths = torch.full_like(given, decoder_steps)
+        context = data_mask(encoder_lengths, encoder_steps, encoder_alignment)
+        horizon = data_mask(decoder_lengths, decoder_steps, decoder_alignment)
         keys = torch.cat([context, horizon], dim=1)
         mask = horizon.unsqueeze(2) & keys.unsqueeze(1)  # (B, Td, Tc + Td)
     if causal:

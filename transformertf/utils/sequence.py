@@ -19,6 +19,7 @@ __all__ = [
     "align_encoder_sequences",
     "check_sequences",
     "create_padding_mask",
+    "data_mask",
     "first_data_step",
     "pack_decoder_sequences",
     "pack_encoder_sequences",
@@ -91,6 +92,11 @@ def create_padding_mask(
     if steps is None:
         steps = int(lengths.max()) if lengths.numel() else 0
     validate_lengths(lengths, lengths.numel(), steps)
+    return data_mask(lengths, steps, alignment)
+
+
+def data_mask(lengths: torch.Tensor, steps: int, alignment: Alignment) -> torch.Tensor:
+    """Return the mask (B, steps) of any lengths; a row without data is False throughout."""
     position = torch.arange(steps, device=lengths.device)
     if alignment == "right":
         position = position.flip(0)
