@@ -27,7 +27,7 @@ class NonFiniteLossError(RuntimeError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint naming the known word nearest to `word`, or the first if none is near."""
-    candidates = sorted(known)
+    candidates = sorted(set(known))
     match = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
     if match:
         return f"did you mean {match[0]!r}?"

@@ -56,7 +56,151 @@ def test_interpolation_follows_the_merge() -> None:
     ],
 )
 def test_flag_values(flags: list[str], value: object) -> None:
-    assert compose(*flags)["data"]["init_args"]["stride"] == value
+    # null leaves it out, as it takes none
+    assert compose(*flags)["data"]["init_args"].get("stride") == value
+
+
+@pytest.mark.parametrize("name", ["NO", "on", "5", "007", "1e3", "1.50", "2024-01-01", "0x10"])
+def test_names_are_text_whatever_yaml_would_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text(
+        f"data:\n  target_covariate: {name}  # the sensor\n  time_column: '{name}'\n"
+        f"  known_covariates: [a, {name}]\n  series_id:\n  - {name}\n"
+        f"  extra_transforms: {{{name}: MaxScaler}}\n  static_covariates: null\n  shuffle: no\n"
+    )
+    composer = Composer()
+    composer.add_file(tmp_path / "c.yml")
+    assert composer.sources[0][1]["data"]["init_args"] == {
+        "target_covariate": name,
+        "time_column": name,
+        "known_covariates": ["a", name],
+        "series_id": [name],
+        "extra_transforms": {name: "MaxScaler"},
+        "static_covariates": None,
+        "shuffle": False,
+    }
+    flags = ["--data.target_covariate", name, "--data.known_covariates", name, f"[{name}, 'b']"]
+    data = compose(*flags, "--data.series_id", f"[{name}]", "--data.shuffle", "off")["data"]
+    assert data["init_args"] == {
+        "target_covariate": name,
+        "known_covariates": [name, [name, "b"]],
+        "series_id": [name],
+        "shuffle": False,
+    }
+
+
+def test_anchors_tags_and_interpolations_of_names_stay(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text(
+        "data:\n  target_covariate: &t NO\n  time_column: *t\n"
+        "  series_id: ${data.k}\n  k: !!str 5\n"
+    )
+    composer = Composer()
+    composer.add_file(tmp_path / "c.yml")
+    found = composer.sources[0][1]["data"]["init_args"]
+    assert found == {
+        "target_covariate": "NO",
+        "time_column": "NO",
+        "series_id": "${data.k}",
+        "k": "5",
+    }
+
+
+NULLS = [
+    ("model", "prediction_type"),
+    ("model", "logging_metrics"),
+    ("model", "d_encoder"),
+    ("data", "stride"),
+    ("data", "normalize"),
+    ("data", "origin"),
+    ("trainer", "devices"),
+    ("trainer", "accumulate_grad_batches"),
+]
+
+
+@pytest.mark.parametrize(("section", "name"), NULLS)
+def test_null_leaves_out_what_takes_none(section: str, name: str) -> None:
+    config = compose(f"--{section}.{name}", "null")
+    assert name not in (config[section] if section == "trainer" else config[section]["init_args"])
+
+
+@pytest.mark.parametrize("name", ["max_gap", "known_covariates", "val_fraction"])
+def test_null_stays_where_it_says_something(name: str) -> None:
+    config = compose(f"--data.{name}", "null", first={"data": {name: 3}})
+    assert config["data"]["init_args"][name] is None
+
+
+def test_nulls_of_optimizer_and_scheduler() -> None:
+    scheduler = {"class_path": "StepLR", "step_size": 2, "gamma": None, "interval": None}
+    config = compose(first={"optimizer": {"lr": None}, "lr_scheduler": scheduler})
+    arguments = config["model"]["init_args"]
+    assert arguments["optimizer"]["init_args"] == {}
+    assert arguments["lr_scheduler"]["init_args"] == {"step_size": 2}
+    assert "lr_scheduler_interval" not in arguments
+
+
+@pytest.mark.parametrize(
+    ("key", "option"),
+    [
+        ("ckpt_path", "--ckpt_path"),
+        ("transfer_ckpt", "--transfer-ckpt"),
+        ("transfer-ckpt", "--transfer-ckpt"),
+        ("name", "--name"),
+        ("experiment_name", "--name"),
+        ("origin", "--origin"),
+    ],
+)
+def test_an_option_in_a_configuration_names_the_option(key: str, option: str) -> None:
+    with pytest.raises(InputError, match=f"{key} in my.yml: .*give {option} on the command"):
+        compose(**{"my.yml": {key: "a.ckpt"}})
+    compose(**{"my.yml": {key: None}})
+
+
+@pytest.mark.parametrize(
+    ("trainer", "known"),
+    [
+        (
+            {"callbacks": ["Qqq"]},
+            r"callbacks\.0\.class_path: no class 'Qqq'; known: .*EarlyStopping",
+        ),
+        ({"callbacks": "EarlyStoping"}, "no class 'EarlyStoping'; did you mean 'EarlyStopping'"),
+        (
+            {"logger": {"class_path": "Qqq"}},
+            r"logger\.class_path: no class 'Qqq'; known: CSVLogger",
+        ),
+        ({"logger": [{"class_path": "Adam"}]}, None),
+    ],
+)
+def test_unknown_callbacks_and_loggers_name_those_that_are(
+    trainer: dict[str, Any], known: str | None
+) -> None:
+    if known is None:  # what is no logger, the types refuse
+        compose(first={"trainer": trainer})
+        return
+    with pytest.raises(InputError, match=known) as caught:
+        compose(first={"trainer": trainer})
+    assert "Adam" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "known"),
+    [("optimizer", "Adam"), ("lr_scheduler", "CosineAnnealingLR")],
+)
+def test_unknown_optimizers_and_schedulers_name_those_that_are(section: str, known: str) -> None:
+    with pytest.raises(InputError, match=f"no class 'Qqq'; known: .*{known}") as caught:
+        compose(first={section: {"class_path": "Qqq"}})
+    assert "MSELoss" not in str(caught.value)
+
+
+def test_a_loss_without_arguments_takes_none() -> None:
+    criterion = {"class_path": "MSELoss", "init_args": {"reduction": "mean"}}
+    with pytest.raises(InputError, match=r"unknown key 'model.*reduction' in first; known: none"):
+        compose(first={"model": {"init_args": {"criterion": criterion}}})
+
+
+def test_each_known_key_is_named_once() -> None:
+    with pytest.raises(InputError, match="known: ") as caught:
+        compose("--model.zzzzzz", "1")
+    known = str(caught.value).partition("known: ")[2].replace(" and ", ", ").split(", ")
+    assert len(known) == len(set(known)) > 10
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from transformertf.cli.classes import SECTIONS
 
 KINDS = {
     name: getattr(transformertf.models, name).takes
-    for name in SECTIONS["model.class_path"]
+    for name in SECTIONS["model"]
     if name != "ForecastModule"
 }
 # test_sequences.py has the others

@@ -23,7 +23,7 @@ def test_rows_agree_with_types_and_defaults(name):
     row, parameter = ARGUMENTS[name], PARAMETERS[name]
     names_or_one = {str, list[str]} <= set(get_args(parameter.annotation))
     # of files, two lists of the same may still be two ways of saying it
-    assert row.lists_names == (names_or_one and not name.endswith("_df_paths"))
+    assert (row.names == "several") == (names_or_one and not name.endswith("_df_paths"))
     if row.bounds is not None:
         row.bounds.check(name, parameter.default)
     if row.whole_files is not None:

@@ -39,7 +39,7 @@ def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     for name in MUST_AGREE:
         before, now = (
             # data modules of one kind have the same names; of another, not all of them
-            as_list(given.get(name)) if ARGUMENTS[name].lists_names else given.get(name)
+            as_list(given.get(name)) if ARGUMENTS[name].names == "several" else given.get(name)
             for given in (stored, own)
         )
         if before != now:

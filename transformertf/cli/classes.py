@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Iterator
-from types import ModuleType
+from types import ModuleType, NoneType
+from typing import Any, get_args, get_type_hints
 
 import lightning.pytorch.callbacks
 import lightning.pytorch.loggers
@@ -42,11 +43,44 @@ DATA_MODULES: dict[str, str] = {
     cls.gives: cls.__name__ for cls in (EncoderDecoderDataModule, TimeSeriesDataModule)
 }
 
-# what a section's own class can be
+# keys between those that say what a class is for
+FRAMES = ("class_path", "init_args")
+MODELS = [name for name, _ in _classes(transformertf.models, of=ForecastModule)]
+# what a class can be, by the key that names it or that it stands under
 SECTIONS = {
-    "model.class_path": [name for name, _ in _classes(transformertf.models, of=ForecastModule)],
-    "data.class_path": list(DATA_MODULES.values()),
+    "model": MODELS,
+    "data": list(DATA_MODULES.values()),
+    "callbacks": [name for name, _ in _classes(lightning.pytorch.callbacks)],
+    "logger": [name for name, _ in _classes(lightning.pytorch.loggers)],
+    "optimizer": [name for name, _ in _classes(torch.optim, of=torch.optim.Optimizer)],
+    "lr_scheduler": [
+        name
+        for name, _ in _classes(torch.optim.lr_scheduler, of=torch.optim.lr_scheduler.LRScheduler)
+    ],
+    "extra_transforms": [name for name, _ in _classes(transformertf.data.transform)],
+    "criterion": [name for name in BARE_NAMES if name.endswith("Loss")],
 }
+
+
+def never_null(cls: type) -> list[str]:
+    """Return the arguments of a constructor that have a default, and a type that null is not of."""
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        function = vars(base)["__init__"]
+        try:
+            kinds = get_type_hints(function)
+        except (NameError, TypeError):  # a type that is there for checkers alone
+            kinds = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            kind = kinds.get(name, parameter.annotation)
+            unknown = kind in (parameter.empty, Any) or isinstance(kind, str)
+            if parameter.default in (parameter.empty, None) or unknown:
+                continue
+            if NoneType not in get_args(kind):
+                names.append(name)
+    return names
 
 
 def arguments_of(cls: type) -> list[str] | None:
@@ -61,7 +95,8 @@ def arguments_of(cls: type) -> list[str] | None:
         parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         kinds = {p.kind for p in parameters}
         names += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        if inspect.Parameter.VAR_KEYWORD not in kinds:
+        # torch's module says that it takes any, and refuses all
+        if inspect.Parameter.VAR_KEYWORD not in kinds or base is torch.nn.Module:
             return [name for name in names if name != "self"]
     return None
 
@@ -82,7 +117,7 @@ def refuse_other_batches(model: type, data: type) -> None:
         return
     others = [
         name
-        for name in SECTIONS["model.class_path"]
+        for name in MODELS
         if data_module_for(getattr(transformertf.models, name)) == DATA_MODULES[given]
         and name != ForecastModule.__name__
     ]
@@ -103,9 +138,10 @@ def import_class(path: str, where: str) -> type:
         raise InputError(f"{where}: expected the import path of a class, found {path!r:.60}")
     cls = find_object(path, where)
     if cls is None:
-        known = next(
-            (names for key, names in SECTIONS.items() if where.startswith(key)), BARE_NAMES
-        )
+        # the nearest key: a class under a callback is another thing, and any may be meant
+        keys = [key for key in where.split(".") if not key.isdigit() and key not in FRAMES]
+        key = "extra_transforms" if "extra_transforms" in keys else keys[-1]
+        known = SECTIONS.get(key, BARE_NAMES)
         raise InputError(f"{where}: no class {path!r}; {nearest(path, known)}")
     if not isinstance(cls, type):
         raise InputError(f"{where}: {path!r} is not a class")

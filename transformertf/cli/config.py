@@ -22,9 +22,11 @@ from transformertf.cli.classes import (
     arguments_of,
     data_module_for,
     import_class,
+    never_null,
     refuse_other_batches,
 )
-from transformertf.cli.yaml_file import read_yaml
+from transformertf.cli.yaml_file import quote_names, read_yaml
+from transformertf.data import ARGUMENTS
 from transformertf.errors import InputError, nearest
 
 Tree = dict[str, Any]
@@ -39,8 +41,14 @@ TOP_LEVEL = (
     "optimizer",
     "lr_scheduler",
 )
-# not keys, but what a misspelt flag may have meant
+# not keys, but what a misspelt flag may have meant, and what other tools have as keys
 COMMAND_OPTIONS = ("ckpt_path", "config", "name", "origin", "output", "transfer-ckpt", "verbose")
+OPTION_KEYS = {
+    **{name.replace("-", "_"): f"--{name}" for name in COMMAND_OPTIONS},
+    "experiment_name": "--name",
+}
+# their values name something, and are text whatever YAML would read
+NAMING = tuple(name for name, row in ARGUMENTS.items() if row.names is not None)
 DEFAULT_OPTIMIZER = "Adam"
 
 
@@ -64,7 +72,7 @@ class Composer:
         Raises:
             InputError: no such file, or not a mapping in YAML.
         """
-        tree = _shape(read_yaml(path), str(path))
+        tree = _shape(read_yaml(path, naming=NAMING), str(path))
         _find_data(tree, path.parent)
         self.sources.append((str(path), tree))
 
@@ -100,8 +108,10 @@ class Composer:
             raise InputError(f"config: {reason}{self.where(error.full_key or '')}") from error
         assert isinstance(config, dict)
         tree: Tree = {str(key): value for key, value in config.items()}
+        self._refuse_options(tree)
         self._check_keys(tree, "", TOP_LEVEL)
         self._check_keys(tree.get("trainer", {}), "trainer", arguments_of(lightning.Trainer))
+        _leave_out_nulls(tree.get("trainer", {}), lightning.Trainer)
         if "optimizer" in tree:
             tree["optimizer"].setdefault("class_path", BARE_NAMES[DEFAULT_OPTIMIZER])
         for section in ("model", "lr_scheduler"):
@@ -142,6 +152,7 @@ class Composer:
                 raise InputError(f"{place}: expected keys and values, found {arguments!r:.60}")
             if known is not None:
                 self._check_keys(arguments, f"{path}.init_args", known)
+            _leave_out_nulls(arguments, cls)
         for key, value in node.items():
             self._check_classes(value, f"{path}.{key}".lstrip("."))
 
@@ -149,9 +160,20 @@ class Composer:
         for key in tree:
             if known is not None and key not in known:
                 path = f"{prefix}.{key}" if prefix else key
-                options = () if prefix else COMMAND_OPTIONS
-                hint = nearest(key, [*known, *options])
-                raise InputError(f"unknown key {path!r}{self.where(path)}; {hint}")
+                where = self.where(path)
+                # a misspelt option of the command is left over as a flag
+                options = () if prefix or not where.startswith(" in --") else COMMAND_OPTIONS
+                raise InputError(f"unknown key {path!r}{where}; {nearest(key, [*known, *options])}")
+
+    def _refuse_options(self, tree: Tree) -> None:
+        """Refuse what only a command can be told: a configuration is that of every run."""
+        for key in tree:
+            option = OPTION_KEYS.get(key.replace("-", "_"))
+            if option is not None and not self.where(key).startswith(" in --"):
+                raise InputError(
+                    f"{key}{self.where(key)}: an option of the command and no key of a "
+                    f"configuration; leave it out, and give {option} on the command line"
+                )
 
     def where(self, path: str) -> str:
         """Return the source that set a key, for messages."""
@@ -175,6 +197,9 @@ def _shape(tree: Tree, source: str) -> Tree:
         if section in shaped:
             shaped[section] = _shape_class(shaped[section], section, source)
     _require_mapping(shaped.get("trainer", {}), "trainer", source)
+    for key in ("callbacks", "logger"):
+        if key in shaped.get("trainer", {}):
+            shaped["trainer"][key] = _shape_words(shaped["trainer"][key])
     arguments = shaped.get("model", {}).get("init_args", {})
     for key in ("criterion", "optimizer", "lr_scheduler"):
         if isinstance(arguments.get(key), str):
@@ -196,6 +221,13 @@ def _shape_class(value: Any, section: str, source: str) -> Tree:
     if arguments or loose:
         shaped["init_args"] = {**arguments, **loose}
     return shaped
+
+
+def _shape_words(value: Any) -> Any:
+    """Return classes named by a word alone, one or a list of them, as `class_path`."""
+    if isinstance(value, list):
+        return [_shape_words(item) for item in value]
+    return {"class_path": BARE_NAMES.get(value, value)} if isinstance(value, str) else value
 
 
 def _require_mapping(value: Any, path: str, source: str) -> None:
@@ -301,14 +333,24 @@ def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 def _parse_value(key: str, text: str) -> Any:
     """Return a flag's value as YAML would read it; paths, and what is not YAML, are text."""
-    if key.endswith("_df_paths") and not text.startswith("["):
+    leaf = key.rpartition(".")[2]
+    if leaf.endswith("_df_paths") and not text.startswith("["):
         return text
     try:
+        if leaf in NAMING:
+            text = quote_names(text)
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException):
         return text
     assert isinstance(tree, dict)
     return tree["value"]
+
+
+def _leave_out_nulls(arguments: Tree, cls: type) -> None:
+    """Leave null out where it can only mean that nothing is given: the default holds."""
+    for name in never_null(cls):
+        if name in arguments and arguments[name] is None:
+            del arguments[name]
 
 
 def _move_optimizer(tree: Tree) -> None:
@@ -326,6 +368,6 @@ def _move_optimizer(tree: Tree) -> None:
             raise InputError(f"{key} is given twice: at top level and in model.init_args; keep one")
         value = dict(value)
         for option in ("interval", "monitor"):
-            if key == "lr_scheduler" and option in value:
-                arguments[f"lr_scheduler_{option}"] = value.pop(option)
+            if key == "lr_scheduler" and (given := value.pop(option, None)) is not None:
+                arguments[f"lr_scheduler_{option}"] = given
         arguments[key] = value

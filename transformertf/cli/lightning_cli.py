@@ -288,7 +288,9 @@ def explain(message: str, config: dict[str, Any], where: Callable[[str], str]) -
         if "NoneType" not in line
     ]  # fmt: skip
     wanted = " or ".join(dict.fromkeys(expected)) or " ".join(tail.split())
-    return f"{path}{where(path)}: expected {wanted}; found {value!r}"
+    # what YAML reads as something else may have been meant as text
+    quoted = ", and quotes make text of it" if "str" in expected and value is not None else ""
+    return f"{path}{where(path)}: expected {wanted}; found {value!r}{quoted}"
 
 
 def _plain_type(text: str) -> str:

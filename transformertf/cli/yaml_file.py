@@ -1,6 +1,8 @@
 """A YAML file as mappings, lists and values, whatever is in it."""
 
 import io
+import json
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,19 @@ from transformertf.errors import InputError
 
 # what a configuration never reaches: parts within each other, and values with aliases written out
 DEEPEST, LARGEST = 32, 100_000
+NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 # the byte order marks that such a file begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_yaml(path: Path, flag: str = "--config") -> dict[str, Any]:
+def read_yaml(path: Path, flag: str = "--config", naming: Collection[str] = ()) -> dict[str, Any]:
     """Return what a YAML file holds; keys are text, `${...}` stays as it is.
 
     Args:
         path: the file, in UTF-8 or, with a byte order mark, UTF-16.
         flag: the flag that named it, for messages.
+        naming: keys whose values name something: they are text as it is written, where YAML
+            would make false of `NO`, and 7 of `007`.
 
     Raises:
         InputError: no such file, not a mapping in YAML, or one that nests or repeats without end.
@@ -30,9 +35,11 @@ def read_yaml(path: Path, flag: str = "--config") -> dict[str, Any]:
     try:
         content = path.read_bytes()
         text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
-        # tags are only read here; what they would construct, the next line refuses
-        _measure(yaml.compose(text, Loader=yaml.SafeLoader), place, DEEPEST, {})
-        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
+        # tags are only read here; what they would construct, OmegaConf refuses
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _measure(root, place, DEEPEST, {})
+        quoted = _quote(text, _names(root, naming))
+        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(quoted)), resolve=False)
     except FileNotFoundError as error:
         raise InputError(f"{place}: no such file") from error
     except RecursionError as error:
@@ -46,6 +53,43 @@ def read_yaml(path: Path, flag: str = "--config") -> dict[str, Any]:
         raise InputError(f"{place}: expected keys and values, found {tree!r:.60}")
     named: dict[str, Any] = _with_names(tree)
     return named
+
+
+def quote_names(text: str) -> str:
+    """Return YAML of a name, or a list of names, with quotes round what has none."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    named = root.value if isinstance(root, yaml.SequenceNode) else [root]
+    return _quote(text, [name for name in named if isinstance(name, yaml.ScalarNode)])
+
+
+def _names(node: yaml.Node | None, naming: Collection[str]) -> Iterator[yaml.ScalarNode]:
+    """Yield the keys of a file, and the values that name something."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _names(item, naming)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            yield key
+        if getattr(key, "value", None) in naming:
+            named = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            yield from (name for name in named if isinstance(name, yaml.ScalarNode))
+        yield from _names(value, naming)
+
+
+def _quote(text: str, names: Iterable[yaml.ScalarNode]) -> str:
+    """Return the text of a file with quotes round the scalars that have none; null stays null."""
+    plain = {
+        name.end_mark.index: name.value
+        for name in names
+        if name.style is None and name.tag not in (NULL, MERGE)
+    }
+    for end, value in sorted(plain.items(), reverse=True):
+        start = end - len(value)
+        if text[start:end] == value:  # with a line break in it, it is text as it stands
+            text = f"{text[:start]}{json.dumps(value, ensure_ascii=False)}{text[end:]}"
+    return text
 
 
 def _measure(

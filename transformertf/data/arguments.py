@@ -64,13 +64,14 @@ class Argument:
 
     Attributes:
         after_fit: whether it may be another than in the fit.
-        lists_names: it takes one name, or a list, which mean the same.
+        names: it takes a name, or one or a list of them, which mean the same; text, whatever else
+            a name may look like.
         bounds: of a number.
         whole_files: why a session of new rows cannot have it.
     """
 
     after_fit: AfterFit
-    lists_names: bool = False
+    names: Literal["one", "several"] | None = None
     bounds: Bounds | None = None
     whole_files: WholeFiles | None = None
 
@@ -79,14 +80,14 @@ COUNT = Bounds(1, LARGEST)
 # more than any machine has cores for
 WORKERS = Bounds(0, 1024, ": each is a process")
 ARGUMENTS: Mapping[str, Argument] = {
-    "target_covariate": Argument("fixed"),
-    "known_covariates": Argument("fixed", lists_names=True),
-    "known_past_covariates": Argument("fixed", lists_names=True),
-    "static_covariates": Argument("fixed", lists_names=True),
-    "categorical_covariates": Argument("fixed", lists_names=True),
-    "calendar_features": Argument("fixed", lists_names=True),
+    "target_covariate": Argument("fixed", names="one"),
+    "known_covariates": Argument("fixed", names="several"),
+    "known_past_covariates": Argument("fixed", names="several"),
+    "static_covariates": Argument("fixed", names="several"),
+    "categorical_covariates": Argument("fixed", names="several"),
+    "calendar_features": Argument("fixed", names="several"),
     "target_lags": Argument("fixed"),
-    "series_id": Argument("fixed", lists_names=True),
+    "series_id": Argument("fixed", names="several"),
     "train_df_paths": Argument("free"),
     "val_df_paths": Argument("free"),
     "test_df_paths": Argument("free"),
@@ -103,7 +104,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "max_gap": Argument("free", whole_files=WholeFiles(None, "begin a session anew after a gap")),
     "normalize": Argument("fixed"),
     "extra_transforms": Argument("fixed"),
-    "target_depends_on": Argument("fixed"),
+    "target_depends_on": Argument("fixed", names="one"),
     "ctxt_seq_len": Argument("reported"),
     "tgt_seq_len": Argument("reported"),
     "min_ctxt_seq_len": Argument("reported"),
@@ -120,10 +121,10 @@ ARGUMENTS: Mapping[str, Argument] = {
         "fixed", bounds=COUNT, whole_files=WholeFiles(1, "thin the rows before")
     ),
     "downsample_method": Argument("fixed"),
-    "time_column": Argument("reported"),
+    "time_column": Argument("reported", names="one"),
     "time_format": Argument("fixed"),
     "add_target_to_past": Argument("fixed"),
-    "mask_encoder_features": Argument("fixed", lists_names=True),
+    "mask_encoder_features": Argument("fixed", names="several"),
     "noise_std": Argument("free", bounds=Bounds(0, math.inf)),
     "storage": Argument("free"),
     "device_resident": Argument("free"),
