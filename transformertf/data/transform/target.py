@@ -50,6 +50,11 @@ class DivideByXTransform(TargetTransform):
             )
         self.reset()
 
+    @property
+    def seen(self) -> tuple[float, float]:
+        """Smallest and largest x seen in fit: where x is below 0, the inverse falls."""
+        return self._range.low, self._range.high
+
     def partial_fit(self, x: Data, y: Data | None = None) -> Self:
         """Add more pairs to those seen; pairs with a part that is not finite are left out."""
         finite, _ = finite_pairs(self, x, y)

@@ -47,3 +47,4 @@ from transformertf.models.common.outputs import (
     outputs_of,
     refuse_other_values,
 )
+from transformertf.models.common.way_back import WayBack
