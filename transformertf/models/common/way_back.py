@@ -50,11 +50,12 @@ class WayBack:
             return
         if scaling.target_is_summed():
             raise InputError(
-                f"extra_transforms: a DeltaTransform of the target beside {outputs.name}: forecasts "
-                "come back as sums over the steps, and a sum of quantiles is no quantile, intervals "
-                "would be too wide; take it out and set model.prediction_type to delta, whose "
-                "quantiles are of the whole change since the context, or train with a criterion of "
-                "a point, as MSELoss, and calibrate"
+                f"extra_transforms: a DeltaTransform of the target beside {outputs.name}: "
+                "forecasts come back as sums over the steps, and a sum of quantiles is no "
+                "quantile, intervals would be too wide; take it out and, where the model has a "
+                "context, set model.prediction_type to delta, whose quantiles are of the whole "
+                "change since then, best with data.normalize: window; or train with a criterion "
+                "of a point, as MSELoss, and calibrate"
             )
         lacking = _lacking(outputs.levels)
         if lacking and isinstance(outputs, QuantileOutputs) and scaling.target_is_turned():
