@@ -106,14 +106,19 @@ def trainer(**options: Any) -> lightning.Trainer:
 def forecasts(model: ForecastModule, data: EncoderDecoderDataModule) -> dict[str, Any]:
     """Return point and quantiles (HORIZON, Q) of each way in which forecasts are made."""
     made: list[ForecastRows] = []
-    model.predicts = lambda batch: made.append(ForecastTables(data).rows(model, batch)) or True
+
+    def keep(batch: Any) -> bool:
+        made.append(ForecastTables(data).rows(model, batch))
+        return True
+
+    model.predicts = keep
     trainer().predict(model, datamodule=data)
     (rows,) = made
     (batch,) = data.predict_dataloader()
     rolled = roll(model.eval(), data, batch, data.predict_series, HORIZON, 0, 0)
     frame = pd.read_parquet("train.parquet")
     streamed = Stream(model, data).update(frame, pd.DataFrame({"x": X}))
-    columns = [name for name in streamed if name.startswith("q")]
+    columns = [name for name in map(str, streamed) if name.startswith("q")]
     return {
         "table": (rows.point, rows.quantiles),
         "rolled": (rolled.point[0, :, 0].numpy(), rolled.outputs[0].numpy()),
@@ -189,7 +194,8 @@ def test_the_point_of_levels_without_0_5_is_that_of_the_columns_in_every_command
     data = make_data([FALLING], val_df_paths="train.parquet")
     (logged,) = trainer().validate(model, datamodule=data, verbose=False)
     middle = (sigmoid_back(0.3) + sigmoid_back(0.6)) / 2
-    actual = [batch["target"][batch["target_mask"]] for batch in data.val_dataloader()]
+    batches: Any = data.val_dataloader()
+    actual = [batch["target"][batch["target_mask"]] for batch in batches]
     errors = np.abs(sigmoid_back(torch.cat(actual).numpy()) - middle)
     np.testing.assert_allclose(logged["validation/MAE"], errors.mean(), rtol=1e-6)
 

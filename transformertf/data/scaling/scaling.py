@@ -261,8 +261,8 @@ class Scaling:
         kept = [one for one in self._target.extra.transforms if not isinstance(one, DeltaTransform)]
         seen = [one.seen for one in kept if isinstance(one, TargetTransform)]
         values = np.add.outer([-0.5, 0.5], np.zeros(2)) * self._target.scale + self._target.loc
-        x = (np.array(seen[0]),) if seen else ()
-        low, high = TransformCollection(kept).inverse_transform(*x, values)
+        back = TransformCollection(kept).inverse_transform
+        low, high = back(np.array(seen[0]), values) if seen else back(values)
         return bool((high < low).any())
 
     def state_dict(self) -> dict[str, Any]:
