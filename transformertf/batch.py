@@ -147,6 +147,19 @@ class AffineTarget(Protocol):
         ...
 
 
+@runtime_checkable
+class TransformedTarget(Protocol):
+    """The scaling of a maker of batches, which tells how the target comes back to its own units."""
+
+    def target_is_summed(self) -> bool:
+        """Return whether values come back as sums over the steps."""
+        ...
+
+    def target_is_turned(self) -> bool:
+        """Return whether larger values come back smaller, at an x of the training rows at least."""
+        ...
+
+
 def validate_lengths(
     lengths: torch.Tensor, batch_size: int, max_length: int, name: str = "lengths"
 ) -> None:

@@ -222,22 +222,22 @@ class _Forecast:
 
     def quantiles(self) -> FloatArray:
         """Return the quantiles (B, Td, Q), rising, or the point forecast (B, Td, 1)."""
-        # a transform may turn their order round
-        return np.sort(self._original(self._model.decode(self._output)), axis=-1)
+        return self._data_first(self._model.way_back(self._output, self._batch, self._data))
 
     def paths(self, levels: FloatArray) -> FloatArray:
         """Return paths (B, K, Td) that each follow a level (B, K) through all steps."""
         given = torch.from_numpy(levels).to(self._output).unsqueeze(-1)
         drawn = self._model.draw(self._output, given.expand(-1, -1, self._output.size(1)))
-        return self._original(drawn.transpose(1, 2)).swapaxes(1, 2)
+        back = self._data.inverse_transform_target(drawn.transpose(1, 2), self._batch)
+        return self._data_first(back).swapaxes(1, 2)
 
-    def _original(self, values: torch.Tensor) -> FloatArray:
-        """Return values (B, Td, ...) in original units."""
-        back = self._data.inverse_transform_target(values, self._batch).cpu().double()
+    def _data_first(self, values: torch.Tensor) -> FloatArray:
+        """Return values (B, Td, ...) with the data first."""
         lengths = self._batch["decoder_lengths"].cpu()
         source = self._data.layout.decoder_alignment
-        first: FloatArray = align_encoder_sequences(back, lengths, source=source).numpy()
-        return first
+        first = align_encoder_sequences(values.cpu().double(), lengths, source=source)
+        array: FloatArray = first.numpy()
+        return array
 
 
 def _join(parts: Sequence[FloatArray]) -> FloatArray:

@@ -216,7 +216,7 @@ def session_table(
             origin; without the origin its column is missing, or -1 of row numbers.
         steps: that are forecast.
         point: (1, Td, 1) point forecasts in original units, which end with those steps.
-        shown: (1, Td, Q) what the model shows, likewise.
+        shown: (1, Td, Q) what the model shows, likewise; quantiles rising.
         levels: levels of the quantiles; None for a point forecast.
     """
     first = len(time) - steps
@@ -228,8 +228,7 @@ def session_table(
         "prediction": point[0, point.size(1) - steps :, 0].double().cpu().numpy(),
     }
     if levels is not None:
-        # in order, as for the point forecast
-        rising = shown[0, shown.size(1) - steps :].sort(dim=-1).values.double().cpu().numpy()
+        rising = shown[0, shown.size(1) - steps :].double().cpu().numpy()
         columns |= {quantile_column(level): rising[:, place] for place, level in enumerate(levels)}
     return pd.DataFrame(columns, copy=False)
 

@@ -21,6 +21,7 @@ from transformertf.models.common import (
     OnNonFinite,
     OptimizerCallable,
     PredictionType,
+    WayBack,
     at_least_single,
     bring_first,
     call_for_all_shapes,
@@ -158,6 +159,7 @@ class ForecastModule(lightning.LightningModule):
         check_prediction_type(prediction_type, type(self).__name__, self.takes)
         delta = prediction_type == "delta"
         self.outputs = outputs_of(self.criterion, delta, monotone, use_loss_masking)
+        self.way_back = WayBack(self.outputs)
         self.prediction_type = prediction_type
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
@@ -308,7 +310,8 @@ class ForecastModule(lightning.LightningModule):
     def shown(self, batch: Batch) -> torch.Tensor:
         """Return the numbers (B, Td, Q) that a forecast shows of a batch, in original units."""
         batch = self._whole(batch)
-        return self._to_original(self.decode(self(batch, need_weights=False)["output"]), batch)
+        output = self(batch, need_weights=False)["output"]
+        return self.way_back(output, batch, self._source())
 
     def setup(self, stage: str) -> None:
         """Prepare the network for a stage; a fit freezes parameters and compiles.
@@ -316,12 +319,13 @@ class ForecastModule(lightning.LightningModule):
         Raises:
             InputError: a pattern of `trainable_parameters` matches nothing, or the batches are of
                 another kind, lack the history that changes are counted from, or have a target
-                without the units that the criterion wants.
+                without the units that the criterion wants, or without a way back of its quantiles.
         """
         check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
         take_precision(self, self._trainer)
         if stage == "fit":
             self.outputs.take_units(self._source())
+            self.way_back.refuse(self._source())
             freeze_all_but(self, self.trainable_parameters)
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
@@ -379,8 +383,11 @@ class ForecastModule(lightning.LightningModule):
         self.losses.of(stage).update(loss, observed_weight(batch))
         self._log_mean_loss(stage)
         mask = batch["target_mask"]
-        point = self._to_original(self.point_forecast(self.decode(output)), batch)
-        target = self._to_original(batch["target"], batch)
+        source = self._source()
+        point = self.point_forecast(self.way_back(output, batch, source))
+        target = batch["target"]
+        if source is not None:
+            target = source.inverse_transform_target(target, batch)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
 
@@ -396,10 +403,6 @@ class ForecastModule(lightning.LightningModule):
     def _log_mean_loss(self, stage: str) -> None:
         mean = self.losses.of(stage)
         self.log(f"{stage}/loss", mean, on_step=False, on_epoch=True, prog_bar=True)
-
-    def _to_original(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
-        source = self._source()
-        return values if source is None else source.inverse_transform_target(values, batch)
 
     def _source(self) -> BatchSource | None:
         """Return the data module of the running trainer, where there is one."""

@@ -248,7 +248,7 @@ class Stream:
             self.model.eval()
         with torch.inference_mode():
             output, state = self._run(batch, reads=history.end > max(before, self._lag))
-            shown = self.data.inverse_transform_target(self.model.decode(output), batch)
+            shown = self.model.way_back(output, batch, self.data)
             point = self.model.point_forecast(shown)
         return self._table(history, series, before, point, shown), state
 

@@ -19,7 +19,13 @@ from transformertf.data.scaling.features import FeatureWriter
 from transformertf.data.scaling.time_features import TimeFeature
 from transformertf.data.scaling.training_rows import TrainingRows
 from transformertf.data.series import FloatArray, Series
-from transformertf.data.transform import StandardScaler, describe_transforms
+from transformertf.data.transform import (
+    DeltaTransform,
+    StandardScaler,
+    TargetTransform,
+    TransformCollection,
+    describe_transforms,
+)
 from transformertf.data.transform.base import widen
 from transformertf.data.transform.collection import Piece
 from transformertf.data.windows import Windows
@@ -242,6 +248,22 @@ class Scaling:
                 f"extra_transforms change the target {self.columns.target!r}; take them out"
             )
         return self._target.loc, self._target.scale
+
+    def target_is_summed(self) -> bool:
+        """Return whether values of the target come back as sums over the steps."""
+        return self.has_delta
+
+    def target_is_turned(self) -> bool:
+        """Return whether larger values of the target come back smaller, at an x of training.
+
+        Differences are left out: they keep the order.
+        """
+        kept = [one for one in self._target.extra.transforms if not isinstance(one, DeltaTransform)]
+        seen = [one.seen for one in kept if isinstance(one, TargetTransform)]
+        values = np.add.outer([-0.5, 0.5], np.zeros(2)) * self._target.scale + self._target.loc
+        back = TransformCollection(kept).inverse_transform
+        low, high = back(np.array(seen[0]), values) if seen else back(values)
+        return bool((high < low).any())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fitted state as primitives and, of extra transforms and series, tensors."""

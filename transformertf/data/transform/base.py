@@ -216,6 +216,11 @@ class TargetTransform(ABC):
     learns: ClassVar[bool] = False
     alone: ClassVar[bool] = False
 
+    @property
+    def seen(self) -> tuple[float, float]:
+        """Smallest and largest x seen in fit, where it matters to the order of what comes back."""
+        return 0.0, 0.0
+
     def fit(self, x: Data, y: Data | None = None) -> Self:
         """Forget what was seen and fit to these pairs."""
         self.reset()

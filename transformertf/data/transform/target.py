@@ -30,7 +30,8 @@ from transformertf.errors import InputError
 class DivideByXTransform(TargetTransform):
     """y / x, for a target that is roughly proportional to x.
 
-    x too near to 0 is refused: the ratio would be noise. The inverse takes any x, 0 gives 0.
+    x too near to 0 is refused beside a known y: the ratio would be noise. The inverse takes any x,
+    0 gives 0; where x is below 0 it falls.
 
     Args:
         min_ratio: x must be farther from 0 than this share of the largest abs(x) seen in fit;
@@ -49,6 +50,11 @@ class DivideByXTransform(TargetTransform):
                 f"DivideByXTransform: min_ratio must be from 0 to below 1, found {min_ratio}"
             )
         self.reset()
+
+    @property
+    def seen(self) -> tuple[float, float]:
+        """Smallest and largest x seen in fit: where x is below 0, the inverse falls."""
+        return self._range.low, self._range.high
 
     def partial_fit(self, x: Data, y: Data | None = None) -> Self:
         """Add more pairs to those seen; pairs with a part that is not finite are left out."""
@@ -84,7 +90,8 @@ class DivideByXTransform(TargetTransform):
 
     def _divide(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         bound = self.min_ratio * self._range.largest
-        near = int((x.abs() <= bound).sum())
+        # an unknown target, of a horizon, needs no ratio
+        near = int(((x.abs() <= bound) & ~y.isnan()).sum())
         if near:
             raise InputError(
                 f"DivideByXTransform takes abs(x) above {bound:g}, found {near} of {x.numel()} "

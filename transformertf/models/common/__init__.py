@@ -51,3 +51,4 @@ from transformertf.models.common.outputs import (
     outputs_of,
     refuse_other_values,
 )
+from transformertf.models.common.way_back import WayBack
