@@ -19,9 +19,11 @@ from transformertf.utils.sequence import Alignment
 class TimeSeriesDataModule(WindowDataModule):
     """Sequences of inputs and of the target on the same steps, of one or several series.
 
-    The target is no input: at predict its values may be missing, or the whole column. Every row
-    of a file is then forecast once, by sequences of `seq_len` rows one after the other, the last
-    one as short as need be; a model starts each of them afresh.
+    The target is no input: at predict its values may be missing, or the whole column. In
+    validation, test and forecasts each row comes once, in sequences of `seq_len` rows one after the
+    other, the last one as short as need be. A model carries its state from each to the next, so
+    that forecasts are those of one sequence, which begins where the series does, or its rows after
+    a gap longer than `max_gap`. `stride` and `min_seq_len` are of training.
 
     Args:
         args: target and inputs, as `WindowDataModule` takes them.
@@ -29,8 +31,8 @@ class TimeSeriesDataModule(WindowDataModule):
             with those of each series, and with those of all for a series that training did not
             have; False leaves original units.
         seq_len: length of a sequence in steps.
-        min_seq_len: shortest sequence, for random lengths and short series; `seq_len` if not
-            given.
+        min_seq_len: shortest sequence in training, for random lengths and short series; `seq_len`
+            if not given.
         alignment: end of a padded sequence at which data lies.
         kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
@@ -91,15 +93,22 @@ class TimeSeriesDataModule(WindowDataModule):
         return windows
 
     def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
-        """Return consecutive sequences that hold each row of a stage once."""
+        """Return consecutive sequences that hold each row of a stage once, by name of series."""
         if origin != "auto":
             raise InputError(
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
-        series = self.stage_series(stage)
-        parts = sorted(self.stages.parts(stage), key=lambda part: series[part.series].name)
-        return Windows(run for part in parts for run in consecutive(part, self.limits.horizon))
+        parts = sorted(self.stages.parts(stage), key=lambda part: part.name)
+        kept = self.short.keep(stage, parts, lambda part: consecutive(part, self.limits.horizon))
+        return Windows(run for runs in kept for run in runs)
+
+    def _windows(self, stage: Stage) -> Windows:
+        """Return what is trained on, or else judged as it is forecast."""
+        if stage == "train":
+            return super()._windows(stage)
+        self._read(self.stages.argument(stage))
+        return self.evaluation_windows(stage, "auto")
 
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
         """Refuse sequences to predict that differences of the target cannot be summed up from."""
