@@ -1,6 +1,7 @@
 """The forecast of a series is that of one piece of it, whatever `seq_len`: against torch's loop."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import lightning
@@ -161,7 +162,7 @@ def test_a_stream_forecasts_as_predict_does() -> None:
     model, frame = make_model(data), make_frame({"b": 30})
     stream = Stream(model, data)
     cuts = [0, 3, 4, 11, 30]
-    tables = [stream.update(frame[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    tables = [stream.update(frame[a:b]) for a, b in pairwise(cuts)]
     same(pd.concat(tables, ignore_index=True), predict(model, data, frame))
 
 
@@ -264,6 +265,19 @@ def test_a_piece_that_goes_on_from_nowhere_is_refused() -> None:
         model(second)
     assert first["begins"].all()
     assert not second["begins"].any()
+
+
+@pytest.mark.parametrize(("time_format", "told"), [("absolute", 1), ("relative", 0)])
+def test_time_beyond_that_of_training_is_told(
+    time_format: str, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = make_data(time_column="t", time_format=time_format)
+    data.stages.give("predict_df_paths", make_frame())
+    data.setup("predict")
+    data.predict_dataloader()
+    lines = [line for line in caplog.messages if "time since its start goes to" in line]
+    assert len(lines) == told
+    assert all(line.startswith("series 'bb'") for line in lines)
 
 
 def test_training_is_as_it_was() -> None:

@@ -23,8 +23,8 @@ class ForecastWriter(Callback):
     The model's `predict_step` makes the rows: beyond the trained horizon a batch takes several
     runs of the network, none of them for an output that nobody reads.
     A thread makes the tables and writes them, one at a time, while the model forecasts on.
-    Series that are forecast side by side come one after the other in the file: rows wait until those
-    of the series before them are there.
+    Series that are forecast side by side come one after the other in the file: rows wait until
+    those of the series before them are there.
 
     Args:
         file: what to append to, opened and ended by its owner.

@@ -1,6 +1,8 @@
 """The data module of sequence-to-sequence models: inputs and target on the same steps."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +16,10 @@ from transformertf.data.series import Series
 from transformertf.data.windows import WindowLimits, Windows, consecutive
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
+
+log = logging.getLogger(__name__)
+# times the time since the start in training, from which on that of a series is told
+_FAR = 1.5
 
 
 class TimeSeriesDataModule(WindowDataModule):
@@ -90,6 +96,7 @@ class TimeSeriesDataModule(WindowDataModule):
         )
         if self.scaling.has_delta and not self.columns.indicators:
             self._refuse_unknown_starts(series, windows)
+        self._tell_long(series, windows)
         return windows
 
     def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
@@ -101,7 +108,9 @@ class TimeSeriesDataModule(WindowDataModule):
             )
         parts = sorted(self.stages.parts(stage), key=lambda part: part.name)
         kept = self.short.keep(stage, parts, lambda part: consecutive(part, self.limits.horizon))
-        return Windows(run for runs in kept for run in runs)
+        windows = Windows(run for runs in kept for run in runs)
+        self._tell_long(self.stage_series(stage), windows)
+        return windows
 
     def _windows(self, stage: Stage) -> Windows:
         """Return what is trained on, or else judged as it is forecast."""
@@ -109,6 +118,27 @@ class TimeSeriesDataModule(WindowDataModule):
             return super()._windows(stage)
         self._read(self.stages.argument(stage))
         return self.evaluation_windows(stage, "auto")
+
+    def _tell_long(self, series: Sequence[Series], windows: Windows) -> None:
+        """Say once where time since the start goes far beyond that of training sequences."""
+        if not self.columns.has_time or self.scaling.time_format != "absolute":
+            return
+        for run in windows.runs:
+            if "time" in self._warned:
+                return
+            one, last = series[run.series], run.origin + (run.count - 1) * run.step + run.horizon
+            assert one.time is not None
+            passed = replace(one, time=one.time[[run.since, last]]).elapsed()
+            # evenly spaced time ends at so many of its root mean squares, which are 1
+            times = float(self.scaling.transform_time(torch.from_numpy(passed))[-1]) / 3**0.5
+            if times > _FAR:
+                self._warned.add("time")
+                log.warning(
+                    "series %r: time since its start goes to %.3g times that of training "
+                    "sequences, which the model has not seen; train with time_format relative, "
+                    "or with a longer seq_len",
+                    one.name, times,
+                )  # fmt: skip
 
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
         """Refuse sequences to predict that differences of the target cannot be summed up from."""
