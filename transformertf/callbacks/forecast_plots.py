@@ -142,16 +142,17 @@ class ForecastPlots(Callback):
         )
 
 
-def spread(windows: Windows, count: int, own: range) -> IntArray:
+def spread(windows: Windows, count: int, own: range | None = None) -> IntArray:
     """Return up to `count` windows: first ones of as many series, or all over fewer series.
 
     Args:
         windows: some of which only lead in, and are not drawn.
         count: how many.
-        own: the windows to choose among.
+        own: the windows to choose among; all if not given.
     """
     counts = np.array([run.count for run in windows.runs], dtype=np.int64)
     first = counts.cumsum() - counts
+    own = range(len(windows)) if own is None else own
     drawn = [i for i, run in enumerate(windows.runs) if run.counts and first[i] in own]
     first, counts, ends = first[drawn], counts[drawn], counts[drawn].cumsum()
     _, run = np.unique([windows.runs[i].series for i in drawn], return_index=True)
