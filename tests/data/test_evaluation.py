@@ -1,6 +1,7 @@
 """Rolling origins over validation and test data, against all windows there can be."""
 
 import logging
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -275,7 +276,7 @@ def test_ranks_share_what_one_process_forecasts(kind, world_size, distributed):
     times = 1 if distributed == "auto" else world_size
     expected = [batches * times for batches in whole]
     if kind is TimeSeriesDataModule:  # whole series, beside others or alone
-        found, expected = ([sorted(sum(own, [])) for own in each] for each in (found, expected))
+        found, expected = ([sorted(chain(*own)) for own in each] for each in (found, expected))
     assert found == expected
 
 

@@ -14,6 +14,7 @@ from transformertf.callbacks import ForecastWriter, forecast_writer
 from transformertf.data import TimeSeriesDataModule
 from transformertf.data.batches import loader
 from transformertf.errors import InputError
+from transformertf.evaluation.report import look_inside
 from transformertf.forecasts import ForecastFrames, ForecastRows, ForecastTables
 from transformertf.models import GRU, LSTM
 from transformertf.streaming import Stream
@@ -71,10 +72,15 @@ def make_model(data: TimeSeriesDataModule, kind: type[LSTM | GRU] = LSTM, **opti
 
 
 def trainer(**options: Any) -> lightning.Trainer:
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     return lightning.Trainer(
-        accelerator="cpu", enable_model_summary=False, precision="64-true", **quiet, **options
-    )  # fmt: skip
+        accelerator="cpu",
+        precision="64-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
 
 
 def predict(model: Any, data: TimeSeriesDataModule, frame: pd.DataFrame | None) -> pd.DataFrame:
@@ -128,7 +134,9 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 def test_forecasts_are_those_of_one_piece(
     kind: type[LSTM | GRU], time_format: str | None, options: dict[str, Any]
 ) -> None:
-    timed = {} if time_format is None else {"time_column": "t", "time_format": time_format}
+    timed: dict[str, Any] = (
+        {} if time_format is None else {"time_column": "t", "time_format": time_format}
+    )
     # read at predict as in training, whatever the lengths are
     trained = make_data(**timed)
     data = make_data(fit=False, **timed, **options)
@@ -265,6 +273,19 @@ def test_a_piece_that_goes_on_from_nowhere_is_refused() -> None:
         model(second)
     assert first["begins"].all()
     assert not second["begins"].any()
+
+
+def test_importance_is_that_of_sequences_that_go_on() -> None:
+    data = make_data(fit=False, seq_len=4, test_df_paths="own.csv")
+    data.load_state_dict(make_data().state_dict())
+    data.stages.give("test_df_paths", make_frame({"b": 30}))
+    data.forecast_on("test")
+    model = make_model(data)
+    looks = look_inside(model, data)
+    assert looks.importance is not None
+    assert looks.importance["variable"].tolist() == ["u"]
+    assert looks.importance["importance"].notna().all()
+    assert not model.carried.knows((0, 3))
 
 
 @pytest.mark.parametrize(("time_format", "told"), [("absolute", 1), ("relative", 0)])

@@ -116,9 +116,9 @@ class ForecastPlots(Callback):
         """Return a figure; None where validation left out all that there is to draw."""
         dataset, index = self._choose(trainer)
         if dataset.windows.carried:
-            series, origin, *_ = dataset.windows.locate(index)
+            number, origin, *_ = dataset.windows.locate(index)
             since, _ = dataset.windows.pieces(index)
-            places = zip(series.tolist(), origin.tolist(), strict=True)
+            places = zip(number.tolist(), origin.tolist(), strict=True)
             index = index[(since == origin + 1) | [model.carried.knows(each) for each in places]]
         if not len(index):
             return None
