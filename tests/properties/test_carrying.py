@@ -285,7 +285,6 @@ def test_importance_is_that_of_sequences_that_go_on() -> None:
     assert looks.importance is not None
     assert looks.importance["variable"].tolist() == ["u"]
     assert looks.importance["importance"].notna().all()
-    assert not model.carried.knows((0, 3))
 
 
 @pytest.mark.parametrize(("time_format", "told"), [("absolute", 1), ("relative", 0)])
