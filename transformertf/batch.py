@@ -58,6 +58,10 @@ class Batch(TypedDict, total=False):
         series: (B,) int64, index of the series.
         origin: (B,) int64, 0-based row, within the series after downsampling, of the last
             context step; of a sequence the row before its first step, -1 at the series' start.
+        begins: (B,) bool, whether a sequence begins by itself; any other one goes on with that of
+            its series which ended at its `origin`. Absent means that all do.
+        leads: (B,) bool, whether a sequence only leads in to those that are forecast. Absent means
+            that none does.
     """
 
     input: torch.Tensor
@@ -84,6 +88,8 @@ class Batch(TypedDict, total=False):
     target_covariate: torch.Tensor
     series: torch.Tensor
     origin: torch.Tensor
+    begins: torch.Tensor
+    leads: torch.Tensor
 
 
 class Side(NamedTuple):
@@ -118,7 +124,8 @@ def sides(batch: Batch) -> list[Side]:
 
 def forecast_mask(batch: Batch) -> torch.Tensor:
     """Return the mask (B, Td) of the steps that are forecast."""
-    return batch["mask"] if "mask" in batch else batch["decoder_mask"]
+    mask = batch["mask"] if "mask" in batch else batch["decoder_mask"]
+    return mask & ~batch["leads"].unsqueeze(1) if "leads" in batch else mask
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """The sequence models on the command line, from fit to forecasts, and what is refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,34 @@ def test_the_same_for_any_batch_and_alignment(
     assert tables[0]["series"].tolist() == ["long"] * 37 + ["short"] * 2
     for table in tables[1:]:
         pd.testing.assert_frame_equal(table, tables[0], rtol=1e-5, atol=1e-5)
+
+
+def test_every_command_takes_any_length_and_carries_the_state(
+    checkpoint: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_frame(5 * STEPS, 4).to_parquet("run.parquet")
+    whole = predict(checkpoint, "run.parquet", "--data.seq_len", "50000")
+    assert whole["step"].tolist() == list(range(1, 5 * STEPS + 1))
+    first = predict(checkpoint, "run.parquet", "--data.seq_len", "7")
+    np.testing.assert_allclose(first["prediction"], whole["prediction"], rtol=1e-5, atol=1e-5)
+    error = whole["prediction"] - whole["actual"]
+    for command, argument, words in (
+        ("test", "test", ()),
+        ("validate", "val", ()),
+        ("evaluate", "test", ("--output", "e", "--no-plots")),
+        ("calibrate", "val", ("--output", "calibrated.ckpt")),
+    ):
+        for steps in ("7", "50000"):
+            given = ["--ckpt_path", checkpoint, f"--data.{argument}_df_paths", "run.parquet"]
+            assert main([command, *given, "--data.seq_len", steps, *words]) == 0
+            out = capsys.readouterr().out
+            if command in ("test", "validate"):
+                (line,) = (x for x in out.splitlines() if "/RMSE" in x)
+                found = float(line.replace("│", " ").split()[1])
+                assert found == pytest.approx((error**2).mean() ** 0.5, rel=1e-5)
+            if command == "evaluate":
+                metrics = json.loads(Path("e/metrics.json").read_text())
+                assert metrics["MAE"] == pytest.approx(error.abs().mean(), rel=1e-5)
 
 
 def test_metrics_are_those_of_the_forecasts(

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -58,12 +59,27 @@ def losses(folder: Path) -> dict[int, float]:
     return {int(row["epoch"]): float(row["train/loss"]) for row in rows if row["train/loss"]}
 
 
+@pytest.mark.parametrize("name", ["windows"], indirect=True)
 def test_checkpoint_predicts_the_same(name: str) -> None:
     written = read(Path("forecasts.csv"))
     words = ["predict", "--ckpt_path", "last.ckpt", "--data.predict_df_paths", "new.csv"]
     assert main([*words, "--output", "found.parquet"]) == 0
     check(pd.read_parquet("found.parquet"), written)
     check(Forecaster.load("last.ckpt", accelerator="cpu").predict("new.csv"), written)
+
+
+@pytest.mark.parametrize("name", ["sequences"], indirect=True)
+def test_sequences_that_begin_are_forecast_the_same(name: str) -> None:
+    # each was forecast from a state of zeros, which now the first of a series begins with alone
+    written = read(Path("forecasts.csv"))
+    words = ["predict", "--ckpt_path", "last.ckpt", "--data.predict_df_paths", "new.csv"]
+    assert main([*words, "--output", "found.parquet"]) == 0
+    first = int(written["origin"].isna().sum())
+    check(pd.read_parquet("found.parquet")[:first], written[:first])
+    frame, forecaster = pd.read_csv("new.csv"), Forecaster.load("last.ckpt", accelerator="cpu")
+    for _, rows in written.groupby("origin", dropna=False):
+        found = forecaster.predict(frame.loc[rows.index])["prediction"]
+        np.testing.assert_allclose(found, rows["prediction"], rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["windows"], indirect=True)

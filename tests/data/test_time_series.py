@@ -149,17 +149,20 @@ def test_validation_is_whole_and_in_order(folder):
         folder, randomize_seq_len=True, min_seq_len=2, stride=5,
         val_df_paths=str(folder / "validate.parquet"),
     )  # fmt: skip
-    (batch,) = data.val_dataloader()
-    assert batch["origin"].tolist() == [-1, 4, 9, 14, 19]
-    assert (batch["lengths"] == STEPS).all()
+    batches = list(data.val_dataloader())
+    assert [batch["origin"].tolist() for batch in batches] == [[-1], [7], [15], [23]]
+    assert [batch["lengths"].tolist() for batch in batches] == [[8], [8], [8], [6]]
+    assert [batch["begins"].tolist() for batch in batches] == [[True], [False], [False], [False]]
 
 
 def test_fractions_share_the_rows(folder):
     data = fitted(folder, train_df_paths=str(folder / "train_a.parquet"), val_fraction=0.25)
-    (train,), (validation,) = data.train_dataloader(), data.val_dataloader()
+    (train,), validation = data.train_dataloader(), list(data.val_dataloader())
     assert int(train["origin"].max()) + STEPS == 29
-    # nothing reaches back: there is no context
-    assert validation["origin"].tolist() == [29, 30, 31]
+    # the state comes from the rows before, which do not count
+    assert [batch["origin"].item() for batch in validation] == [-1, 7, 15, 23, 29, 37]
+    assert [batch["leads"].item() for batch in validation] == [True] * 4 + [False] * 2
+    assert [int(batch["target_mask"].sum()) for batch in validation] == [0, 0, 0, 0, 8, 2]
 
 
 def test_a_short_series_is_one_short_sequence_or_refused_by_name(folder):
@@ -208,12 +211,13 @@ def test_predict_needs_no_target(folder, missing, method, caplog):
         folder, predict_df_paths=str(folder / "new.parquet"), downsample=3, downsample_method=method
     )
     data.setup("predict")
-    (batch,) = data.predict_dataloader()
-    assert int(batch["lengths"].sum()) == 9
+    batches = list(data.predict_dataloader())
+    assert [int(batch["lengths"].sum()) for batch in batches] == [8, 1]
     unknown = {"tail": 3 if method != "interval" else 2, "gap": 2, "all": 9, "column": 9}[missing]
-    assert int(batch["target_mask"].sum()) == 9 - unknown
-    assert ("target" in batch) == (missing in ("tail", "gap"))
-    assert batch["input"].isfinite().all()
+    assert sum(int(batch["target_mask"].sum()) for batch in batches) == 9 - unknown
+    for batch in batches:
+        assert ("target" in batch) == bool(batch["target_mask"].any())
+        assert batch["input"].isfinite().all()
     told = [record.getMessage() for record in caplog.records]
     assert told == (
         [f"{folder / 'new.parquet'}: no column 'target': forecasts come without actuals"]
@@ -256,10 +260,12 @@ def test_a_fresh_module_with_the_state_predicts_the_same(folder):
     second = make(folder, **options, train_df_paths=None)
     second.load_state_dict(first.state_dict())
     second.setup("predict")
-    (one,), (other,) = first.predict_dataloader(), second.predict_dataloader()
-    for key, value in one.items():
-        assert torch.equal(value, other[key]), key
-    values = first.inverse_transform_target(one["target"], one)[..., 0][one["target_mask"]]
+    values = []
+    for one, other in zip(first.predict_dataloader(), second.predict_dataloader(), strict=True):
+        for key, value in one.items():
+            assert torch.equal(value, other[key]), key
+        back = first.inverse_transform_target(one["target"], one)
+        values += back[..., 0][one["target_mask"]].tolist()
     frame = pd.read_parquet(folder / "new.parquet")
     np.testing.assert_allclose(values, frame["target"], rtol=1e-12)
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from transformertf.data import IntArray, Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
-from transformertf.data.windows import Request, Windows
+from transformertf.data.windows import Request, SeriesSampler, Windows
 from transformertf.errors import InputError, at_least_one
 from transformertf.forecasts import forecast_frame
 from transformertf.models import ForecastModule
@@ -62,14 +62,20 @@ class ForecastPlots(Callback):
         """Find the folder of the run, of which all processes ask the first one together."""
         self._place = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "plots"
 
+    def on_validation_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Have the model hold the states that the sequences to draw go on with."""
+        if isinstance(pl_module, ForecastModule) and self._is_due(trainer):
+            dataset, index = self._choose(trainer)
+            series, origin, *_ = dataset.windows.locate(index)
+            pl_module.carried.keep(zip(series.tolist(), origin.tolist(), strict=True))
+
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Draw, where the epoch is one of those asked for."""
-        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
-            return
-        due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if not due or not trainer.is_global_zero:
+        if not self._is_due(trainer):
             return
         data = getattr(trainer, "datamodule", None)
         if not (isinstance(pl_module, ForecastModule) and isinstance(data, WindowDataModule)):
@@ -78,6 +84,9 @@ class ForecastPlots(Callback):
                 f"{type(pl_module).__name__} and {type(data).__name__}; leave the callback out"
             )
         figure = self._draw(trainer, pl_module, data)
+        pl_module.carried.keep(())
+        if figure is None:
+            return
         assert self._place is not None
         self._place.mkdir(parents=True, exist_ok=True)
         path = self._place / f"forecasts_epoch={trainer.current_epoch}.png"
@@ -85,14 +94,34 @@ class ForecastPlots(Callback):
         for logger in trainer.loggers:
             _log(logger, figure, path, trainer.global_step)
 
-    def _draw(
-        self, trainer: lightning.Trainer, model: ForecastModule, data: WindowDataModule
-    ) -> "Figure":
+    def _is_due(self, trainer: lightning.Trainer) -> bool:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return False
+        due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        return due and trainer.is_global_zero
+
+    def _choose(self, trainer: lightning.Trainer) -> tuple[BatchDataset, IntArray]:
+        """Return the validation data, and the windows of it to draw."""
         loader = trainer.val_dataloaders
         assert isinstance(loader, DataLoader)
-        dataset = loader.dataset
+        dataset, sampler = loader.dataset, loader.sampler
         assert isinstance(dataset, BatchDataset)
-        index = spread(dataset.windows, self.panels)
+        # of sequences the states are those of this process
+        own = sampler.own if isinstance(sampler, SeriesSampler) else range(len(dataset))
+        return dataset, spread(dataset.windows, self.panels, own)
+
+    def _draw(
+        self, trainer: lightning.Trainer, model: ForecastModule, data: WindowDataModule
+    ) -> "Figure | None":
+        """Return a figure; None where validation left out all that there is to draw."""
+        dataset, index = self._choose(trainer)
+        if dataset.windows.carried:
+            number, origin, *_ = dataset.windows.locate(index)
+            since, _ = dataset.windows.pieces(index)
+            places = zip(number.tolist(), origin.tolist(), strict=True)
+            index = index[(since == origin + 1) | [model.carried.knows(each) for each in places]]
+        if not len(index):
+            return None
         located = dataset.windows.locate(index)
         batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])
         batch = trainer.precision_plugin.convert_input(batch)
@@ -113,17 +142,28 @@ class ForecastPlots(Callback):
         )
 
 
-def spread(windows: Windows, count: int) -> IntArray:
-    """Return up to `count` windows: first ones of as many series, or all over fewer series."""
-    _, run = np.unique([run.series for run in windows.runs], return_index=True)
+def spread(windows: Windows, count: int, own: range | None = None) -> IntArray:
+    """Return up to `count` windows: first ones of as many series, or all over fewer series.
+
+    Args:
+        windows: some of which only lead in, and are not drawn.
+        count: how many.
+        own: the windows to choose among; all if not given.
+    """
+    counts = np.array([run.count for run in windows.runs], dtype=np.int64)
+    first = counts.cumsum() - counts
+    own = range(len(windows)) if own is None else own
+    drawn = [i for i, run in enumerate(windows.runs) if run.counts and first[i] in own]
+    first, counts, ends = first[drawn], counts[drawn], counts[drawn].cumsum()
+    _, run = np.unique([windows.runs[i].series for i in drawn], return_index=True)
     several = len(run) >= count
-    last = (len(run) if several else len(windows)) - 1
-    chosen = np.unique(np.linspace(0, last, count).round().astype(np.int64))
-    if not several:
-        return chosen
-    counts = np.array([run.count for run in windows.runs])
-    first: IntArray = (np.cumsum(counts) - counts)[run[chosen]]
-    return first
+    last = (len(run) if several else ends[-1:].sum()) - 1
+    chosen = np.unique(np.linspace(0, last, count if drawn else 0).round().astype(np.int64))
+    if several:
+        return first[run[chosen]]
+    place = np.searchsorted(ends, chosen, side="right")
+    index: IntArray = first[place] + chosen - (ends - counts)[place]
+    return index
 
 
 def _context(series: Series, origin: int, context: int, horizon: int) -> pd.DataFrame:

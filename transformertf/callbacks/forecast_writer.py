@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import lightning
+import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from transformertf.data.reading import release
@@ -22,6 +23,8 @@ class ForecastWriter(Callback):
     The model's `predict_step` makes the rows: beyond the trained horizon a batch takes several
     runs of the network, none of them for an output that nobody reads.
     A thread makes the tables and writes them, one at a time, while the model forecasts on.
+    Series that are forecast side by side come one after the other in the file: rows wait until
+    those of the series before them are there.
 
     Args:
         file: what to append to, opened and ended by its owner.
@@ -32,6 +35,8 @@ class ForecastWriter(Callback):
         self.file = file
         self.tables = tables
         self._waiting: list[ForecastRows] = []
+        # rows that came since the last writing
+        self._new = 0
         self._thread: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
         self._writes = True
@@ -64,8 +69,11 @@ class ForecastWriter(Callback):
         if not self._writes:
             return
         self._waiting.append(outputs)
-        if sum(map(len, self._waiting)) >= ROWS:
-            self._write(pl_module)
+        self._new += len(outputs)
+        if self._new >= ROWS:
+            # of the series that are not in the batch any more nothing is to come, and of the first
+            # of the others nothing that belongs before what is there
+            self._write(pl_module, int(self.tables.places[batch["series"].cpu().numpy()].min()))
 
     def on_predict_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -96,15 +104,22 @@ class ForecastWriter(Callback):
         if self._thread is not None:
             self._thread.shutdown()
 
-    def _write(self, model: ForecastModule) -> None:
-        waiting, self._waiting = self._waiting, []
+    def _write(self, model: ForecastModule, last: int | None = None) -> None:
+        """Write what waits, of series up to a place in the table; None for all of them."""
+        rows, self._waiting, self._new = ForecastRows.join(self._waiting), [], 0
+        place = self.tables.places[rows.series]
+        rows, place = rows.take(place.argsort(kind="stable")), np.sort(place)
+        if last is not None:
+            ready = place <= last
+            self._waiting = [rows.take(~ready)]
+            rows = rows.take(ready)
         self._finish()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1)
-        self._writing = self._thread.submit(self._append, waiting, model.quantiles)
+        self._writing = self._thread.submit(self._append, rows, model.quantiles)
 
-    def _append(self, waiting: list[ForecastRows], levels: list[float] | None) -> None:
-        self.file.write(self.tables.table(ForecastRows.join(waiting), levels))
+    def _append(self, rows: ForecastRows, levels: list[float] | None) -> None:
+        self.file.write(self.tables.table(rows, levels))
         release()
 
     def _finish(self) -> None:

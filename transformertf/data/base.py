@@ -110,7 +110,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
             to their maximum; "batch" draws once for all windows of a batch.
         bucket_by_length: put training windows of like lengths into a batch, where they vary
             and are shuffled; less padding, hence faster.
-        stride: rows between windows, for all but predict.
+        stride: rows between windows, for all but predict; of sequences in training alone.
         downsample: keep one step of so many.
         downsample_method: "interval" picks rows, "average" and "median" summarise blocks.
         time_column: column of time stamps; adds one time feature, the first input.

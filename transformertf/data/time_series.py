@@ -1,6 +1,8 @@
 """The data module of sequence-to-sequence models: inputs and target on the same steps."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,13 +17,19 @@ from transformertf.data.windows import WindowLimits, Windows, consecutive
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
 
+log = logging.getLogger(__name__)
+# times the time since the start in training, from which on that of a series is told
+_FAR = 1.5
+
 
 class TimeSeriesDataModule(WindowDataModule):
     """Sequences of inputs and of the target on the same steps, of one or several series.
 
-    The target is no input: at predict its values may be missing, or the whole column. Every row
-    of a file is then forecast once, by sequences of `seq_len` rows one after the other, the last
-    one as short as need be; a model starts each of them afresh.
+    The target is no input: at predict its values may be missing, or the whole column. In
+    validation, test and forecasts each row comes once, in sequences of `seq_len` rows one after the
+    other, the last one as short as need be. A model carries its state from each to the next, so
+    that forecasts are those of one sequence, which begins where the series does, or its rows after
+    a gap longer than `max_gap`. `stride` and `min_seq_len` are of training.
 
     Args:
         args: target and inputs, as `WindowDataModule` takes them.
@@ -29,8 +37,8 @@ class TimeSeriesDataModule(WindowDataModule):
             with those of each series, and with those of all for a series that training did not
             have; False leaves original units.
         seq_len: length of a sequence in steps.
-        min_seq_len: shortest sequence, for random lengths and short series; `seq_len` if not
-            given.
+        min_seq_len: shortest sequence in training, for random lengths and short series; `seq_len`
+            if not given.
         alignment: end of a padded sequence at which data lies.
         kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
@@ -88,18 +96,49 @@ class TimeSeriesDataModule(WindowDataModule):
         )
         if self.scaling.has_delta and not self.columns.indicators:
             self._refuse_unknown_starts(series, windows)
+        self._tell_long(series, windows)
         return windows
 
     def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
-        """Return consecutive sequences that hold each row of a stage once."""
+        """Return consecutive sequences that hold each row of a stage once, by name of series."""
         if origin != "auto":
             raise InputError(
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
-        series = self.stage_series(stage)
-        parts = sorted(self.stages.parts(stage), key=lambda part: series[part.series].name)
-        return Windows(run for part in parts for run in consecutive(part, self.limits.horizon))
+        parts = sorted(self.stages.parts(stage), key=lambda part: part.name)
+        kept = self.short.keep(stage, parts, lambda part: consecutive(part, self.limits.horizon))
+        windows = Windows(run for runs in kept for run in runs)
+        self._tell_long(self.stage_series(stage), windows)
+        return windows
+
+    def _windows(self, stage: Stage) -> Windows:
+        """Return what is trained on, or else judged as it is forecast."""
+        if stage == "train":
+            return super()._windows(stage)
+        self._read(self.stages.argument(stage))
+        return self.evaluation_windows(stage, "auto")
+
+    def _tell_long(self, series: Sequence[Series], windows: Windows) -> None:
+        """Say once where time since the start goes far beyond that of training sequences."""
+        if not self.columns.has_time or self.scaling.time_format != "absolute":
+            return
+        for run in windows.runs:
+            if "time" in self._warned:
+                return
+            one, last = series[run.series], run.origin + (run.count - 1) * run.step + run.horizon
+            assert one.time is not None
+            passed = replace(one, time=one.time[[run.since, last]]).elapsed()
+            # evenly spaced time ends at so many of its root mean squares, which are 1
+            times = float(self.scaling.transform_time(torch.from_numpy(passed))[-1]) / 3**0.5
+            if times > _FAR:
+                self._warned.add("time")
+                log.warning(
+                    "series %r: time since its start goes to %.3g times that of training "
+                    "sequences, which the model has not seen; train with time_format relative, "
+                    "or with a longer seq_len",
+                    one.name, times,
+                )  # fmt: skip
 
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:
         """Refuse sequences to predict that differences of the target cannot be summed up from."""

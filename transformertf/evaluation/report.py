@@ -15,7 +15,7 @@ from transformertf.batch import Batch
 from transformertf.checkpoint import check_folder_of
 from transformertf.data import Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
-from transformertf.data.windows import Request
+from transformertf.data.windows import Request, SeriesSampler
 from transformertf.errors import InputError
 from transformertf.evaluation.importance import WeightMeans, evaluating, permutation_importance
 from transformertf.evaluation.page import Section, report_html
@@ -103,6 +103,7 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
     with evaluating(model):
         for batch in batches if model.interpretable else []:
             means.update(model(batch, need_weights=True), batch)
+        _carry_to(model, dataset, batches)
     attention = means.attention() if model.interpretable else None
     weights = means.importance(data.columns, add_target) if model.interpretable else None
     if weights is not None:
@@ -112,6 +113,8 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
     except InputError:
         # a single window has no other to shuffle with
         return Looks(None, "permutation", attention)
+    finally:
+        model.carried.keep(())
     return Looks(importance, "permutation", attention)
 
 
@@ -123,6 +126,16 @@ def _drawn(dataset: BatchDataset) -> Iterator[Batch]:
         chosen = index[begin : begin + WINDOWS]
         longest = np.full(len(chosen), np.iinfo(np.int64).max)
         yield dataset[Request(chosen, longest, longest)]
+
+
+def _carry_to(model: ForecastModule, dataset: BatchDataset, batches: Iterable[Batch]) -> None:
+    """Have the model hold the states that drawn sequences go on with, where they do."""
+    if not dataset.windows.carried:
+        return
+    drawn = [batch[key].tolist() for batch in batches for key in ("series", "origin")]
+    model.carried.keep(chain.from_iterable(map(zip, drawn[::2], drawn[1::2])))
+    for request in SeriesSampler(dataset.windows, WINDOWS):
+        model(move_data_to_device(dataset[request], model.device), need_weights=False)
 
 
 def make_sections(

@@ -90,8 +90,8 @@ class ForecastRows:
             np.concatenate(quantiles) if quantiles else None,
         )
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> Self:
-        """Return some of the rows, those where an array (N,) is True."""
+    def take(self, rows: npt.NDArray[np.bool_] | IntArray) -> Self:
+        """Return some of the rows: those where an array (N,) is True, or those of given numbers."""
         quantiles = None if self.quantiles is None else self.quantiles[rows]
         places = self.series[rows], self.origin[rows], self.step[rows]
         return type(self)(*places, self.point[rows], quantiles)

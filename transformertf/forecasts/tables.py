@@ -142,6 +142,14 @@ class ForecastTables:
         return frame
 
     @cached_property
+    def places(self) -> IntArray:
+        """Place of each series (S,) in the table, which has them by name."""
+        names = [one.name for one in self.data.forecast_series]
+        places = np.empty(len(names), dtype=np.int64)
+        places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+        return places
+
+    @cached_property
     def _ends(self) -> IntArray:
         return self.data.forecast_ends
 

@@ -14,6 +14,7 @@ from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
 from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
     MEANING,
+    CarriedStates,
     ForecastOutput,
     LRSchedulerCallable,
     MeanLosses,
@@ -170,6 +171,7 @@ class ForecastModule(lightning.LightningModule):
         self.log_grad_norm = log_grad_norm
         self.validation_metrics = make_metrics(logging_metrics, "validation")
         self.test_metrics = make_metrics(logging_metrics, "test")
+        self.carried = CarriedStates()
         self.losses = MeanLosses(("train", "validation", "test"))
         self._looked = False
         self._nonfinite = NonFinite(on_nonfinite, self.losses)
@@ -214,13 +216,16 @@ class ForecastModule(lightning.LightningModule):
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
         """Forecast a batch; `output` (B, Td, P) in globally scaled units of the target.
 
+        Sequences that go on with those of the batches before take up their states.
+
         Args:
             batch: with inputs, lengths and masks.
             need_weights: ask an interpretable model for its weights too. They cost time;
                 default: only outside training.
         """
         batch = self._whole(batch)
-        result = self.forecast(batch, not self.training if need_weights is None else need_weights)
+        weights = not self.training if need_weights is None else need_weights
+        result = self.forecast(batch, weights, self.carried.run(self.model, batch))
         result["output"] = self.outputs.undo_window(result["output"], batch)
         return result
 

@@ -31,8 +31,8 @@ def make(request, tmp_path):
             ["k", "c"],
             categorical_covariates="c",
             train_df_paths=str(tmp_path / "*.parquet"),
-            val_df_paths=str(tmp_path / "*.parquet"),
             batch_size=4,
+            shuffle=False,
             dtype=dtype,
             **lengths,
         )
@@ -52,10 +52,10 @@ def assert_equal(batches, others):
 def test_batches_are_those_of_the_loader(make, dtype):
     data = make(dtype)
     data.setup("fit")
-    expected = list(data.val_dataloader())
-    windows = data.val_dataloader().dataset.windows
+    expected = list(data.train_dataloader())
+    windows = data.train_dataloader().dataset.windows
     fitted = data.fitted
-    rows = fitted.store(data.stage_series("validation"))
+    rows = fitted.store(data.stage_series("train"))
     found = list(fitted.batches(rows, windows.runs, size=4))
     assert rows.values.dtype == dtype
     assert len(windows) % 4 > 0, "the last batch is a smaller one"

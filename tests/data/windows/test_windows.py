@@ -269,12 +269,23 @@ def test_consecutive_windows_hold_each_row_once(rows):
     assert (horizon[:-1] == 4).all()
 
 
-@pytest.mark.parametrize(("first", "begin"), [(0, 7), (9, 7), (7, 0), (30, 40), (23, 23)])
-def test_consecutive_windows_begin_where_they_may(first, begin):
+@pytest.mark.parametrize(("first", "begin"), [(0, 7), (9, 7), (7, 0), (22, 3)])
+def test_consecutive_windows_go_on_from_where_they_may_begin(first, begin):
     windows = Windows(consecutive(Part(0, "run", first, 23, begin), 4))
-    _, origin, _, horizon = windows.locate(np.arange(len(windows)))
-    found = [row for o, h in zip(origin, horizon, strict=True) for row in range(o + 1, o + 1 + h)]
-    assert found == list(range(max(first, begin), 23))
+    index = np.arange(len(windows))
+    _, origin, _, horizon = windows.locate(index)
+    since, counts = windows.pieces(index)
+    rows = [range(o + 1, o + 1 + h) for o, h in zip(origin, horizon, strict=True)]
+    assert [row for own in rows for row in own] == list(range(begin, 23))
+    forecast = [row for own, each in zip(rows, counts, strict=True) if each for row in own]
+    assert forecast == list(range(max(first, begin), 23))
+    assert (since == begin).all()
+
+
+@pytest.mark.parametrize(("first", "begin"), [(30, 40), (23, 23), (23, 0)])
+def test_a_part_without_rows_is_refused_by_name(first, begin):
+    with pytest.raises(TooShortError, match="series 'run' has no row in this split; give a larger"):
+        consecutive(Part(0, "run", first, 23, begin), 4)
 
 
 @pytest.mark.parametrize("rows", [3, 5, 6, 20])

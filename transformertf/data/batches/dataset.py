@@ -86,11 +86,18 @@ class BatchDataset(Dataset[Batch]):
         horizon = np.minimum(horizon, request.horizon)
         batch = Batch(series=torch.from_numpy(series), origin=torch.from_numpy(origin))
         start = self.stored.offset[series] + origin + 1
-        steps = self._fill(batch, start, context, horizon, request.noise)
+        begin, counts = start - context, np.full(len(series), request.counts)
+        if self.windows.carried:
+            since, forecast = self.windows.pieces(request.index)
+            begin, counts = self.stored.offset[series] + since, counts & forecast
+            batch["begins"] = torch.from_numpy(since == origin + 1)
+            batch["leads"] = torch.from_numpy(~forecast)
+        steps = self._fill(batch, begin, start, context, horizon, request.noise)
         self._add_series(batch, series, start, steps)
-        if not request.counts and "target" in batch:
-            batch["target_mask"] = torch.zeros_like(batch["target_mask"])
-            batch["weight"] = torch.zeros_like(batch["target"][:, 0, 0])
+        if not counts.all() and "target" in batch:
+            weight = torch.from_numpy(counts).to(batch["target"])
+            batch["target_mask"] = batch["target_mask"] & (weight > 0).unsqueeze(1)
+            batch["weight"] = weight
         if not self._checked and self.device == HOST:
             # all are made in one way, and to check each would take a third of the time
             check_batch(batch)
@@ -99,16 +106,23 @@ class BatchDataset(Dataset[Batch]):
 
     def whole(self, index: IntArray) -> Batch:
         """Return the batch of windows (B,) at full length."""
-        longest = np.full(len(index), np.iinfo(np.int64).max)
-        return self[Request(index, longest, longest)]
+        return self[Request.whole(index)]
 
     def _fill(
-        self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
+        self,
+        batch: Batch,
+        begin: IntArray,
+        start: IntArray,
+        context: IntArray,
+        horizon: IntArray,
+        noise: int | None,
     ) -> Rows:
         """Add inputs and target of windows to a batch, and return the rows that are forecast.
 
         Args:
             batch: to add to.
+            begin: (B,) stored row of the first context step; of a sequence its first row, or that
+                of the one it is a piece of.
             start: (B,) stored row of the first horizon step.
             context: (B,) context steps.
             horizon: (B,) horizon steps.
@@ -162,7 +176,7 @@ class BatchDataset(Dataset[Batch]):
 
         Args:
             steps: the rows.
-            begin: (B,) first row of each window.
+            begin: (B,) first row of each window, or of the sequence that it is a piece of.
         """
         assert self.elapsed is not None
         now = self.elapsed(steps)
@@ -228,9 +242,14 @@ class WindowDataset(BatchDataset):
         self.future_width = len(columns.future_features)
 
     def _fill(
-        self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
+        self,
+        batch: Batch,
+        begin: IntArray,
+        start: IntArray,
+        context: IntArray,
+        horizon: IntArray,
+        noise: int | None,
     ) -> Rows:
-        begin = start - context
         encoder = Rows(begin, context, self.layout.encoder_alignment, self.device)
         decoder = Rows(start, horizon, self.layout.decoder_alignment, self.device)
         past, future = self.values(encoder), self.values(decoder)
@@ -290,13 +309,19 @@ class SequenceDataset(BatchDataset):
         self.noisy = _noisy(self.columns, self.columns.encoder_features(add_target=False))
 
     def _fill(
-        self, batch: Batch, start: IntArray, context: IntArray, horizon: IntArray, noise: int | None
+        self,
+        batch: Batch,
+        begin: IntArray,
+        start: IntArray,
+        context: IntArray,
+        horizon: IntArray,
+        noise: int | None,
     ) -> Rows:
         steps = Rows(start, horizon, self.alignment, self.device)
         values = self.values(steps)
         parts = [values[..., : -2 if self.columns.indicators else -1]]
         if self.columns.has_time:
-            parts.insert(0, self._time_feature(steps, start))
+            parts.insert(0, self._time_feature(steps, begin))
         batch["input"] = self._inputs(parts, steps, self.noisy, noise)
         batch["lengths"], batch["mask"] = steps.lengths, steps.mask
         if self.stored.codes.shape[1]:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import lightning
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from transformertf.batch import Batch
 from transformertf.data.arguments import Distributed, RandomLengths
 from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.reading import resident_device
-from transformertf.data.windows import BatchSampler, RankShare, WindowLimits
+from transformertf.data.windows import BatchSampler, RankShare, Request, SeriesSampler, WindowLimits
 from transformertf.errors import InputError
 from transformertf.processes import gather
 
@@ -143,10 +143,15 @@ class Delivery:
             rank=0 if shared else rank,
             world_size=1 if shared else world_size,
         )
+        sampler: Sampler[Request] = batches
+        if dataset.windows.carried:
+            sampler = SeriesSampler(dataset.windows, self.batch_size, rank, world_size, not shared)
+        elif shared:
+            sampler = RankShare(batches, rank, world_size)
         return BatchLoader(
             dataset,
             batch_size=None,
-            sampler=RankShare(batches, rank, world_size) if shared else batches,
+            sampler=sampler,
             collate_fn=_as_it_is,  # torch's own looks into every batch for arrays to convert
             num_workers=self.workers,
             persistent_workers=self.workers > 0,

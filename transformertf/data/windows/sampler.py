@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from torch.utils.data import DistributedSampler, Sampler
@@ -15,6 +16,9 @@ from transformertf.data.windows.windows import WindowLimits, Windows
 # So many batches are made at a time, and bucketing looks no further: enough to leave little
 # padding, and few enough that the windows of a batch still come from all over the data.
 _POOL = 100
+# rows of series side by side, from which on no more are put beside them: so many forecasts may wait
+# for those of the first one
+_ROWS = 2**22
 # Differences of neighbours are not uniform after three pairs of rounds, and are after four.
 _PAIRS_OF_ROUNDS = 6
 
@@ -36,6 +40,12 @@ class Request:
     horizon: IntArray
     noise: int | None = None
     counts: bool = True
+
+    @classmethod
+    def whole(cls, index: IntArray, counts: bool = True) -> Self:
+        """Return the request for windows (B,) at full length."""
+        longest = np.full(len(index), np.iinfo(np.int64).max)
+        return cls(index, longest, longest, counts=counts)
 
 
 class BatchSampler(Sampler[Request]):
@@ -192,6 +202,68 @@ class RankShare(DistributedSampler[Request]):
     def __iter__(self) -> Iterator[Request]:
         """Yield this rank's batches."""
         return itertools.islice(iter(self.batches), self.first, self.end)
+
+
+class SeriesSampler(DistributedSampler[Request]):
+    """Batches of pieces of sequences, those of a series one after the other.
+
+    So many series as a batch holds go side by side: batch k of them has the k-th piece of each, of
+    those that have so many. A rank has whole series, neighbours, and about as many rows as others.
+
+    Args:
+        windows: the pieces, see `consecutive`, by series.
+        batch_size: series side by side.
+        rank: which share to take.
+        world_size: number of ranks.
+        keep_in_step: give a rank without series a batch that does not count.
+
+    Attributes:
+        own: this rank's windows.
+    """
+
+    def __init__(
+        self,
+        windows: Windows,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        keep_in_step: bool = False,
+    ) -> None:
+        # torch's asks for no more than the length
+        super().__init__(windows, world_size, rank, shuffle=False)  # type: ignore[arg-type]
+        first, count, rows = windows.by_series
+        ends = rows.cumsum()
+        # the rank in whose share of all rows the middle of a series lies
+        owner = (2 * ends - rows) * world_size // (2 * ends[-1:].sum())
+        mine = owner == rank
+        self._first, self._count = first[mine], count[mine]
+        begin = int(count[owner < rank].sum())
+        self.own = range(begin, begin + int(self._count.sum()))
+        self._groups = _side_by_side(rows[mine], batch_size)
+        self._idles = keep_in_step and not mine.any()
+
+    def __len__(self) -> int:
+        """Return the number of this rank's batches."""
+        return self._idles + sum(int(self._count[group].max()) for group in self._groups)
+
+    def __iter__(self) -> Iterator[Request]:
+        """Yield this rank's batches."""
+        if self._idles:
+            yield Request.whole(np.zeros(1, dtype=np.int64), counts=False)
+        for group in self._groups:
+            first, count = self._first[group], self._count[group]
+            for place in range(int(count.max())):
+                yield Request.whole(first[count > place] + place)
+
+
+def _side_by_side(rows: IntArray, most: int) -> list[slice]:
+    """Return series that go side by side: up to `most`, and few where they have many rows (S,)."""
+    groups, begin = [], 0
+    while begin < len(rows):
+        room = int(np.searchsorted(rows[begin : begin + most].cumsum(), _ROWS, side="right"))
+        groups.append(slice(begin, begin + max(room, 1)))
+        begin = groups[-1].stop
+    return groups
 
 
 class Permutation:

@@ -2,13 +2,15 @@
 
 A window has a context of `context` rows that ends at row `origin`, and a horizon of `horizon`
 rows after it. A sequence is a window without context: its first row is `origin + 1`. Windows of
-one part of a series form a run: their origins are `step` rows apart.
+one part of a series form a run: their origins are `step` rows apart. Sequences may be pieces of a
+longer one, which each of them goes on with.
 """
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from transformertf.data.series import IntArray
 from transformertf.errors import InputError, TooShortError, at_least_one
@@ -69,7 +71,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Run:
-    """Windows of one series whose origins are evenly spaced."""
+    """Windows of one series whose origins are evenly spaced.
+
+    Attributes:
+        series: index of the series.
+        origin: row of the last context step of the first window.
+        step: rows between origins.
+        count: windows.
+        context: rows of each context.
+        horizon: rows of each horizon, or sequence.
+        since: row at which the sequence begins that the windows are pieces of; -1 where each begins
+            by itself.
+        counts: whether the windows are forecast; if not, they only lead in to those that are.
+    """
 
     series: int
     origin: int
@@ -77,6 +91,8 @@ class Run:
     count: int
     context: int
     horizon: int
+    since: int = -1
+    counts: bool = True
 
 
 class Windows:
@@ -100,15 +116,33 @@ class Windows:
     @property
     def one_length(self) -> bool:
         """Whether all windows are as long as each other, in context and in horizon."""
-        lengths = self._table[:, 4:]
+        lengths = self._table[:, 4:6]
         return bool((lengths == lengths[:1]).all())
+
+    @property
+    def carried(self) -> bool:
+        """Whether windows are pieces of sequences, each of which goes on with the one before."""
+        return bool((self._table[:, 6] >= 0).any())
+
+    @property
+    def by_series(self) -> tuple[IntArray, IntArray, IntArray]:
+        """First window, number of windows and of their rows, of each series (S,)."""
+        series, count, horizon = self._table[:, [0, 3, 5]].T
+        begins = np.flatnonzero(np.diff(series, prepend=-1))
+        sums = [np.add.reduceat(each, begins) for each in (count, count * horizon)]
+        return (self._ends - count)[begins], sums[0], sums[1]
 
     def locate(self, index: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         """Return series, origin, context and horizon of windows, each (n,) int64."""
         run = np.searchsorted(self._ends, index, side="right")
-        series, first, step, count, context, horizon = self._table[run].T
+        series, first, step, count, context, horizon, *_ = self._table[run].T
         within = index - (self._ends[run] - count)
         return series, first + within * step, context, horizon
+
+    def pieces(self, index: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """Return of windows (n,) where their sequences begin, and which count; see `Run`."""
+        since, counts = self._table[np.searchsorted(self._ends, index, side="right"), 6:].T
+        return since, counts > 0
 
 
 def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:
@@ -148,10 +182,23 @@ def _too_short(part: Part, limits: WindowLimits) -> TooShortError:
 
 
 def consecutive(part: Part, horizon: int) -> list[Run]:
-    """Return windows without context that hold each row of a part once; the last may be short."""
+    """Return pieces of one sequence, of up to `horizon` rows, that hold each row of a part once.
+
+    The sequence begins where the part's stretch does: what lies before the part leads in.
+
+    Raises:
+        TooShortError: the part has no row.
+    """
     first = max(part.first_target, part.begin)
-    count, rest = divmod(max(part.end - first, 0), horizon)
-    return [
-        Run(part.series, first - 1, horizon, count, 0, horizon),
-        Run(part.series, part.end - rest - 1, 1, int(rest > 0), 0, rest),
-    ]
+    if first >= part.end:
+        raise TooShortError(
+            f"series {part.name!r} has no row in this split; give a larger share, or leave the "
+            "series out"
+        )
+    runs = []
+    for begin, end, counts in ((part.begin, first, False), (first, part.end, True)):
+        count, rest = divmod(end - begin, horizon)
+        whole = Run(part.series, begin - 1, horizon, count, 0, horizon, part.begin, counts)
+        last = Run(part.series, end - rest - 1, 1, int(rest > 0), 0, rest, part.begin, counts)
+        runs += [whole, last]
+    return runs

@@ -1,0 +1,103 @@
+"""What a recurrence remembers after the sequences of one batch, for those that go on there."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from transformertf.batch import Batch
+from transformertf.errors import InputError
+from transformertf.models.common.layout import ForecastOutput
+
+# index of a series, and a row of it
+Place = tuple[int, int]
+
+
+@runtime_checkable
+class Carries(Protocol):
+    """A network for sequences that has a state."""
+
+    def advance(
+        self, sequence: torch.Tensor, lengths: torch.Tensor | None = None, state: Any = None
+    ) -> tuple[ForecastOutput, Any]:
+        """Give the target on every step of more of a sequence, and the state after it."""
+        ...
+
+
+class CarriedStates:
+    """The states of a network after the last steps of sequences, from batch to batch.
+
+    A sequence that begins by itself begins with zeros, whatever is held: so nothing passes from one
+    round through the data to the next, nor to another model or data. N layers, B batch, D width.
+    """
+
+    def __init__(self) -> None:
+        # tensors (N, D) after the sequences of the last batch, and after those that stay
+        self._held: dict[Place, tuple[torch.Tensor, ...]] = {}
+        self._kept: dict[Place, tuple[torch.Tensor, ...] | None] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the states out: what goes on with a copy begins anew."""
+        return {"_held": {}, "_kept": {}}
+
+    def keep(self, places: Iterable[Place]) -> None:
+        """Have the states that come first at some places stay, and no others any more."""
+        self._kept = dict.fromkeys(places)
+
+    def knows(self, place: Place) -> bool:
+        """Whether a sequence could go on at a place."""
+        return place in self._held or self._kept.get(place) is not None
+
+    def run(self, network: torch.nn.Module, batch: Batch) -> Callable[..., ForecastOutput] | None:
+        """Return what to call in the place of a network; None where there is no state to carry.
+
+        Args:
+            network: has a state, or not.
+            batch: of sequences with `begins`, or any other.
+
+        Raises:
+            InputError: a sequence goes on with one that was not in the batch before.
+        """
+        if "begins" not in batch or not isinstance(network, Carries):
+            return None
+        given = (batch["series"], batch["origin"], batch["lengths"], batch["begins"])
+        rows = list(zip(*(values.tolist() for values in given), strict=True))
+        before = [
+            None if begins else self._after((series, origin)) for series, origin, _, begins in rows
+        ]
+        ends = [(series, origin + length) for series, origin, length, _ in rows]
+
+        def advance(sequence: torch.Tensor, lengths: torch.Tensor) -> ForecastOutput:
+            result, final = network.advance(sequence, lengths, _joined(before, sequence))
+            parts = final if isinstance(final, tuple) else (final,)
+            single = zip(*(part.detach().unbind(1) for part in parts), strict=True)
+            self._held = dict(zip(ends, single, strict=True))
+            for place in self._kept.keys() & self._held.keys():
+                self._kept[place] = self._kept[place] or self._held[place]
+            return result
+
+        return advance
+
+    def _after(self, place: Place) -> tuple[torch.Tensor, ...]:
+        state = self._kept.get(place) or self._held.get(place)
+        if state is None:
+            series, row = place
+            raise InputError(
+                f"a sequence of series {series} goes on after row {row}, where none of the batch "
+                "before ended: give the batches of a data module in their order, from the first on"
+            )
+        return state
+
+
+def _joined(states: list[tuple[torch.Tensor, ...] | None], sequence: torch.Tensor) -> Any:
+    """Return the states (N, B, D) of rows, 0 of those that have none; None without any."""
+    there = next((state for state in states if state is not None), None)
+    if there is None:
+        return None
+    none = tuple(torch.zeros_like(part) for part in there)
+    parts = [
+        # single where a recurrence in half precision hands on what it took as single
+        torch.stack(rows, dim=1).to(sequence.dtype)
+        for rows in zip(*(none if state is None else state for state in states), strict=True)
+    ]
+    return tuple(parts) if len(parts) > 1 else parts[0]
