@@ -48,7 +48,7 @@ from transformertf.models.common import (
     widening_for,
     zero_with_zero_gradient,
 )
-from transformertf.nn import D_CATEGORY, Packing
+from transformertf.nn import D_CATEGORY, Packing, linked
 from transformertf.processes import is_distributed
 from transformertf.version import __version__
 
@@ -142,7 +142,8 @@ class ForecastModule(lightning.LightningModule):
             if callable(self.hparams.get(name)):
                 self.hparams[name] = None
         default_dim = inspect.signature(type(self)).parameters["output_dim"].default
-        self.criterion, self.output_dim = match_criterion(criterion, output_dim, default_dim)
+        given, self.output_dim = match_criterion(criterion, output_dim, default_dim)
+        self.criterion = linked(given)
         category_lists = {
             "static_category_sizes": static_category_sizes,
             "past_category_sizes": past_category_sizes,
@@ -152,7 +153,7 @@ class ForecastModule(lightning.LightningModule):
         self.sizes = sizes_for(self.takes, num_static_features, **category_lists)
         self.widening = widening_for(self.sizes, d_category, self.selects)
         self.hparams.update(
-            describe(self, output_dim=self.output_dim, criterion=self.criterion, **category_lists)
+            describe(self, output_dim=self.output_dim, criterion=given, **category_lists)
         )
         self.use_loss_masking = use_loss_masking
         self.packing = packing
@@ -340,6 +341,7 @@ class ForecastModule(lightning.LightningModule):
         """Note the format of the checkpoint, and the version that wrote it."""
         checkpoint["transformertf_format"] = CHECKPOINT_FORMAT
         checkpoint["transformertf_version"] = __version__
+        self.outputs.keep_units(checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that mean something else, and an optimizer of other parameters.
@@ -355,7 +357,7 @@ class ForecastModule(lightning.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
-        self.outputs.refuse_other_distribution(stored)
+        self.outputs.refuse_other_meaning(stored)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
