@@ -21,6 +21,7 @@ from transformertf.errors import InputError
 
 # what a batch holds
 BatchKind = Literal["windows", "sequences"]
+Stage = Literal["train", "validation", "test"]
 
 
 class Batch(TypedDict, total=False):
@@ -138,6 +139,15 @@ class AffineTarget(Protocol):
         Raises:
             InputError: no one line leads from all scaled targets to the original ones.
         """
+        ...
+
+
+@runtime_checkable
+class ActualTarget(Protocol):
+    """A maker of batches that knows the target as it was read."""
+
+    def actual_target(self, batch: Batch, stage: Stage) -> torch.Tensor:
+        """Return the target (B, Td) in original units, NaN where missing and on padding."""
         ...
 
 

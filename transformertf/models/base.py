@@ -11,7 +11,7 @@ import lightning
 import torch
 import torchmetrics
 
-from transformertf.batch import Batch, BatchKind, BatchSource, sides
+from transformertf.batch import Batch, BatchKind, BatchSource, Stage, sides
 from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
 from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
@@ -24,6 +24,7 @@ from transformertf.models.common import (
     OnNonFinite,
     OptimizerCallable,
     PredictionType,
+    actual_of,
     at_least_single,
     bring_first,
     call_for_all_shapes,
@@ -364,7 +365,7 @@ class ForecastModule(lightning.LightningModule):
         freeze_all_but(self, self.trainable_parameters)
         return self._make_optimizers([p for p in self.parameters() if p.requires_grad])
 
-    def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
+    def _evaluate(self, batch: Batch, stage: Stage, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
         place = partial("{} data, series {}, origin row {}".format, stage)
@@ -374,9 +375,8 @@ class ForecastModule(lightning.LightningModule):
         self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))
         self.losses.of(stage).update(loss, observed_weight(batch))
         self._log_mean_loss(stage)
-        mask = batch["target_mask"]
-        point = self._to_original(self.point_forecast(self.decode(output)), batch)
-        target = self._to_original(batch["target"], batch)
+        point = self._to_original(self.point_forecast(self.decode(output)), batch)[..., 0]
+        target, mask = actual_of(self._source(), batch, stage, point)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
 

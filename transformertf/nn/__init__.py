@@ -22,6 +22,8 @@ from transformertf.nn.losses import (
     elementwise,
     median,
     quantile_levels,
+    relative_error,
+    symmetric_error,
 )
 from transformertf.nn.recurrent import GRU, LSTM, Packing, State
 from transformertf.nn.selection import VariableSelection
@@ -59,5 +61,7 @@ __all__ = [
     "linked",
     "median",
     "quantile_levels",
+    "relative_error",
     "self_attention_mask",
+    "symmetric_error",
 ]

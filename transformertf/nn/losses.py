@@ -109,6 +109,23 @@ class QuantileLoss(torch.nn.Module):
         return torch.maximum(self.levels * error, (self.levels - 1) * error)
 
 
+def relative_error(
+    forecast: torch.Tensor, actual: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return |f - y| / |y| of forecasts f and actuals y, 0 where y is 0; and where it is not."""
+    known = actual != 0
+    return torch.where(known, (forecast - actual).abs() / actual.abs(), 0.0), known
+
+
+def symmetric_error(
+    forecast: torch.Tensor, actual: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return 2 |f - y| / (|f| + |y|), 0 where both are 0; and that it is known everywhere."""
+    size = forecast.abs() + actual.abs()
+    error = torch.where(size == 0, 0.0, 2 * (forecast - actual).abs() / size)
+    return error, torch.ones_like(size, dtype=torch.bool)
+
+
 def _above_zero(loss: str, name: str, value: float) -> float:
     if not value > 0:
         raise InputError(f"{loss}: {name} must be above 0, found {value}")
