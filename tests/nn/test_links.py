@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ NOT_ELEMENTWISE = {
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
 }
-ARGUMENTS = {
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "LinearCrossEntropyLoss": {"in_features": 1, "num_classes": 2},
     "PairwiseDistance": {"keepdim": True},
 }
@@ -47,10 +48,8 @@ ARGUMENTS = {
 NAMES = sorted(
     name
     for name, kind in vars(torch_losses).items()
-    if inspect.isclass(kind)
-    and kind.__module__ == torch_losses.__name__
-    or name == "PairwiseDistance"
-    if not name.startswith("_")
+    if name in ARGUMENTS
+    or (inspect.isclass(kind) and kind.__module__ == torch_losses.__name__ and name[0] != "_")
 )
 
 
@@ -100,7 +99,7 @@ every_case = pytest.mark.parametrize(("criterion", "values"), CASES.values(), id
 
 def in_units(criterion, values, scaled):
     """Return the linked criterion, and its targets (1, T, 1)."""
-    made = linked(elementwise(criterion, 1))
+    made: Any = linked(elementwise(criterion, 1))
     if scaled:
         made.loc, made.scale = float(np.mean(values)), float(np.std(values))
     target = (np.asarray(values) - made.loc) / made.scale
@@ -159,7 +158,7 @@ def test_a_start_near_zero_is_near_the_data():
 )
 @pytest.mark.parametrize("units", [(0.0, 1.0), (0.37, 0.21)])
 def test_targets_that_it_cannot_have_are_found(criterion, good, bad, units):
-    made = linked(elementwise(criterion, 1))
+    made: Any = linked(elementwise(criterion, 1))
     made.loc, made.scale = units
 
     def outside(values):

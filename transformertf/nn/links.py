@@ -166,5 +166,6 @@ def refuse_without_forecast(criterion: torch.nn.Module) -> None:
     for kind, (reason, remedy) in _NONE.items():
         if isinstance(criterion, kind):
             raise InputError(
-                f"criterion {type(criterion).__name__} gives no forecast: it {reason}; take {remedy}"
+                f"criterion {type(criterion).__name__} gives no forecast: it {reason}; take "
+                f"{remedy}"
             )
