@@ -25,34 +25,40 @@ from torch.distributions import Distribution, LogNormal, NegativeBinomial, Norma
 
 from transformertf.errors import InputError, nearest
 from transformertf.nn.losses import rising_levels
-from transformertf.nn.units import OwnUnits, Support, positive, widen
+from transformertf.nn.units import OwnUnits, Support, widen
 
 DistributionName = Literal["normal", "student_t", "negative_binomial", "log_normal"]
 
+# added to what must be above 0, so that no likelihood grows without bound
+FLOOR = 1e-4
 # below it a softplus is its exponential, and adds nothing to the floor
 _LOWEST = -30.0
 
 
+def _positive(raw: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.softplus(raw) + FLOOR
+
+
 def _normal(raw: torch.Tensor, loc: float, scale: float) -> Distribution:
-    return Normal(raw[..., :1], positive(raw[..., 1:]), validate_args=False)
+    return Normal(raw[..., :1], _positive(raw[..., 1:]), validate_args=False)
 
 
 def _student_t(raw: torch.Tensor, loc: float, scale: float) -> Distribution:
-    spread, freedom = positive(raw[..., 1:2]), 2 + positive(raw[..., 2:])
+    spread, freedom = _positive(raw[..., 1:2]), 2 + _positive(raw[..., 2:])
     return StudentT(freedom, raw[..., :1], spread, validate_args=False)
 
 
 def _negative_binomial(raw: torch.Tensor, loc: float, scale: float) -> Distribution:
     # the mean moves with r1 as a scaled forecast would: counts of millions train as those of tens
-    mean = scale * positive(raw[..., :1] + loc / scale)
-    excess = (scale / max(loc, scale)) ** 2 * positive(raw[..., 1:])
+    mean = scale * _positive(raw[..., :1] + loc / scale)
+    excess = (scale / max(loc, scale)) ** 2 * _positive(raw[..., 1:])
     return NegativeBinomial(1 / excess, logits=(mean * excess).log(), validate_args=False)
 
 
 def _log_normal(raw: torch.Tensor, loc: float, scale: float) -> Distribution:
     level = max(loc, scale)
     location = math.log(level) + scale / level * raw[..., :1]
-    return LogNormal(location, scale / level * positive(raw[..., 1:]), validate_args=False)
+    return LogNormal(location, scale / level * _positive(raw[..., 1:]), validate_args=False)
 
 
 def _own_icdf(distribution: Distribution, levels: torch.Tensor) -> torch.Tensor:

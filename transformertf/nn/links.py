@@ -1,7 +1,7 @@
 """Losses of torch.nn that are given no estimate of the target, and the way from one to the other.
 
 A network gives a real number r at each step. Of the target in its own units, y = s z + c, with
-l = max(c, s) the level of the data and pos(r) = log(1 + exp(r)) + 1e-4:
+l = max(c, s) the level of the data, and pos(r) = r from 0.1 on and 0.1 exp(10 r - 1) below:
 
     criterion                           is given                           and forecasts
     PoissonNLLLoss                      log rate, log l + (s / l) r        its exponential
@@ -10,7 +10,8 @@ l = max(c, s) the level of the data and pos(r) = log(1 + exp(r)) + 1e-4:
     BCELoss                             probability, 1 / (1 + exp(-r))     the probability
     SoftMarginLoss                      logit of 1 against -1, r           the mean, tanh(r / 2)
 
-Without scaling, s = 1 and c = 0, the first is given what the network gives. A class that is derived
+Without scaling, s = 1 and c = 0, all but BCELoss are given what the network gives; rates are kept
+above 0. A class that is derived
 from one of these is taken as that one. All others of torch.nn that give a loss of each output take
 the estimate itself, and so is any criterion that is not known here.
 """
@@ -18,11 +19,15 @@ the estimate itself, and so is any criterion that is not known here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from transformertf.errors import InputError
-from transformertf.nn.units import OwnUnits, Support, label_of, positive, widen
+from transformertf.nn.units import OwnUnits, Support, label_of, widen
+
+# below it a rate is bent, so that it stays above 0
+_BEND = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,9 @@ def _log_rate(raw: torch.Tensor, loc: float, scale: float) -> torch.Tensor:
 
 
 def _rate(raw: torch.Tensor, loc: float, scale: float) -> torch.Tensor:
-    return scale * positive(raw + loc / scale)
+    rate = raw + loc / scale
+    low = rate.clamp(max=_BEND)
+    return scale * torch.where(rate > _BEND, rate, _BEND * torch.exp(low / _BEND - 1))
 
 
 def _logit(raw: torch.Tensor, loc: float, scale: float) -> torch.Tensor:
@@ -75,7 +82,7 @@ _LINKS: dict[type[torch.nn.Module], _Link] = {
 # why a forecast cannot be had, and what to take
 _NONE: dict[type[torch.nn.Module], tuple[str, str]] = {
     torch.nn.HingeEmbeddingLoss: (
-        "is given distances, which are no forecast",
+        "is given the distance of a pair",
         "SoftMarginLoss for targets -1 and 1",
     ),
     torch.nn.KLDivLoss: (
@@ -135,6 +142,11 @@ class LinkedLoss(OwnUnits):
             output: (B, T, 1) numbers of the network.
         """
         return (self._link.estimate(self._given(output)) - self.loc) / self.scale
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        # older checkpoints were trained on the target as it was scaled, and tell no units
+        state.setdefault(f"{prefix}_extra_state", torch.tensor([0.0, 1.0], dtype=torch.float64))
+        super()._load_from_state_dict(state, prefix, *args)
 
     def _given(self, output: torch.Tensor) -> torch.Tensor:
         return self._link.given(widen(output), self.loc, self.scale)

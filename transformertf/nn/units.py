@@ -16,9 +16,6 @@ Support = Literal[
     "-1 and 1",
 ]
 
-# added to what must be above 0, so that no likelihood grows without bound
-FLOOR = 1e-4
-
 
 class OwnUnits(torch.nn.Module):
     """A criterion of y = s z + c, the target in its own units, that is given the scaled one, z.
@@ -108,11 +105,6 @@ def label_of(kind: str, arguments: Mapping[str, Any]) -> str:
     if "distribution" in arguments:
         return f"{kind} {arguments['distribution']!r}"
     return kind if arguments.get("log_input", True) else f"{kind} with log_input False"
-
-
-def positive(raw: torch.Tensor) -> torch.Tensor:
-    """Return real numbers as numbers above 0, large ones as they are."""
-    return torch.nn.functional.softplus(raw) + FLOOR
 
 
 def widen(values: torch.Tensor) -> torch.Tensor:
