@@ -192,7 +192,8 @@ class Scores:
         actual, prediction = floats["actual"], floats["prediction"]
         none = np.full(len(block), np.nan)
         error, size = np.abs(prediction - actual), np.abs(actual)
-        points = torch.tensor(prediction), torch.tensor(actual)
+        # copies: columns may be read-only, or stand in reverse
+        points = [torch.from_numpy(values.copy()) for values in (prediction, actual)]
         relative, known = (part.numpy() for part in relative_error(*points))
         quantiles = [floats[quantile_column(level)] for level in self.levels]
         values: dict[str, npt.NDArray[Any]] = {

@@ -174,7 +174,6 @@ AVERAGING = {
     "criterion", [POISSON, DistributionLoss("negative_binomial", [0.1, 0.5])], ids=repr
 )
 def test_units_survive_a_checkpoint(criterion, averaging, tmp_path, ragged_batch):
-    trainer = quiet_trainer(callbacks=[averaging()], max_epochs=2)
     batches = filled(ragged_batch()), filled(ragged_batch(seed=1))
     kept = [(tmp_path / f"{when}.ckpt") for when in ("during", "after")]
 
@@ -182,12 +181,12 @@ def test_units_survive_a_checkpoint(criterion, averaging, tmp_path, ragged_batch
         def on_train_epoch_end(self, trainer, pl_module):
             trainer.save_checkpoint(kept[0])
 
-    trainer.callbacks.append(Keeps())
+    trainer = quiet_trainer(callbacks=[averaging(), Keeps()], max_epochs=2)
     trainer.fit(tiny(criterion), datamodule=Units(*batches))
     trainer.save_checkpoint(kept[1])
     for path in kept:
         assert content_of(path)["state_dict"]["criterion._extra_state"].tolist() == list(UNITS)
-        loaded = EncoderDecoderLSTM.load_from_checkpoint(
+        loaded: Any = EncoderDecoderLSTM.load_from_checkpoint(
             path, map_location="cpu", weights_only=True
         )
         assert (loaded.criterion.loc, loaded.criterion.scale) == UNITS

@@ -1,13 +1,15 @@
 """Logged metrics are those of the target as it was read, by their formulas in docs/metrics.md."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tests.runs import quiet_trainer
+from transformertf.batch import Batch
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.models import EncoderDecoderLSTM
 
@@ -51,7 +53,7 @@ def test_logged_metrics_are_of_the_target_as_it_was_read(values, arguments, tmp_
 
     data.setup("fit")
     forecast, actual = [], []
-    for batch in data.val_dataloader():
+    for batch in cast("DataLoader[Batch]", data.val_dataloader()):
         with torch.no_grad():
             output = module.eval()(batch)["output"]
         shown = data.inverse_transform_target(output, batch)[..., 0]
