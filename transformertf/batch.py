@@ -21,6 +21,7 @@ from transformertf.errors import InputError
 
 # what a batch holds
 BatchKind = Literal["windows", "sequences"]
+Stage = Literal["train", "validation", "test"]
 
 
 class Batch(TypedDict, total=False):
@@ -164,6 +165,15 @@ class TransformedTarget(Protocol):
 
     def target_is_turned(self) -> bool:
         """Return whether larger values come back smaller, at an x of the training rows at least."""
+        ...
+
+
+@runtime_checkable
+class ActualTarget(Protocol):
+    """A maker of batches that knows the target as it was read."""
+
+    def actual_target(self, batch: Batch, stage: Stage) -> torch.Tensor:
+        """Return the target (B, Td) in original units, NaN where missing and on padding."""
         ...
 
 

@@ -179,7 +179,11 @@ class Checkpoint:
             )
         weights, own_weights = self.content["state_dict"], model.state_dict()
         stored = {name: tuple(t.shape) for name, t in weights.items()}
-        wanted = {name: tuple(t.shape) for name, t in own_weights.items()}
+        wanted = {
+            name: tuple(t.shape) for name, t in own_weights.items()
+            # older checkpoints have no units of a criterion
+            if name in stored or not name.endswith("_extra_state")
+        }  # fmt: skip
         for name in (*wanted, *stored):
             if stored.get(name) != wanted.get(name):
                 raise InputError(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from transformertf.batch import Stage as Stage
 from transformertf.errors import LARGEST, InputError, nearest
 
 Paths = list[str] | str | None
-Stage = Literal["train", "validation", "test"]
 SplitBy = Literal["time", "series"]
 DownsampleMethod = Literal["interval", "average", "median"]
 # what may be missing: nothing; the target, and past covariates with it, at the end; the target

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -40,6 +40,7 @@ from transformertf.data.scaling import (
     tell_unknown,
 )
 from transformertf.data.series import IntArray, Series, ShortSeries
+from transformertf.data.source import Source
 from transformertf.data.windows import (
     OWN_PATHS,
     PREDICT_PATHS,
@@ -55,7 +56,7 @@ from transformertf.errors import InputError
 log = logging.getLogger(__name__)
 
 
-class WindowDataModule(lightning.LightningDataModule, ABC):
+class WindowDataModule(lightning.LightningDataModule, Source):
     """Windows of one or several series.
 
     A subclass declares what only its own windows have, hands all else on, and then says how long
@@ -389,26 +390,6 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
         """Return the series of a stage, which its batches count."""
         self._read(self.stages.argument(stage))
         return self.stages.series(stage)
-
-    def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return target values (B, Td, ...) in original units."""
-        return self.scaling.inverse_target(values, batch)
-
-    def target_affine(self) -> tuple[float, float]:
-        """Return loc and scale: scaled targets * scale + loc are those in original units.
-
-        Raises:
-            InputError: no one line leads from all scaled targets to the original ones.
-        """
-        return self.scaling.target_affine()
-
-    def describe_training_window(self, series: int, origin: int) -> str:
-        """Return name, row and time of a training window's origin, or of its start."""
-        one = self.stage_series("train")[series]
-        # without a context there may be no row before the first one
-        what, row = ("origin", origin) if self.limits.context else ("first", origin + 1)
-        time = "" if one.time is None else f" ({self.columns.time} {one.time[row]})"
-        return f"series {one.name!r}, {what} row {row}{time}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, drawn and left out in training, as primitives."""

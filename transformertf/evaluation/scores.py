@@ -9,10 +9,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from transformertf.data import FloatArray
 from transformertf.errors import InputError
 from transformertf.forecasts import check_columns, check_levels, known_rows, quantile_column
+from transformertf.nn import relative_error, symmetric_error
 
 # rows summed at once: enough that calls cost little, few enough for a core's cache
 _BLOCK = 2**15
@@ -190,15 +192,19 @@ class Scores:
         actual, prediction = floats["actual"], floats["prediction"]
         none = np.full(len(block), np.nan)
         error, size = np.abs(prediction - actual), np.abs(actual)
+        # copies: columns may be read-only, or stand in reverse
+        points = [torch.from_numpy(values.copy()) for values in (prediction, actual)]
+        relative, known = (part.numpy() for part in relative_error(*points))
         quantiles = [floats[quantile_column(level)] for level in self.levels]
         values: dict[str, npt.NDArray[Any]] = {
             "rows": np.ones(len(block)),
             "error": error,
             "square": error**2,
             "size": size,
-            "symmetric": np.nan_to_num(_ratio(2 * error, size + np.abs(prediction))),
+            "symmetric": symmetric_error(*points)[0].numpy(),
             "loss": _doubled_pinball(actual, quantiles, self.levels) if quantiles else error,
-            **_where_known("relative", _ratio(error, size)),
+            "relative": relative,
+            "relative_rows": known,
             **_where_known("scaled", _ratio(error, floats.get("scale", none))),
         }
         for name in _BASELINES:

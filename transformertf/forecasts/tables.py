@@ -66,7 +66,7 @@ class Horizon:
             )
         if self.samples and model.quantiles is None:
             raise InputError(
-                f"samples {self.samples}: {type(model.criterion).__name__} gives no spread to draw "
+                f"samples {self.samples}: {model.outputs.name} gives no spread to draw "
                 "from; leave samples out, or train with QuantileLoss or DistributionLoss"
             )
 

@@ -9,7 +9,7 @@ import lightning
 import torch
 import torchmetrics
 
-from transformertf.batch import Batch, BatchKind, BatchSource, check_batch, sides
+from transformertf.batch import Batch, BatchKind, BatchSource, Stage, check_batch, sides
 from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
 from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
@@ -23,6 +23,7 @@ from transformertf.models.common import (
     OptimizerCallable,
     PredictionType,
     WayBack,
+    actual_of,
     at_least_single,
     bring_first,
     call_for_all_shapes,
@@ -49,7 +50,7 @@ from transformertf.models.common import (
     widening_for,
     zero_with_zero_gradient,
 )
-from transformertf.nn import D_CATEGORY, Packing
+from transformertf.nn import D_CATEGORY, Packing, linked
 from transformertf.processes import is_distributed
 from transformertf.version import __version__
 
@@ -143,7 +144,8 @@ class ForecastModule(lightning.LightningModule):
             if callable(self.hparams.get(name)):
                 self.hparams[name] = None
         default_dim = inspect.signature(type(self)).parameters["output_dim"].default
-        self.criterion, self.output_dim = match_criterion(criterion, output_dim, default_dim)
+        given, self.output_dim = match_criterion(criterion, output_dim, default_dim)
+        self.criterion = linked(given)
         category_lists = {
             "static_category_sizes": static_category_sizes,
             "past_category_sizes": past_category_sizes,
@@ -153,7 +155,7 @@ class ForecastModule(lightning.LightningModule):
         self.sizes = sizes_for(self.takes, num_static_features, **category_lists)
         self.widening = widening_for(self.sizes, d_category, self.selects)
         self.hparams.update(
-            describe(self, output_dim=self.output_dim, criterion=self.criterion, **category_lists)
+            describe(self, output_dim=self.output_dim, criterion=given, **category_lists)
         )
         self.use_loss_masking = use_loss_masking
         self.packing = packing
@@ -354,6 +356,7 @@ class ForecastModule(lightning.LightningModule):
         """Note the format of the checkpoint, and the version that wrote it."""
         checkpoint["transformertf_format"] = CHECKPOINT_FORMAT
         checkpoint["transformertf_version"] = __version__
+        self.outputs.keep_units(checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that mean something else, and an optimizer of other parameters.
@@ -369,14 +372,14 @@ class ForecastModule(lightning.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
-        self.outputs.refuse_other_distribution(stored)
+        self.outputs.refuse_other_meaning(stored)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
         freeze_all_but(self, self.trainable_parameters)
         return self._make_optimizers([p for p in self.parameters() if p.requires_grad])
 
-    def _evaluate(self, batch: Batch, stage: str, metrics: torchmetrics.MetricCollection) -> None:
+    def _evaluate(self, batch: Batch, stage: Stage, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
         batch = self._whole(batch)
@@ -387,12 +390,9 @@ class ForecastModule(lightning.LightningModule):
         self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))
         self.losses.of(stage).update(loss, observed_weight(batch))
         self._log_mean_loss(stage)
-        mask = batch["target_mask"]
         source = self._source()
-        point = self.point_forecast(self.way_back(output, batch, source))
-        target = batch["target"]
-        if source is not None:
-            target = source.inverse_transform_target(target, batch)
+        point = self.point_forecast(self.way_back(output, batch, source))[..., 0]
+        target, mask = actual_of(source, batch, stage, point)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
 

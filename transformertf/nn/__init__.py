@@ -10,6 +10,7 @@ from transformertf.nn.distributions import DistributionLoss
 from transformertf.nn.embedding import D_CATEGORY, WideInput, join_static
 from transformertf.nn.fusion import TemporalFusion
 from transformertf.nn.gating import GateAddNorm, GatedResidualNetwork, Skip
+from transformertf.nn.links import LinkedLoss, is_linked, linked
 from transformertf.nn.losses import (
     HuberLoss,
     L1Loss,
@@ -21,9 +22,12 @@ from transformertf.nn.losses import (
     elementwise,
     median,
     quantile_levels,
+    relative_error,
+    symmetric_error,
 )
 from transformertf.nn.recurrent import GRU, LSTM, Packing, State
 from transformertf.nn.selection import VariableSelection
+from transformertf.nn.units import OwnUnits, label_of
 
 __all__ = [
     "D_CATEGORY",
@@ -35,10 +39,12 @@ __all__ = [
     "HuberLoss",
     "InterpretableMultiHeadAttention",
     "L1Loss",
+    "LinkedLoss",
     "MAELoss",
     "MAPELoss",
     "MSELoss",
     "MultiHeadAttention",
+    "OwnUnits",
     "Packing",
     "QuantileLoss",
     "SMAPELoss",
@@ -49,8 +55,13 @@ __all__ = [
     "WideInput",
     "elementwise",
     "horizon_attention_mask",
+    "is_linked",
     "join_static",
+    "label_of",
+    "linked",
     "median",
     "quantile_levels",
+    "relative_error",
     "self_attention_mask",
+    "symmetric_error",
 ]

@@ -25,9 +25,9 @@ from torch.distributions import Distribution, LogNormal, NegativeBinomial, Norma
 
 from transformertf.errors import InputError, nearest
 from transformertf.nn.losses import rising_levels
+from transformertf.nn.units import OwnUnits, Support, widen
 
 DistributionName = Literal["normal", "student_t", "negative_binomial", "log_normal"]
-Support = Literal["all numbers", "counts 0, 1, 2, ...", "numbers above 0"]
 
 # added to what must be above 0, so that no likelihood grows without bound
 FLOOR = 1e-4
@@ -107,7 +107,7 @@ _FAMILIES: dict[str, _Family] = {
 }
 
 
-class DistributionLoss(torch.nn.Module):
+class DistributionLoss(OwnUnits):
     """Negative log likelihood of the target under a distribution of each step.
 
     A proper score: the true distribution has the lowest expected loss (Gneiting and Raftery 2007).
@@ -118,11 +118,9 @@ class DistributionLoss(torch.nn.Module):
             "log_normal" (values above 0, skewed); the model gives one output for each parameter.
         quantiles: rising levels, each between 0 and 1, that a forecast shows. They have no part
             in the loss.
-
-    Attributes:
-        loc: c of y = s z + c, the target in its own units; kept in checkpoints.
-        scale: s likewise.
     """
+
+    remedy = "take distribution 'normal' or 'student_t'"
 
     def __init__(
         self,
@@ -135,23 +133,12 @@ class DistributionLoss(torch.nn.Module):
             raise InputError(f"DistributionLoss: unknown distribution {distribution!r}; {hint}")
         self.distribution = distribution
         self.quantiles = rising_levels("DistributionLoss", quantiles)
-        # no buffers: a module in half precision would round them
-        self.loc, self.scale = 0.0, 1.0
+        self.support = self._family.support
 
     @property
     def num_parameters(self) -> int:
         """Outputs that the model gives for each step."""
         return self._family.num_parameters
-
-    @property
-    def support(self) -> Support:
-        """Values that the target can have."""
-        return self._family.support
-
-    @property
-    def in_own_units(self) -> bool:
-        """Whether it is the target's own units that count, and location and scale stay."""
-        return self.support != "all numbers"
 
     def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return -log p(target) of each step.
@@ -166,10 +153,10 @@ class DistributionLoss(torch.nn.Module):
         Returns:
             (B, T, 1), of the output's type.
         """
-        value = self._in_own_units(target[..., :1])
+        value = self.of_own_units(target[..., :1])
         if self.support == "counts 0, 1, 2, ...":
             value = value.round()
-        return -self._distributions(_widen(output)).log_prob(value).to(output.dtype)
+        return -self._distributions(widen(output)).log_prob(value).to(output.dtype)
 
     def icdf(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return quantiles (B, T, Q) in scaled units, in double precision where there is such.
@@ -181,7 +168,7 @@ class DistributionLoss(torch.nn.Module):
             levels: (Q,), or (B, T, Q), between 0 and 1.
         """
         with torch.no_grad():
-            wide = _widen(output)
+            wide = widen(output)
             values = self._family.icdf(self._distributions(wide), levels.to(wide))
         return (values - self.loc) / self.scale
 
@@ -204,56 +191,17 @@ class DistributionLoss(torch.nn.Module):
             InputError: the distribution has no location and scale.
         """
         if self.in_own_units:
-            raise InputError(
-                f"DistributionLoss {self.distribution!r} is of {self.support}, which windows "
-                "scaled by themselves are not; set data.normalize to true or false"
-            )
+            self.refuse_windows()
         location, spread, rest = output[..., :1], output[..., 1:2], output[..., 2:]
         spread = scale * torch.nn.functional.softplus(spread.clamp(min=_LOWEST))
         # the inverse of a softplus
         spread = spread + (-torch.expm1(-spread)).log()
         return torch.cat([location * scale + loc, spread, rest], dim=-1)
 
-    def first_outside(self, target: torch.Tensor, mask: torch.Tensor) -> tuple[int, float] | None:
-        """Return row and value, in the target's own units, of one that it cannot have.
-
-        Args:
-            target: (B, T, 1) scaled.
-            mask: (B, T) steps that are looked at.
-        """
-        if not self.in_own_units:
-            return None
-        value = self._in_own_units(target)[..., 0]
-        # what scaling has cost of the digits
-        distance = (value - self.loc).abs() + abs(self.loc)
-        broken = (value - value.round()).abs() > torch.finfo(target.dtype).eps * distance
-        value = torch.where(broken, value, value.round())
-        outside = value <= 0 if self.support == "numbers above 0" else (value < 0) | broken
-        found = (outside & mask).nonzero()
-        if not len(found):
-            return None
-        row, step = found[0].tolist()
-        return row, float(value[row, step])
-
-    def get_extra_state(self) -> torch.Tensor:
-        """Return loc and scale for a checkpoint."""
-        return torch.tensor([self.loc, self.scale], dtype=torch.float64)
-
-    def set_extra_state(self, state: torch.Tensor) -> None:
-        """Take over loc and scale of a checkpoint."""
-        self.loc, self.scale = state.tolist()
-
     @property
     def _family(self) -> _Family:
         return _FAMILIES[self.distribution]
 
-    def _in_own_units(self, target: torch.Tensor) -> torch.Tensor:
-        return _widen(target) * self.scale + self.loc
-
     def _distributions(self, output: torch.Tensor) -> Distribution:
         assert output.size(-1) == self.num_parameters
         return self._family.make(output, self.loc, self.scale)
-
-
-def _widen(values: torch.Tensor) -> torch.Tensor:
-    return values.float() if values.device.type == "mps" else values.double()

@@ -13,6 +13,7 @@ import torch
 from torch._dynamo import OptimizedModule
 
 from transformertf.errors import InputError
+from transformertf.nn.links import refuse_without_forecast
 
 
 class MSELoss(torch.nn.Module):
@@ -108,6 +109,23 @@ class QuantileLoss(torch.nn.Module):
         return torch.maximum(self.levels * error, (self.levels - 1) * error)
 
 
+def relative_error(
+    forecast: torch.Tensor, actual: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return |f - y| / |y| of forecasts f and actuals y, 0 where y is 0; and where it is not."""
+    known = actual != 0
+    return torch.where(known, (forecast - actual).abs() / actual.abs(), 0.0), known
+
+
+def symmetric_error(
+    forecast: torch.Tensor, actual: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return 2 |f - y| / (|f| + |y|), 0 where both are 0; and that it is known everywhere."""
+    size = forecast.abs() + actual.abs()
+    error = torch.where(size == 0, 0.0, 2 * (forecast - actual).abs() / size)
+    return error, torch.ones_like(size, dtype=torch.bool)
+
+
 def _above_zero(loss: str, name: str, value: float) -> float:
     if not value > 0:
         raise InputError(f"{loss}: {name} must be above 0, found {value}")
@@ -136,10 +154,11 @@ def elementwise(criterion: torch.nn.Module, output_dim: int) -> torch.nn.Module:
     and the names of its weights are those of the criterion inside.
 
     Raises:
-        InputError: the criterion reduces whatever its settings.
+        InputError: the criterion reduces whatever its settings, or gives no forecast.
     """
     compiled = criterion if isinstance(criterion, OptimizedModule) else None
     criterion = copy.deepcopy(criterion if compiled is None else compiled._orig_mod)
+    refuse_without_forecast(criterion)
     if hasattr(criterion, "reduction"):
         setattr(criterion, "reduction", "none")  # noqa: B010 -- modules type attributes as tensors
     output = torch.full((2, 3, output_dim), 0.5)
@@ -152,7 +171,8 @@ def elementwise(criterion: torch.nn.Module, output_dim: int) -> torch.nn.Module:
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else found
         raise InputError(
             f"criterion {type(criterion).__name__} is not elementwise: for an output "
-            f"{tuple(output.shape)} it gives {shape}; take one with reduction='none'"
+            f"{tuple(output.shape)} it gives {shape}; take one that gives a "
+            "loss of each number, such as MSELoss or HuberLoss"
         )
     if compiled is not None:
         # not by `Module.compile`: it leaves the losses of torch.nn uncompiled

@@ -22,6 +22,7 @@ from transformertf.models.common.layout import (
 )
 from transformertf.models.common.loss import (
     MeanLosses,
+    actual_of,
     at_least_single,
     make_metrics,
     match_criterion,

@@ -11,21 +11,19 @@ import torch
 import torchmetrics
 from torch import distributed
 
-from transformertf.batch import Batch
+from transformertf.batch import ActualTarget, Batch, BatchSource, Stage
 from transformertf.errors import InputError, nearest
-from transformertf.nn import MSELoss, QuantileLoss, elementwise, quantile_levels
+from transformertf.nn import (
+    MSELoss,
+    QuantileLoss,
+    elementwise,
+    quantile_levels,
+    relative_error,
+    symmetric_error,
+)
 
 # mps alone has no double
 _WIDEST = torch.float32 if torch.backends.mps.is_available() else torch.float64
-
-# by the names that users give them and that they are logged under
-METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
-    "MAE": torchmetrics.MeanAbsoluteError,
-    "MAPE": torchmetrics.MeanAbsolutePercentageError,
-    "MSE": torchmetrics.MeanSquaredError,
-    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
-    "sMAPE": torchmetrics.SymmetricMeanAbsolutePercentageError,
-}
 
 
 def match_criterion(
@@ -87,6 +85,29 @@ def observed_weight(batch: Batch) -> torch.Tensor:
     return (weight * batch["weight"] if "weight" in batch else weight).sum()
 
 
+def actual_of(
+    source: BatchSource | None, batch: Batch, stage: Stage, like: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the target (B, Td) of a batch in original units, and the mask of where it is known.
+
+    Args:
+        source: makes the batches; None where their targets are in original units.
+        batch: with `target` and `target_mask`.
+        stage: that it is of.
+        like: has the type and the device of the result.
+    """
+    if not isinstance(source, ActualTarget):
+        target = batch["target"]
+        back = target if source is None else source.inverse_transform_target(target, batch)
+        return back[..., 0], batch["target_mask"]
+    # scaled and back it is no more what was read: 0 becomes 1e-7
+    actual = source.actual_target(batch, stage).to(like.dtype).to(like.device)
+    known = torch.isfinite(actual)
+    if "weight" in batch:
+        known &= (batch["weight"] > 0).unsqueeze(1)
+    return actual, known
+
+
 def at_least_single(values: torch.Tensor) -> torch.Tensor:
     """Return half-precision values as single ones, others as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
@@ -123,8 +144,8 @@ class _Metrics(_KeepsPrecision, torchmetrics.MetricCollection):
     pass
 
 
-class MeanLoss(_KeepsPrecision, torchmetrics.Metric):
-    """The mean of losses with weights, NaN without any weight.
+class _WeightedMean(_KeepsPrecision, torchmetrics.Metric):
+    """A mean with weights, NaN without any weight.
 
     Unlike torchmetrics' own mean it leaves no NaN out, and adds many batches up in double precision
     where the device has it.
@@ -138,14 +159,49 @@ class MeanLoss(_KeepsPrecision, torchmetrics.Metric):
         for name in ("total", "weight"):
             self.add_state(name, torch.zeros((), dtype=_WIDEST), dist_reduce_fx="sum")
 
+    def compute(self) -> torch.Tensor:
+        """Return sum(w l) / sum(w)."""
+        return self.total / self.weight
+
+
+class MeanLoss(_WeightedMean):
+    """The mean of losses with weights."""
+
     def update(self, loss: torch.Tensor, weight: torch.Tensor) -> None:
         """Add the mean loss of a batch, and the sum of its weights."""
         self.total += loss.detach().to(_WIDEST) * weight
         self.weight += weight
 
-    def compute(self) -> torch.Tensor:
-        """Return sum(w l) / sum(w)."""
-        return self.total / self.weight
+
+class _MeanError(_WeightedMean):
+    """The mean of an error over the rows where it is known.
+
+    Args:
+        error: gives it, and where it is known, of forecasts and actuals.
+    """
+
+    def __init__(
+        self, error: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    ) -> None:
+        super().__init__()
+        self.error = error
+
+    def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
+        """Add the errors of forecasts (N,)."""
+        error, known = self.error(preds.to(_WIDEST), target.to(_WIDEST))
+        self.total += error.sum()
+        self.weight += known.sum()
+
+
+# by the names that users give them and that they are logged under; torchmetrics' own relative
+# errors put an eps in the place of small actuals
+METRICS: dict[str, Callable[[], torchmetrics.Metric]] = {
+    "MAE": torchmetrics.MeanAbsoluteError,
+    "MAPE": partial(_MeanError, relative_error),
+    "MSE": torchmetrics.MeanSquaredError,
+    "RMSE": partial(torchmetrics.MeanSquaredError, squared=False),
+    "sMAPE": partial(_MeanError, symmetric_error),
+}
 
 
 class MeanLosses(torch.nn.ModuleDict):
@@ -175,7 +231,8 @@ def make_metrics(names: Sequence[str], stage: str) -> torchmetrics.MetricCollect
     metrics: dict[str, torchmetrics.Metric | torchmetrics.MetricCollection] = {
         name: METRICS[name]() for name in chosen
     }
-    collection = _Metrics(metrics, prefix=f"{stage}/")
+    # metrics whose sums are alike at first are not one
+    collection = _Metrics(metrics, prefix=f"{stage}/", compute_groups=False)
     # errors may be tiny beside the target's level
     collection.set_dtype(_WIDEST)
     return collection

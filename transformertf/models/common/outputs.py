@@ -12,7 +12,15 @@ import torch
 
 from transformertf.batch import AffineTarget, Batch, BatchKind
 from transformertf.errors import InputError, nearest
-from transformertf.nn import DistributionLoss, median, quantile_levels
+from transformertf.nn import (
+    DistributionLoss,
+    LinkedLoss,
+    OwnUnits,
+    is_linked,
+    label_of,
+    median,
+    quantile_levels,
+)
 
 
 def rising_quantiles(values: torch.Tensor, levels: Sequence[float]) -> torch.Tensor:
@@ -84,23 +92,43 @@ class Outputs(ABC):
     Args:
         criterion: elementwise; what is trained with.
         delta: whether outputs are of the change since the target's last value in the context.
+        masking: whether padding is left out of the loss.
 
     Attributes:
         levels: Q quantile levels of what is shown; None where that is a point forecast.
+        name: what to call the criterion before the user.
+
+    Raises:
+        InputError: names the argument that a criterion of the target's own units is no use with.
     """
 
     levels: list[float] | None
 
-    def __init__(self, criterion: torch.nn.Module, delta: bool) -> None:
+    def __init__(self, criterion: torch.nn.Module, delta: bool, masking: bool) -> None:
         # no module and so no second place in a checkpoint: the criterion is the forecaster's own
         self.criterion = criterion
         self.delta = delta
         self.levels = quantile_levels(criterion)
+        self.name = criterion.label if isinstance(criterion, OwnUnits) else type(criterion).__name__
+        own = self._of_own_units
+        if own is None:
+            return
+        if delta:
+            raise InputError(
+                "prediction_type 'delta' moves a forecast by the target's last value, but "
+                f"{self.name} is of {own.support}: leave it at 'point'"
+            )
+        if not masking:
+            raise InputError(
+                "use_loss_masking is False, which takes padding as zeros of the scaled target, "
+                f"but {self.name} is of {own.support}: leave it out"
+            )
 
     @property
-    def name(self) -> str:
-        """What to call the criterion before the user."""
-        return type(self.criterion).__name__
+    def _of_own_units(self) -> OwnUnits | None:
+        """The criterion, where it is the target's own units that it counts in."""
+        own = self.criterion
+        return own if isinstance(own, OwnUnits) and own.in_own_units else None
 
     @property
     def num_shown(self) -> int:
@@ -123,7 +151,7 @@ class Outputs(ABC):
         """Return outputs (B, Td, P) in globally scaled units, where each window has its own.
 
         Raises:
-            InputError: they are parameters of a distribution that cannot be moved and stretched.
+            InputError: the criterion is of values that cannot be moved and stretched.
         """
         if "window_loc" not in batch:
             return output
@@ -137,6 +165,8 @@ class Outputs(ABC):
 
     def rescale(self, output: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Return the outputs (B, Td, P) of y * `scale` + `loc`, (B, 1, 1) each, from those of y."""
+        if self._of_own_units is not None:
+            self._of_own_units.refuse_windows()
         return output * scale + loc
 
     def shown(self, output: torch.Tensor) -> torch.Tensor:
@@ -167,8 +197,8 @@ class Outputs(ABC):
     def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return the quantiles (B, Td, K) at levels (B, Td, K)."""
 
-    def take_units(self, source: object) -> None:  # noqa: B027 -- most need no units
-        """Take the target's own units from what makes the batches, where these are needed.
+    def take_units(self, source: object) -> None:
+        """Tell the criterion the target's own units, where it counts in them.
 
         Args:
             source: what makes the batches; None where their targets are in their own units.
@@ -176,11 +206,29 @@ class Outputs(ABC):
         Raises:
             InputError: the source cannot tell.
         """
+        own = self._of_own_units
+        if own is None or source is None:
+            return
+        wants = f"{self.name} wants the target's own units"
+        if not isinstance(source, AffineTarget):
+            raise InputError(
+                f"{wants}, which {type(source).__name__} lacks: give it target_affine()"
+            )
+        try:
+            own.loc, own.scale = source.target_affine()
+        except InputError as error:
+            raise InputError(f"{wants}, but {error}") from None
 
-    def check_target(  # noqa: B027 -- most take any
-        self, batch: Batch, describe: Callable[[int, int], str]
-    ) -> None:
-        """Refuse targets that the criterion's distribution cannot have.
+    def keep_units(self, weights: dict[str, Any]) -> None:
+        """Put the target's own units among the weights of a checkpoint.
+
+        What averages weights has a copy of the module from before these were known.
+        """
+        if self._of_own_units is not None:
+            weights["criterion._extra_state"] = self._of_own_units.get_extra_state()
+
+    def check_target(self, batch: Batch, describe: Callable[[int, int], str]) -> None:
+        """Refuse targets that the criterion does not take.
 
         Args:
             batch: with `target`, `target_mask`, `series` and `origin`.
@@ -189,9 +237,23 @@ class Outputs(ABC):
         Raises:
             InputError: names the first of them.
         """
+        own = self._of_own_units
+        if own is None:
+            return
+        mask = batch["target_mask"]
+        if "weight" in batch:
+            mask = mask & (batch["weight"] > 0).unsqueeze(1)
+        found = own.first_outside(batch["target"], mask)
+        if found is not None:
+            row, value = found
+            where = describe(int(batch["series"][row]), int(batch["origin"][row]))
+            raise InputError(
+                f"{self.name} is of {own.support}, but a target is {value:g} ({where}): "
+                f"mend the data, or {own.remedy}"
+            )
 
-    def refuse_other_distribution(self, stored: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint whose outputs are parameters of another distribution, or of none.
+    def refuse_other_meaning(self, stored: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint whose outputs stand for something else by its criterion.
 
         The levels that a distribution shows may differ.
 
@@ -202,13 +264,14 @@ class Outputs(ABC):
             InputError: names both.
         """
         described = stored.get("criterion") or {}
-        before = described.get("init_args", {}).get("distribution")
-        if before != getattr(self.criterion, "distribution", None):
-            trained = described.get("class_path", "the default").rpartition(".")[2]
+        arguments = described.get("init_args", {})
+        kind = described.get("class_path", "the default").rpartition(".")[2]
+        trained = label_of(kind, arguments)
+        stands_for = "distribution" in arguments or is_linked(kind)
+        if trained != self.name and (stands_for or isinstance(self.criterion, OwnUnits)):
             raise InputError(
-                f"the criterion is {self.name}, but the checkpoint was trained with "
-                f"{trained}{'' if before is None else f' {before!r}'}; leave it as it was, or "
-                "start anew from the weights alone"
+                f"the criterion is {self.name}, but the checkpoint was trained with {trained}; "
+                "leave it as it was, or start anew from the weights alone"
             )
 
 
@@ -219,13 +282,21 @@ class PointOutputs(Outputs):
         InputError: monotone is for quantiles.
     """
 
-    def __init__(self, criterion: torch.nn.Module, delta: bool, monotone: bool) -> None:
-        super().__init__(criterion, delta)
+    def __init__(
+        self, criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
+    ) -> None:
+        super().__init__(criterion, delta, masking)
         if monotone:
             raise InputError(
                 f"monotone wants quantiles, but the criterion is {self.name}; give the "
                 "criterion QuantileLoss, or leave monotone out"
             )
+
+    def shown(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the target's mean (B, Td, 1), where outputs stand for it, else the outputs."""
+        if isinstance(self.criterion, LinkedLoss):
+            return self.criterion.estimate(output)
+        return output
 
     def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         raise InputError(
@@ -240,13 +311,16 @@ class QuantileOutputs(Outputs):
     Args:
         criterion: has the levels as `quantiles`.
         delta: as `Outputs` takes it.
+        masking: likewise.
         monotone: whether the network gives one quantile and distances, as `rising_quantiles` reads.
     """
 
     levels: list[float]
 
-    def __init__(self, criterion: torch.nn.Module, delta: bool, monotone: bool) -> None:
-        super().__init__(criterion, delta)
+    def __init__(
+        self, criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
+    ) -> None:
+        super().__init__(criterion, delta, masking)
         self.monotone = monotone
 
     def of_target(
@@ -279,27 +353,12 @@ class DistributionOutputs(Outputs):
     def __init__(
         self, criterion: DistributionLoss, delta: bool, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, delta)
+        super().__init__(criterion, delta, masking)
         if monotone:
             raise InputError(
                 "monotone is for quantiles that are learnt one by one; those of a distribution "
                 "never cross: leave monotone out"
             )
-        if delta and criterion.in_own_units:
-            raise InputError(
-                "prediction_type 'delta' moves a distribution by the target's last value, but "
-                f"{self.name} is of {criterion.support}: leave it at 'point'"
-            )
-        if not masking and criterion.in_own_units:
-            raise InputError(
-                "use_loss_masking is False, which takes padding as zeros of the scaled target, "
-                f"but {self.name} is of {criterion.support}: leave it out"
-            )
-
-    @property
-    def name(self) -> str:
-        """What to call the criterion before the user."""
-        return f"{super().name} {self.criterion.distribution!r}"
 
     def shift(self, output: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
         """Return the parameters (B, Td, P) of y + `by` (B, 1, 1), from those of y."""
@@ -320,34 +379,6 @@ class DistributionOutputs(Outputs):
     def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         return self.criterion.icdf(output, levels)
 
-    def take_units(self, source: object) -> None:
-        """Tell a distribution of the target's own units what these are."""
-        if not self.criterion.in_own_units or source is None:
-            return
-        wants = f"{self.name} wants the target's own units"
-        if not isinstance(source, AffineTarget):
-            raise InputError(
-                f"{wants}, which {type(source).__name__} lacks: give it target_affine()"
-            )
-        try:
-            self.criterion.loc, self.criterion.scale = source.target_affine()
-        except InputError as error:
-            raise InputError(f"{wants}, but {error}") from None
-
-    def check_target(self, batch: Batch, describe: Callable[[int, int], str]) -> None:
-        """Refuse targets that the distribution cannot have."""
-        mask = batch["target_mask"]
-        if "weight" in batch:
-            mask = mask & (batch["weight"] > 0).unsqueeze(1)
-        found = self.criterion.first_outside(batch["target"], mask)
-        if found is not None:
-            row, value = found
-            where = describe(int(batch["series"][row]), int(batch["origin"][row]))
-            raise InputError(
-                f"{self.name} is of {self.criterion.support}, but a target is {value:g} ({where}): "
-                "mend the data, or take distribution 'normal' or 'student_t'"
-            )
-
 
 def outputs_of(
     criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
@@ -366,7 +397,7 @@ def outputs_of(
     if isinstance(criterion, DistributionLoss):
         return DistributionOutputs(criterion, delta, monotone, masking)
     kind = PointOutputs if quantile_levels(criterion) is None else QuantileOutputs
-    return kind(criterion, delta, monotone)
+    return kind(criterion, delta, monotone, masking)
 
 
 def check_prediction_type(prediction_type: str, model: str, takes: BatchKind) -> None:
