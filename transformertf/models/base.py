@@ -17,6 +17,7 @@ from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
     MEANING,
     STEP_FEATURES,
+    Accumulation,
     ForecastOutput,
     LRSchedulerCallable,
     MeanLosses,
@@ -33,11 +34,11 @@ from transformertf.models.common import (
     describe_non_finite,
     freeze_all_but,
     gradient_norm,
+    loss_weight,
     make_metrics,
     make_optimizers,
     match_criterion,
     mean_over_ranks,
-    observed_weight,
     outputs_of,
     put_back,
     refuse_other_values,
@@ -171,6 +172,7 @@ class ForecastModule(lightning.LightningModule):
         self.test_metrics = make_metrics(logging_metrics, "test")
         self.losses = MeanLosses(("train", "validation", "test"))
         self._nonfinite = NonFinite(on_nonfinite, self.losses)
+        self._accumulation = Accumulation()
         self._make_optimizers = partial(
             make_optimizers,
             make_optimizer=optimizer,
@@ -282,9 +284,11 @@ class ForecastModule(lightning.LightningModule):
         self.outputs.check_target(batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
+        weight = loss_weight(batch, self.use_loss_masking)
         describe = partial(self._describe_windows, output.detach(), batch, self._describe_window)
-        if not self._nonfinite.take(loss, observed_weight(batch), describe):
+        if not self._nonfinite.take(loss, weight, describe):
             return zero_with_zero_gradient(self.parameters())
+        self._accumulation.take(weight, self._trainer, self._ranks_step_together())
         self._log_mean_loss("train")
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
         return loss
@@ -321,6 +325,15 @@ class ForecastModule(lightning.LightningModule):
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
                 compile_in_place(self.model, device.type)
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Begin the gradient of another step."""
+        self._accumulation.begin()
+
+    def backward(self, loss: torch.Tensor, *args: Any, **options: Any) -> None:
+        """Add a batch to the gradient, the mean over the data elements of a step's batches."""
+        share = self._accumulation.share(loss, self.parameters())
+        super().backward(share, *args, **options)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the gradient, which is not clipped yet, where a step follows."""
@@ -370,7 +383,7 @@ class ForecastModule(lightning.LightningModule):
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))
-        self.losses.of(stage).update(loss, observed_weight(batch))
+        self.losses.of(stage).update(loss, loss_weight(batch, self.use_loss_masking))
         self._log_mean_loss(stage)
         mask = batch["target_mask"]
         point = self._to_original(self.point_forecast(self.decode(output)), batch)

@@ -1,5 +1,6 @@
 """What the shared base of the models is made of: inputs, layout, outputs, loss, optimisation."""
 
+from transformertf.models.common.accumulation import Accumulation
 from transformertf.models.common.inputs import (
     STEP_FEATURES,
     Covariates,
@@ -18,10 +19,10 @@ from transformertf.models.common.layout import (
 from transformertf.models.common.loss import (
     MeanLosses,
     at_least_single,
+    loss_weight,
     make_metrics,
     match_criterion,
     mean_over_ranks,
-    observed_weight,
     weighted_losses,
 )
 from transformertf.models.common.nonfinite import (
