@@ -2,6 +2,14 @@
 
 from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMModel
 from transformertf.models.base import ForecastModule
+from transformertf.models.common import (
+    DEFAULT_OPTIMIZER,
+    ChainedScheduler,
+    SequentialLR,
+    changed_settings,
+    precision_of,
+    renew,
+)
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
 from transformertf.models.gru import GRU, GRUModel
 from transformertf.models.lstm import LSTM, LSTMModel
@@ -19,11 +27,13 @@ from transformertf.models.transformer_lstm import TransformerLSTM, TransformerLS
 from transformertf.models.xtft import xTFT, xTFTModel
 
 __all__ = [
+    "DEFAULT_OPTIMIZER",
     "GRU",
     "LSTM",
     "TFT",
     "AttentionLSTM",
     "AttentionLSTMModel",
+    "ChainedScheduler",
     "EncoderDecoderLSTM",
     "EncoderDecoderLSTMModel",
     "ForecastModule",
@@ -32,10 +42,14 @@ __all__ = [
     "PFTemporalFusionTransformer",
     "PFTemporalFusionTransformerModel",
     "SequenceModel",
+    "SequentialLR",
     "TemporalFusionTransformer",
     "TemporalFusionTransformerModel",
     "TransformerLSTM",
     "TransformerLSTMModel",
+    "changed_settings",
+    "precision_of",
+    "renew",
     "xTFT",
     "xTFTModel",
 ]

@@ -42,6 +42,7 @@ from transformertf.models.common import (
     outputs_of,
     put_back,
     refuse_other_values,
+    renew,
     sizes_for,
     take_covariates,
     take_precision,
@@ -355,11 +356,11 @@ class ForecastModule(lightning.LightningModule):
         checkpoint["transformertf_version"] = __version__
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights that mean something else, and an optimizer of other parameters.
+        """Refuse weights that mean something else; let a fit go on with settings given anew.
 
         Raises:
             InputError: names the argument that differs, or that the checkpoint made this module
-                with and there is none of.
+                with and there is none of, or a setting that the optimizer has no state for.
         """
         stored = checkpoint.get("hyper_parameters", {})
         if self._trainer is None:
@@ -369,6 +370,8 @@ class ForecastModule(lightning.LightningModule):
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
         self.outputs.refuse_other_distribution(stored)
+        if resumes:
+            renew(checkpoint, self.hparams, self.configure_optimizers)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""

@@ -39,6 +39,7 @@ from transformertf.models.common.optimisation import (
     freeze_all_but,
     gradient_norm,
     make_optimizers,
+    precision_of,
     take_precision,
 )
 from transformertf.models.common.outputs import (
@@ -48,3 +49,5 @@ from transformertf.models.common.outputs import (
     outputs_of,
     refuse_other_values,
 )
+from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
+from transformertf.models.common.schedules import ChainedScheduler, SequentialLR
