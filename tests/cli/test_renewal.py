@@ -12,6 +12,7 @@ from tests.cli.conftest import Experiment
 from tests.runs import content_of, last, metrics, same
 from transformertf.cli import main
 
+
 def fit(*words: object) -> int:
     return main(["fit", "--config", "tiny.yml", *map(str, words)])
 
@@ -21,8 +22,9 @@ def resume(epochs: int, *words: object) -> int:
 
 
 def group(version: int) -> dict[str, Any]:
-    found: dict[str, Any] = content_of(last("tiny", version))["optimizer_states"][0]
-    return found["param_groups"][0]
+    state = content_of(last("tiny", version))["optimizer_states"][0]
+    found: dict[str, Any] = state["param_groups"][0]
+    return found
 
 
 def scheduler(version: int) -> dict[str, Any]:
@@ -213,7 +215,9 @@ def test_schedulers_made_of_others(
     experiment.write(tiny.parent, lambda tree: tree.update(lr_scheduler=described))
     assert main(["fit", "--config", str(tiny), "-n", "whole", "--trainer.max_epochs", "5"]) == 0
     for version, epochs in enumerate((1, 4, 5)):
-        assert (resume if version else fit)(*((epochs,) if version else ("--trainer.max_epochs", 1))) == 0
+        assert (resume if version else fit)(
+            *((epochs,) if version else ("--trainer.max_epochs", 1))
+        ) == 0
         assert group(version)["lr"] == pytest.approx(0.01 * factor(epochs))
     whole, parts = content_of(last("whole", 0)), content_of(last("tiny", 2))
     for key in ("state_dict", "optimizer_states", "lr_schedulers"):

@@ -38,7 +38,8 @@ def make(criterion: str, **options: Any) -> EncoderDecoderLSTM:
 def fit(module: EncoderDecoderLSTM, given: list[Any], **options: Any) -> lightning.Trainer:
     trainer = lightning.Trainer(
         accelerator="cpu", max_epochs=options.pop("max_epochs", 1), logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, **options,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        **options,
     )  # fmt: skip
     trainer.fit(module, loader(*given))
     return trainer

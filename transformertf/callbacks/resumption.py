@@ -57,7 +57,7 @@ class Resumption(Callback):
     ) -> None:
         """Keep the state until training starts: building the trainer draws numbers, too."""
         self._state = checkpoint[KEY]
-        for callback in trainer.callbacks:
+        for callback in cast("Any", trainer).callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, EarlyStopping) and state is not None:
                 # a setting, which Lightning restores with what was seen

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from transformertf.checkpoint import TRAINING, Checkpoint
+from transformertf.checkpoint import TRAINING, Checkpoint, blamed
 from transformertf.cli.lightning_cli import LARGEST_SEED, ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.data import ARGUMENTS, as_list
@@ -76,6 +76,13 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     when = ("lr_scheduler_interval", "lr_scheduler_monitor")
     require_agreement(checkpoint, cli, untold=(*TRAINING, *when))
     _refuse_finished(checkpoint, cli)
+    with blamed(checkpoint.place):
+        _renew(checkpoint, cli)
+        _keep_seed(checkpoint, cli)
+
+
+def _renew(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Tell which settings of optimizer and scheduler are given anew; refuse what cannot go on."""
     stored, own = checkpoint.content["hyper_parameters"], cli.model.hparams
     for key in TRAINING:
         before, now = ((given.get(key) or {}).get("class_path") for given in (stored, own))
@@ -89,15 +96,15 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
         say(f"{name} is {now} now, {before} in the checkpoint")
     # of no use here, but it is refused before anything is written
     renew(checkpoint.content, own, cli.model.configure_optimizers)
-    _keep_seed(checkpoint, cli)
 
 
-def _is_default(checkpoint: Checkpoint, optimizer: str) -> bool:
+def _is_default(checkpoint: Checkpoint, optimizer: str | None) -> bool:
     """Whether an optimizer is the one that a model has without one, and the checkpoint has it."""
     default: Any = DEFAULT_OPTIMIZER
     group = checkpoint.content["optimizer_states"][0]["param_groups"][0]
     rate = group.get("initial_lr", group["lr"])
-    return optimizer == default["class_path"] and {"lr": rate} == default["init_args"]
+    is_default: bool = "betas" in group and {"lr": rate} == default["init_args"]
+    return is_default and optimizer == default["class_path"]
 
 
 def _keep_seed(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
@@ -114,7 +121,7 @@ def _watches_on(checkpoint: Checkpoint, stopping: EarlyStopping) -> bool:
     """Whether a callback that stopped a fit has more patience now."""
     state = checkpoint.content["callbacks"].get(stopping.state_key)
     reason = EarlyStoppingReason.PATIENCE_EXHAUSTED.value
-    return (
+    return bool(
         state is not None
         and state["stopping_reason"] == reason
         and stopping.patience > state["wait_count"]

@@ -34,6 +34,7 @@ from transformertf.models.common import (
     describe_non_finite,
     freeze_all_but,
     gradient_norm,
+    in_precision_of,
     loss_weight,
     make_metrics,
     make_optimizers,
@@ -198,8 +199,9 @@ class ForecastModule(lightning.LightningModule):
             need_weights: ask an interpretable model for its weights.
             run: called in the place of `model`, which a stream carries a state through.
         """
+        batch = in_precision_of(self.model, batch)
         given = sides(batch)
-        inputs, lengths = [bring_first(side) for side in given], [side.lengths for side in given]
+        inputs, lengths = [*map(bring_first, given)], [side.lengths for side in given]
         covariates = take_covariates(batch, self.sizes, self.takes)
         options: dict[str, Any] = {"need_weights": need_weights} if self.interpretable else {}
         if self.widening is None:
@@ -333,8 +335,7 @@ class ForecastModule(lightning.LightningModule):
 
     def backward(self, loss: torch.Tensor, *args: Any, **options: Any) -> None:
         """Add a batch to the gradient, the mean over the data elements of a step's batches."""
-        share = self._accumulation.share(loss, self.parameters())
-        super().backward(share, *args, **options)
+        super().backward(self._accumulation.share(loss, self.parameters()), *args, **options)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the gradient, which is not clipped yet, where a step follows."""
@@ -359,8 +360,7 @@ class ForecastModule(lightning.LightningModule):
         """Refuse weights that mean something else; let a fit go on with settings given anew.
 
         Raises:
-            InputError: names the argument that differs, or that the checkpoint made this module
-                with and there is none of, or a setting that the optimizer has no state for.
+            InputError: names an argument that differs or is unknown, or a setting without state.
         """
         stored = checkpoint.get("hyper_parameters", {})
         if self._trainer is None:

@@ -6,6 +6,7 @@ from transformertf.models.common.inputs import (
     Covariates,
     CovariateSizes,
     check_source,
+    in_precision_of,
     sizes_for,
     take_covariates,
     widening_for,

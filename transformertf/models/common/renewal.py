@@ -135,7 +135,7 @@ def _require_state(optimizer: torch.optim.Optimizer, state: Settings, changed: l
             parameter.grad = torch.zeros_like(parameter)
     try:
         with contextlib.suppress(AssertionError):  # of settings for another device
-            tried.step(lambda: torch.zeros(()))
+            tried.step(lambda: 0.0)
     except KeyError as error:
         raise InputError(
             f"{', '.join(changed)}: wants {error} of each parameter, which the optimizer did not "
