@@ -3,12 +3,12 @@
 from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMModel
 from transformertf.models.base import ForecastModule
 from transformertf.models.common import (
-    DEFAULT_OPTIMIZER,
+    DEFAULT_OPTIMIZER as DEFAULT_OPTIMIZER,
     ChainedScheduler,
     SequentialLR,
-    changed_settings,
-    precision_of,
-    renew,
+    changed_settings as changed_settings,
+    precision_of as precision_of,
+    renew as renew,
 )
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
 from transformertf.models.gru import GRU, GRUModel
@@ -27,7 +27,6 @@ from transformertf.models.transformer_lstm import TransformerLSTM, TransformerLS
 from transformertf.models.xtft import xTFT, xTFTModel
 
 __all__ = [
-    "DEFAULT_OPTIMIZER",
     "GRU",
     "LSTM",
     "TFT",
@@ -47,9 +46,6 @@ __all__ = [
     "TemporalFusionTransformerModel",
     "TransformerLSTM",
     "TransformerLSTMModel",
-    "changed_settings",
-    "precision_of",
-    "renew",
     "xTFT",
     "xTFTModel",
 ]
