@@ -4,10 +4,18 @@ from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMMode
 from transformertf.models.base import ForecastModule
 from transformertf.models.common import (
     DEFAULT_OPTIMIZER as DEFAULT_OPTIMIZER,
+)
+from transformertf.models.common import (
     ChainedScheduler,
     SequentialLR,
+)
+from transformertf.models.common import (
     changed_settings as changed_settings,
+)
+from transformertf.models.common import (
     precision_of as precision_of,
+)
+from transformertf.models.common import (
     renew as renew,
 )
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
