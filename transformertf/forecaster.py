@@ -34,7 +34,7 @@ from transformertf.forecasts import (
     calibration_origin,
     sample_paths,
 )
-from transformertf.models import ForecastModule
+from transformertf.models import ForecastModule, precision_of
 from transformertf.plots import can_plot, forecast_figure
 from transformertf.streaming import Stream
 
@@ -381,7 +381,7 @@ class Forecaster:
             devices=1,
             logger=False,
             callbacks=[ForecastWriter(frames, tables)],
-            precision="64-true" if module.fitted.dtype == "float64" else None,
+            precision=precision_of(self.model),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -307,9 +307,9 @@ def test_other_settings_of_the_optimizer_are_told(
     config = experiment.write(workdir)
     resume = ("--ckpt_path", str(experiment.checkpoint), "--trainer.max_epochs", "3")
     assert fit(config, *resume, "--optimizer.lr", "0.5") == 0
-    assert "optimizer goes on with the checkpoint's settings and state" in capsys.readouterr().err
+    assert "optimizer.lr is 0.5 now, 0.01 in the checkpoint" in capsys.readouterr().err
     content = content_of(last("tiny", 0))
-    assert content["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01
+    assert content["optimizer_states"][0]["param_groups"][0]["lr"] == 0.5
 
 
 def test_what_cannot_go_on_is_refused(experiment: Experiment, workdir: Path, fails: Any) -> None:

@@ -201,7 +201,7 @@ class Shares(lightning.LightningDataModule):
         return loader(*batches)
 
 
-def fit(mode):
+def fit(mode, accumulate=1):
     """Return what a fit logs, and the weights it ends with."""
     sgd = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
     module = make_module("quantiles", optimizer=sgd, logging_metrics=["MAE", "RMSE"])
@@ -212,6 +212,7 @@ def fit(mode):
         accelerator="cpu",
         use_distributed_sampler=False,
         max_epochs=2,
+        accumulate_grad_batches=accumulate,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -225,11 +226,14 @@ def fit(mode):
 
 # where the module is in evaluation mode from the start, Lightning leaves it so and warns
 @pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training")
-@pytest.mark.parametrize("mode", ["train", "eval"])
-def test_fit_on_ranks_is_the_fit_of_one_process(mode, on_ranks):
-    logged, weights = fit(mode)
+# three batches: two of them, or fewer than asked for, are one step
+@pytest.mark.parametrize(
+    ("mode", "accumulate"), [("train", 1), ("eval", 1), ("train", 2), ("train", 4)]
+)
+def test_fit_on_ranks_is_the_fit_of_one_process(mode, accumulate, on_ranks):
+    logged, weights = fit(mode, accumulate)
     assert {"train/loss", "validation/loss", "validation/MAE", "validation/RMSE"} <= set(logged)
     del logged["loss"]  # of the last step alone
-    for found, end in on_ranks(fit, mode):
+    for found, end in on_ranks(fit, mode, accumulate):
         assert {name: found[name] for name in logged} == pytest.approx(logged, rel=1e-6)
         assert end == close(weights)

@@ -100,8 +100,10 @@ def test_of_accumulated_batches_the_one_is_left_out(tried: Tried) -> None:
     optimizer = torch.optim.AdamW(reference.parameters(), lr=0.01)
     for step in ([first], [third, fourth]):
         optimizer.zero_grad()
-        for batch in step:
-            torch.autograd.backward(reference.calc_loss(reference(batch), batch) / 2)
+        elements = [batch["target_mask"].sum() for batch in step]
+        for batch, count in zip(step, elements, strict=True):
+            share = count / sum(elements)
+            torch.autograd.backward(reference.calc_loss(reference(batch), batch) * share)
         optimizer.step()
     for found, expected in zip(module.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)

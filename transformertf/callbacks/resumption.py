@@ -10,7 +10,7 @@ from typing import Any, cast
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torchmetrics import Metric
 
 from transformertf.processes import gather
@@ -57,6 +57,11 @@ class Resumption(Callback):
     ) -> None:
         """Keep the state until training starts: building the trainer draws numbers, too."""
         self._state = checkpoint[KEY]
+        for callback in cast("Any", trainer).callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, EarlyStopping) and state is not None:
+                # a setting, which Lightning restores with what was seen
+                state["patience"] = callback.patience
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -79,8 +84,10 @@ class Resumption(Callback):
         _restore_metrics(pl_module, state["training_metrics"], trainer.is_global_zero)
         trainer._logger_connector._callback_metrics.update(state["seen"])
         for index, value in state["schedulers"]:
-            scheduler = trainer.lr_scheduler_configs[index].scheduler
-            pl_module.lr_scheduler_step(scheduler, value)
+            config = trainer.lr_scheduler_configs[index]
+            # what it looks at may have been given anew
+            value = state["seen"].get(str(config.monitor), value)
+            pl_module.lr_scheduler_step(config.scheduler, value)
             trainer.fit_loop.epoch_loop.scheduler_progress.increment_ready()
             trainer.fit_loop.epoch_loop.scheduler_progress.increment_completed()
         _leave_finished_epoch(trainer)

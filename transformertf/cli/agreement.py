@@ -8,13 +8,15 @@ from collections.abc import Collection
 from typing import Any
 
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from transformertf.checkpoint import TRAINING, Checkpoint
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.checkpoint import TRAINING, Checkpoint, blamed
+from transformertf.cli.lightning_cli import LARGEST_SEED, ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.data import ARGUMENTS, as_list
 from transformertf.errors import InputError
+from transformertf.models import DEFAULT_OPTIMIZER, changed_settings, renew
 
 # what gives the weights their meaning
 MUST_AGREE = [name for name, row in ARGUMENTS.items() if row.after_fit == "fixed"]
@@ -65,27 +67,65 @@ class AlreadyTrainedError(Exception):
 
 
 def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Check that a fit can go on from the checkpoint, and tell what it does not take over.
+    """Check that a fit can go on from the checkpoint, and tell what is given anew.
 
     Raises:
         AlreadyTrainedError: there is nothing left to train.
         InputError: as `require_agreement`, or the state of the training cannot go on.
     """
-    require_agreement(checkpoint, cli, untold=TRAINING)
+    when = ("lr_scheduler_interval", "lr_scheduler_monitor")
+    require_agreement(checkpoint, cli, untold=(*TRAINING, *when))
     _refuse_finished(checkpoint, cli)
+    with blamed(checkpoint.place):
+        _renew(checkpoint, cli)
+        _keep_seed(checkpoint, cli)
+
+
+def _renew(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Tell which settings of optimizer and scheduler are given anew; refuse what cannot go on."""
+    stored, own = checkpoint.content["hyper_parameters"], cli.model.hparams
     for key in TRAINING:
-        stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))
-        if stored.get("class_path") != own.get("class_path"):
+        before, now = ((given.get(key) or {}).get("class_path") for given in (stored, own))
+        default = key == "optimizer" and before is None and _is_default(checkpoint, now)
+        if before != now and not default:
             raise InputError(
-                f"{key} is {own.get('class_path')} now, {stored.get('class_path')} in the "
-                "checkpoint: its state cannot go on; keep it, or start from the weights alone "
-                "with --transfer-ckpt"
+                f"{key} is {now} now, {before} in the checkpoint: its state cannot go on; keep it, "
+                "or start from the weights alone with --transfer-ckpt"
             )
-        if stored != own:
-            say(
-                f"{key} goes on with the checkpoint's settings and state: "
-                f"{stored.get('init_args', {})}; to change it, start with --transfer-ckpt"
-            )
+    for name, (before, now) in changed_settings(stored, own).items():
+        say(f"{name} is {now} now, {before} in the checkpoint")
+    # of no use here, but it is refused before anything is written
+    renew(checkpoint.content, own, cli.model.configure_optimizers)
+
+
+def _is_default(checkpoint: Checkpoint, optimizer: str | None) -> bool:
+    """Whether an optimizer is the one that a model has without one, and the checkpoint has it."""
+    default: Any = DEFAULT_OPTIMIZER
+    group = checkpoint.content["optimizer_states"][0]["param_groups"][0]
+    rate = group.get("initial_lr", group["lr"])
+    is_default: bool = "betas" in group and {"lr": rate} == default["init_args"]
+    return is_default and optimizer == default["class_path"]
+
+
+def _keep_seed(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Write down the seed that runs: order, lengths and random numbers go on with their states."""
+    given, stored = cli.config["seed_everything"], checkpoint.data_state["seed"]
+    if type(given) is int and given != stored:
+        known = stored <= LARGEST_SEED  # else it was drawn, and nobody can give it
+        cli.config["seed_everything"] = stored if known else False
+        what = f"stays {stored}" if known else "takes no part"
+        say(f"seed_everything {what}: the random numbers go on as in the checkpoint")
+
+
+def _watches_on(checkpoint: Checkpoint, stopping: EarlyStopping) -> bool:
+    """Whether a callback that stopped a fit has more patience now."""
+    state = checkpoint.content["callbacks"].get(stopping.state_key)
+    reason = EarlyStoppingReason.PATIENCE_EXHAUSTED.value
+    return bool(
+        state is not None
+        and state["stopping_reason"] == reason
+        and stopping.patience > state["wait_count"]
+    )
 
 
 def _refuse_finished(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
@@ -104,11 +144,14 @@ def _refuse_finished(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     enough = checkpoint.epochs >= (trainer["min_epochs"] or 0) and checkpoint.steps >= (
         trainer["min_steps"] or 0
     )
-    stops = any(isinstance(item, EarlyStopping) for item in cli.own_callbacks)
+    stops = any(
+        isinstance(item, EarlyStopping) and not _watches_on(checkpoint, item)
+        for item in cli.own_callbacks
+    )
     if checkpoint.stopped_early and enough and stops:
         raise AlreadyTrainedError(
             f"{checkpoint.path} was stopped early after {checkpoint.epochs} epochs; leave "
-            "EarlyStopping out to go on"
+            "EarlyStopping out to go on, or raise its patience"
         )
 
 

@@ -28,14 +28,18 @@ def _classes(*modules: ModuleType, of: type = object) -> Iterator[tuple[str, str
                 yield name, f"{cls.__module__}.{cls.__qualname__}"
 
 
+OWN_SCHEDULERS = dict(_classes(transformertf.models, of=torch.optim.lr_scheduler.LRScheduler))
 # what stands further down wins: `MSELoss` means ours
 BARE_NAMES = {
     **{name: path for name, path in _classes(torch.nn) if name.endswith("Loss")},
     **dict(_classes(torch.optim, torch.optim.lr_scheduler)),
     **dict(_classes(lightning.pytorch.callbacks, lightning.pytorch.loggers)),
     **dict(_classes(transformertf.nn, transformertf.models, of=torch.nn.Module)),
+    **OWN_SCHEDULERS,
     **dict(_classes(transformertf.data, of=LightningDataModule)),
     **dict(_classes(transformertf.data.transform)),
+    # torch's own of these names want objects, which a configuration cannot say
+    **{f"torch.optim.lr_scheduler.{name}": path for name, path in OWN_SCHEDULERS.items()},
 }
 
 # the data module that makes the batches a model takes

@@ -16,6 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.class_paths import refuse_foreign
 from transformertf.cli.classes import (
     BARE_NAMES,
@@ -92,6 +93,15 @@ class Composer:
             node[leaf] = parsed[0] if len(parsed) == 1 else parsed
             self.sources.append((f"--{key}", _shape(tree, f"--{key}")))
 
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Let a checkpoint say what the sources leave unsaid of optimizer and scheduler."""
+        tree: Tree = dict(checkpoint.training)
+        if tree.get("lr_scheduler") is not None:
+            own = checkpoint.model["init_args"]
+            names = ("lr_scheduler_interval", "lr_scheduler_monitor")
+            tree["model"] = {"init_args": {name: own[name] for name in names if name in own}}
+        self.sources.insert(0, (str(checkpoint.path), _shape(tree, str(checkpoint.path))))
+
     def compose(self) -> Tree:
         """Return the merged, resolved and checked configuration.
 
@@ -129,7 +139,7 @@ class Composer:
         for section in ("model", "data"):
             tree[section].setdefault("init_args", {})
         self._check_classes(tree, "")
-        _move_optimizer(tree)
+        _give_optimizer(tree)
         arguments = tree["data"]["init_args"]
         if "extra_transforms" in arguments:
             arguments["extra_transforms"] = _shorten(arguments["extra_transforms"])
@@ -177,6 +187,8 @@ class Composer:
 
     def where(self, path: str) -> str:
         """Return the source that set a key, for messages."""
+        if path.startswith(tuple(f"model.init_args.{key}" for key in TRAINING)):
+            path = path.removeprefix("model.init_args.")
         for name, tree in reversed(self.sources):
             node: Any = tree
             for part in path.split("."):
@@ -200,10 +212,11 @@ def _shape(tree: Tree, source: str) -> Tree:
     for key in ("callbacks", "logger"):
         if key in shaped.get("trainer", {}):
             shaped["trainer"][key] = _shape_words(shaped["trainer"][key])
+    _lift_optimizer(shaped, source)
     arguments = shaped.get("model", {}).get("init_args", {})
-    for key in ("criterion", "optimizer", "lr_scheduler"):
-        if isinstance(arguments.get(key), str):
-            arguments[key] = {"class_path": BARE_NAMES.get(arguments[key], arguments[key])}
+    if isinstance(arguments.get("criterion"), str):
+        name = arguments["criterion"]
+        arguments["criterion"] = {"class_path": BARE_NAMES.get(name, name)}
     refuse_foreign(shaped, "", f" in {source}")
     return shaped
 
@@ -353,20 +366,28 @@ def _leave_out_nulls(arguments: Tree, cls: type) -> None:
             del arguments[name]
 
 
-def _move_optimizer(tree: Tree) -> None:
-    """Make the top-level `optimizer` and `lr_scheduler` arguments of the model.
+def _lift_optimizer(tree: Tree, source: str) -> None:
+    """Make the model's own `optimizer` and `lr_scheduler` top-level ones, as one place to merge.
 
     Raises:
-        InputError: the model has its own as well.
+        InputError: both are given.
     """
-    arguments = tree["model"]["init_args"]
-    for key in ("optimizer", "lr_scheduler"):
-        value = tree.pop(key, None)
-        if value is None:
-            continue
-        if arguments.get(key) is not None:
+    arguments = tree.get("model", {}).get("init_args", {})
+    for key in TRAINING:
+        value = arguments.pop(key, None)
+        if value is not None and tree.get(key) is not None:
             raise InputError(f"{key} is given twice: at top level and in model.init_args; keep one")
-        value = dict(value)
+        if value is not None:
+            tree[key] = _shape_class(value, key, source)
+
+
+def _give_optimizer(tree: Tree) -> None:
+    """Make the top-level `optimizer` and `lr_scheduler` arguments of the model."""
+    arguments = tree["model"]["init_args"]
+    for key in TRAINING:
+        if key not in tree:
+            continue
+        value = dict(tree.pop(key))
         for option in ("interval", "monitor"):
             if key == "lr_scheduler" and (given := value.pop(option, None)) is not None:
                 arguments[f"lr_scheduler_{option}"] = given

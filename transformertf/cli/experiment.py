@@ -124,10 +124,15 @@ def load(
 
 @users_mistakes()
 def _take_over(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Give the data module what was fitted in training, where it means the same now."""
+    """Give the data module what was fitted in training, where it means the same now.
+
+    A model whose weights were in double precision is so, unless another one is asked for.
+    """
     require_agreement(checkpoint, cli, untold=MAY_DIFFER)
     with blamed(checkpoint.place):
         cli.datamodule.load_state_dict(checkpoint.data_state)
+    if cli.config["trainer"]["precision"] is None:
+        checkpoint.fill(cli.model)
 
 
 def make_trainer(cli: ForecastCLI, *callbacks: Callback) -> None:

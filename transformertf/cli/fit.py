@@ -44,7 +44,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if options.ckpt_path is not None and checkpoint is None:
         assert name is not None  # whose last one was looked for
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
-    cli = ForecastCLI(make_composer(options, flags))
+    composer = make_composer(options, flags)
+    if checkpoint is not None:
+        composer.go_on(checkpoint)
+    cli = ForecastCLI(composer)
     cli.build()
     try:
         _prepare(cli, options, checkpoint)

@@ -22,7 +22,7 @@ from transformertf.cli.ranks import supervise
 from transformertf.cli.screen import say
 from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
-from transformertf.models import ForecastModule
+from transformertf.models import ForecastModule, precision_of
 
 # what a trainer runs, in Lightning's words
 Phase = Literal["fit", "validate", "test", "predict"]
@@ -97,7 +97,7 @@ class ForecastCLI(LightningCLI):
         is_refit: bool = False,
         shares: bool = True,
     ) -> None:
-        self._shares = shares
+        self._shares, self._is_trained = shares, is_trained
         self._composer = composer
         self.given = composer.compose()
         for key in without:
@@ -223,15 +223,24 @@ class ForecastCLI(LightningCLI):
         chosen = self.config_init["trainer"]
         if chosen["logger"] not in (None, True):
             options.pop("logger", None)
-        if self.datamodule.hparams["dtype"] == "float64" and chosen["precision"] is None:
-            options["precision"] = "64-true"
+        if chosen["precision"] is None:
+            options["precision"] = self._precision()
         # the data module shares windows out itself, so that none is forecast twice
         options = {"use_distributed_sampler": False, **options}
         callbacks = [*self.own_callbacks, *callbacks]
         self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
         if chosen["precision"] == "16-mixed" and self.trainer.precision != "16-mixed":
             say(f"trainer.precision: no 16-mixed on this device, {self.trainer.precision} instead")
+        if self.datamodule.hparams["dtype"] == "float64" and self.trainer.precision != "64-true":
+            say(
+                f"data.dtype float64 is computed with in trainer.precision {self.trainer.precision}"
+            )
         supervise(self.trainer, divides_cores=self.config["num_threads"] is None)
+
+    def _precision(self) -> str | None:
+        """Return the precision where none is chosen: of the weights, and to train, of the data."""
+        trains = not self._is_trained and self.datamodule.hparams["dtype"] == "float64"
+        return "64-true" if trains else precision_of(self.model)
 
     def _forget(self) -> None:
         """Leave out what only the rows of another run are described or watched by."""

@@ -2,6 +2,22 @@
 
 from transformertf.models.attention_lstm import AttentionLSTM, AttentionLSTMModel
 from transformertf.models.base import ForecastModule
+from transformertf.models.common import (
+    DEFAULT_OPTIMIZER as DEFAULT_OPTIMIZER,
+)
+from transformertf.models.common import (
+    ChainedScheduler,
+    SequentialLR,
+)
+from transformertf.models.common import (
+    changed_settings as changed_settings,
+)
+from transformertf.models.common import (
+    precision_of as precision_of,
+)
+from transformertf.models.common import (
+    renew as renew,
+)
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
 from transformertf.models.gru import GRU, GRUModel
 from transformertf.models.lstm import LSTM, LSTMModel
@@ -24,6 +40,7 @@ __all__ = [
     "TFT",
     "AttentionLSTM",
     "AttentionLSTMModel",
+    "ChainedScheduler",
     "EncoderDecoderLSTM",
     "EncoderDecoderLSTMModel",
     "ForecastModule",
@@ -32,6 +49,7 @@ __all__ = [
     "PFTemporalFusionTransformer",
     "PFTemporalFusionTransformerModel",
     "SequenceModel",
+    "SequentialLR",
     "TemporalFusionTransformer",
     "TemporalFusionTransformerModel",
     "TransformerLSTM",

@@ -14,6 +14,7 @@ from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
 from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
     MEANING,
+    Accumulation,
     CarriedStates,
     ForecastOutput,
     LRSchedulerCallable,
@@ -35,14 +36,16 @@ from transformertf.models.common import (
     describe_non_finite,
     freeze_all_but,
     gradient_norm,
+    in_precision_of,
+    loss_weight,
     make_metrics,
     make_optimizers,
     match_criterion,
     mean_over_ranks,
-    observed_weight,
     outputs_of,
     put_back,
     refuse_other_values,
+    renew,
     sizes_for,
     take_covariates,
     take_precision,
@@ -177,6 +180,7 @@ class ForecastModule(lightning.LightningModule):
         self.losses = MeanLosses(("train", "validation", "test"))
         self._looked = False
         self._nonfinite = NonFinite(on_nonfinite, self.losses)
+        self._accumulation = Accumulation()
         self._make_optimizers = partial(
             make_optimizers,
             make_optimizer=optimizer,
@@ -202,8 +206,9 @@ class ForecastModule(lightning.LightningModule):
             run: called in the place of `model`, which a stream carries a state through.
         """
         batch = self._whole(batch)
+        batch = in_precision_of(self.model, batch)
         given = sides(batch)
-        inputs, lengths = [bring_first(side) for side in given], [side.lengths for side in given]
+        inputs, lengths = [*map(bring_first, given)], [side.lengths for side in given]
         covariates = take_covariates(batch, self.sizes, self.takes)
         options: dict[str, Any] = {"need_weights": need_weights} if self.interpretable else {}
         if self.widening is None:
@@ -295,9 +300,11 @@ class ForecastModule(lightning.LightningModule):
         self.outputs.check_target(batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
+        weight = loss_weight(batch, self.use_loss_masking)
         describe = partial(self._describe_windows, output.detach(), batch, self._describe_window)
-        if not self._nonfinite.take(loss, observed_weight(batch), describe):
+        if not self._nonfinite.take(loss, weight, describe):
             return zero_with_zero_gradient(self.parameters())
+        self._accumulation.take(weight, self._trainer, self._ranks_step_together())
         self._log_mean_loss("train")
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
         return loss
@@ -338,6 +345,14 @@ class ForecastModule(lightning.LightningModule):
                 device = self._trainer.strategy.root_device if self._trainer else self.device
                 compile_in_place(self.model, device.type)
 
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Begin the gradient of another step."""
+        self._accumulation.begin()
+
+    def backward(self, loss: torch.Tensor, *args: Any, **options: Any) -> None:
+        """Add a batch to the gradient, the mean over the data elements of a step's batches."""
+        super().backward(self._accumulation.share(loss, self.parameters()), *args, **options)
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the gradient, which is not clipped yet, where a step follows."""
         if self.log_grad_norm and self._nonfinite.steps:
@@ -359,11 +374,10 @@ class ForecastModule(lightning.LightningModule):
         self.outputs.keep_units(checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights that mean something else, and an optimizer of other parameters.
+        """Refuse weights that mean something else; let a fit go on with settings given anew.
 
         Raises:
-            InputError: names the argument that differs, or that the checkpoint made this module
-                with and there is none of.
+            InputError: names an argument that differs or is unknown, or a setting without state.
         """
         stored = checkpoint.get("hyper_parameters", {})
         if self._trainer is None:
@@ -373,6 +387,8 @@ class ForecastModule(lightning.LightningModule):
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
         self.outputs.refuse_other_meaning(stored)
+        if resumes:
+            renew(checkpoint, self.hparams, self.configure_optimizers)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of what trains, with its scheduler where there is one."""
@@ -388,7 +404,7 @@ class ForecastModule(lightning.LightningModule):
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
         self._nonfinite.look(loss, partial(self._describe_windows, output, batch, place))
-        self.losses.of(stage).update(loss, observed_weight(batch))
+        self.losses.of(stage).update(loss, loss_weight(batch, self.use_loss_masking))
         self._log_mean_loss(stage)
         source = self._source()
         point = self.point_forecast(self.way_back(output, batch, source))[..., 0]

@@ -1,5 +1,6 @@
 """What the shared base of the models is made of: inputs, layout, outputs, loss, optimisation."""
 
+from transformertf.models.common.accumulation import Accumulation
 from transformertf.models.common.carrying import CarriedStates
 from transformertf.models.common.inputs import (
     STEP_FEATURES,
@@ -7,6 +8,7 @@ from transformertf.models.common.inputs import (
     CovariateSizes,
     check_features,
     check_source,
+    in_precision_of,
     sizes_for,
     take_covariates,
     widening_for,
@@ -24,10 +26,10 @@ from transformertf.models.common.loss import (
     MeanLosses,
     actual_of,
     at_least_single,
+    loss_weight,
     make_metrics,
     match_criterion,
     mean_over_ranks,
-    observed_weight,
     weighted_losses,
 )
 from transformertf.models.common.nonfinite import (
@@ -44,6 +46,7 @@ from transformertf.models.common.optimisation import (
     freeze_all_but,
     gradient_norm,
     make_optimizers,
+    precision_of,
     take_precision,
 )
 from transformertf.models.common.outputs import (
@@ -53,4 +56,6 @@ from transformertf.models.common.outputs import (
     outputs_of,
     refuse_other_values,
 )
+from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
+from transformertf.models.common.schedules import ChainedScheduler, SequentialLR
 from transformertf.models.common.way_back import WayBack

@@ -184,6 +184,18 @@ def widening_for(sizes: CovariateSizes, d_category: int, selects: bool) -> WideS
     return None
 
 
+def in_precision_of(network: torch.nn.Module, batch: Batch) -> Batch:
+    """Return a batch whose inputs are in the precision of a network's weights.
+
+    What the data was read in, and what it is computed in, are two choices.
+    """
+    dtype = next((weight.dtype for weight in network.parameters()), None)
+    keys = ("input", "encoder_input", "decoder_input", "static_input")
+    values = cast(Mapping[str, torch.Tensor], batch)
+    other = {key: values[key].to(dtype) for key in keys if key in values and dtype is not None}
+    return cast(Batch, {**batch, **other})
+
+
 def take_covariates(batch: Batch, sizes: CovariateSizes, kind: BatchKind) -> Covariates:
     """Return what a batch holds for a model of some sizes.
 

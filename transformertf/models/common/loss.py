@@ -79,9 +79,15 @@ def weighted_losses(
     return torch.where(taken, loss, 0.0) * weight, weight
 
 
-def observed_weight(batch: Batch) -> torch.Tensor:
-    """Return the sum of the weights of a batch's observed targets; their number without weights."""
-    weight = batch["target_mask"].sum(dim=1)
+def loss_weight(batch: Batch, masking: bool) -> torch.Tensor:
+    """Return the sum of the weights of a batch's data elements; their number without weights.
+
+    Args:
+        batch: as for `weighted_losses`.
+        masking: likewise.
+    """
+    mask = batch["target_mask"]
+    weight = (mask if masking else torch.ones_like(mask)).sum(dim=1)
     return (weight * batch["weight"] if "weight" in batch else weight).sum()
 
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
@@ -62,6 +62,12 @@ def take_precision(module: lightning.LightningModule, trainer: lightning.Trainer
             "trainer.precision 16-true keeps the weights in float16, in which training gives NaN "
             "after few steps; take 16-mixed or bf16-true"
         )
+
+
+def precision_of(module: torch.nn.Module) -> Literal["64-true"] | None:
+    """Return a trainer's precision in which a trained module forecasts: that of its weights."""
+    double = any(weight.dtype == torch.float64 for weight in module.parameters())
+    return "64-true" if double else None
 
 
 def freeze_all_but(module: torch.nn.Module, patterns: Sequence[str] | None) -> None:
