@@ -12,7 +12,7 @@ from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.formats import frame_table
+from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
