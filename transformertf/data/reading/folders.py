@@ -73,7 +73,7 @@ class _Part:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         try:
-            same = pc.equal(column, told.cast(column.type)).fill_null(not told.is_valid)
+            same = pc.equal(column, told.cast(column.type)).fill_null(False)
         except pa.ArrowException:  # no value of this type
             same = pa.chunked_array([pa.repeat(False, len(column))])
         other = pc.and_(pc.invert(same), column.is_valid())

@@ -44,6 +44,8 @@ class Numbering:
             # True equals 1, and is another name; lists are none
             values = values.map(lambda value: self._text(value, where), na_action="ignore")
         codes, known = pd.factorize(values)
+        if known.dtype.kind == "f":
+            known = known.to_numpy()  # how exact they are hangs on their type
         # a csv file has nothing where a value is missing
         texts = [self._text(value, where) for value in known]
         numbers = [self.texts.setdefault(t, len(self.texts)) if t else -1 for t in texts]

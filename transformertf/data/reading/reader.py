@@ -22,6 +22,8 @@ from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
 Spec = str | Sequence[str] | pd.DataFrame
+# of a column, the values that each series lacks, and how many there might be
+Missed = tuple[dict[str, int], int]
 
 
 @dataclass(frozen=True)
@@ -216,10 +218,6 @@ class Reader:
                     f"{argument}: column {name!r} has no value in any of {rows} rows, which is "
                     "more than missing: mask stands for; fill it, or leave it out of the roles"
                 )
-
-
-# of a column, the values that each series lacks, and how many there might be
-Missed = tuple[dict[str, int], int]
 
 
 def _count_missing(columns: Columns, series: Sequence[Series]) -> dict[str, Missed]:
