@@ -112,8 +112,9 @@ class Forecaster:
         """Return the forecasts as one table, in original units and real time.
 
         Args:
-            data: a path, a glob or a list of them, or a frame with the columns of the training
-                data; without id columns a frame is one series, named "frame".
+            data: a path, a glob or a list of them, or a frame (of pandas, or a table that knows
+                Arrow, as polars' does) with the columns of the training data; without id columns
+                a frame is one series, named "frame".
             future: likewise the rows that follow, with known covariates and without a target.
             origin: rows after which forecasts start: auto, last, all, every:N, or a time; see
                 the guide on data.

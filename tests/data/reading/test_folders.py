@@ -156,7 +156,8 @@ def test_a_column_that_says_what_its_folder_does_is_no_matter(tmp_path, told, co
 
 
 @pytest.mark.parametrize(
-    ("key", "found"), [("X=5", [1, 2, 3]), ("é=5", [1, 2, 3]), ("e\N{COMBINING ACUTE ACCENT}=5", None)]
+    ("key", "found"),
+    [("X=5", [1, 2, 3]), ("é=5", [1, 2, 3]), ("e\N{COMBINING ACUTE ACCENT}=5", None)],
 )
 def test_a_key_is_another_column_by_its_case_and_not_by_its_form(tmp_path, key, found):
     name = "x" if key == "X=5" else "é" if found is None else "e"

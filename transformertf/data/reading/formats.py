@@ -161,7 +161,6 @@ def open_tables(
     Raises:
         InputError: unknown ending, unreadable file, missing column.
     """
-
     if path.is_dir():
         with readable(path, "folder of parquet files"):
             return open_parts(path, wanted, optional, text)

@@ -204,7 +204,6 @@ class Reader:
                     argument, sum(lost.values()), name, count_names(holed),
                 )  # fmt: skip
 
-
     def _refuse_unobserved(self, argument: str, counts: Mapping[str, Missed]) -> None:
         """Refuse a column without any value: rather a mistake than something missing.
 

@@ -200,7 +200,8 @@ def as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
     there = column.notna()
     if not there.any():
         return np.full(len(column), np.nan)
-    if pd.api.types.infer_dtype(column) in ("boolean", *REAL_OBJECTS):
+    known_type = pd.api.types.infer_dtype(column)
+    if known_type in ("boolean", *REAL_OBJECTS) or is_real(column[there]).all():
         try:
             return column.where(there, np.nan).to_numpy(dtype=np.float64)
         except OverflowError:
