@@ -261,7 +261,7 @@ def test_whole_numbers_beside_a_missing_one_are_exact(tmp_path, column, ending):
     frame = pd.DataFrame(
         {"unit": units, "s": units, "c": column.take([0, 1, 2, 0]).array, "y": 0.0}
     )
-    frame["s"] = frame["s"].where([True, False, True, False])
+    frame["s"] = frame["s"].where(np.array([True, False, True, False]))
     table = frame_table(frame, columns.stored)
     if ending != "frame":
         path = tmp_path / f"run.{'parquet' if ending == 'folder' else ending}"

@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -44,10 +45,10 @@ class Numbering:
             # True equals 1, and is another name; lists are none
             values = values.map(lambda value: self._text(value, where), na_action="ignore")
         codes, known = pd.factorize(values)
-        if known.dtype.kind == "f":
-            known = known.to_numpy()  # how exact they are hangs on their type
+        # how exact floats are hangs on their type
+        found = known.to_numpy() if known.dtype.kind == "f" else known
         # a csv file has nothing where a value is missing
-        texts = [self._text(value, where) for value in known]
+        texts = [self._text(value, where) for value in found]
         numbers = [self.texts.setdefault(t, len(self.texts)) if t else -1 for t in texts]
         numbered: IntArray = np.array([*numbers, -1], dtype=np.int64)[codes]
         return numbered
@@ -55,7 +56,7 @@ class Numbering:
     def _text(self, value: object, where: str) -> str:
         if isinstance(value, (str, bool, np.bool_, int, np.integer)):
             return str(value)
-        if isinstance(value, (float, np.floating, Decimal)) and value % 1 == 0:
+        if isinstance(value, (float, np.floating, Decimal)) and _is_whole(value):
             # whole numbers beside a missing value, as pandas and databases give them
             if not isinstance(value, Decimal) and abs(value) > _exact(value):
                 raise InputError(
@@ -76,6 +77,10 @@ class Numbering:
             f"{where}: {self.role} column {self.column!r} holds {shown(value)}, expected text, "
             "whole numbers, booleans or dates; convert it"
         )
+
+
+def _is_whole(value: float | np.floating[Any] | Decimal) -> bool:
+    return math.isfinite(value) and int(value) == value
 
 
 def _exact(value: float | np.floating[Any]) -> int:

@@ -29,9 +29,10 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return an Arrow table as pandas has it, whole numbers exact where some are missing."""
     lost = any(column.null_count and column.type in _WHOLE for column in table.columns)
     # whole numbers of which none is missing need no copy
-    return table.to_pandas(
+    frame: pd.DataFrame = table.to_pandas(
         ignore_metadata=True, split_blocks=True, types_mapper=_WHOLE.get if lost else None
     )
+    return frame
 
 
 def to_frames(read: ReadArrow) -> ReadPieces:
@@ -111,7 +112,7 @@ class Table:
 def _of_file(column: pd.Series, where: str) -> pd.Series:
     """Return a column of a frame with the type that it would have were it read from a file."""
     if isinstance(column.dtype, pd.SparseDtype):
-        return column.sparse.to_dense()
+        return pd.Series(np.asarray(column), column.index, name=column.name)
     if not isinstance(column.dtype, pd.ArrowDtype):
         return column
     name = str(column.name)
