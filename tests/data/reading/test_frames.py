@@ -102,9 +102,9 @@ def test_dates_in_several_zones_are_in_utc_and_one_in_none_is_refused():
     columns = ROLES["time"]
     frame = pd.DataFrame({"c": pd.Series(stamps, dtype=object), "y": 0.0})
     (series,) = fill_panel([frame_table(frame, columns.stored)], columns, ["s"]).series()
-    found = pd.DatetimeIndex(series.time)
-    assert found.hour.tolist() == [12, 13, 14]
-    assert str(found.tz) == "UTC"
+    assert isinstance(series.time, pd.DatetimeIndex)
+    assert series.time.hour.tolist() == [12, 13, 14]
+    assert str(series.time.tz) == "UTC"
     frame.loc[1, "c"] = pd.Timestamp("2024-01-01 13:00")
     told = panel_of(frame_table(frame, columns.stored), columns)
     assert "'c' holds Timestamp('2024-01-01 13:00:00') in row 1 " in told

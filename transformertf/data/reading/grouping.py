@@ -46,7 +46,7 @@ class Numbering:
             values = values.map(lambda value: self._text(value, where), na_action="ignore")
         codes, known = pd.factorize(values)
         # how exact floats are hangs on their type
-        found = known.to_numpy() if known.dtype.kind == "f" else known
+        found: Any = known.to_numpy() if known.dtype.kind == "f" else known
         # a csv file has nothing where a value is missing
         texts = [self._text(value, where) for value in found]
         numbers = [self.texts.setdefault(t, len(self.texts)) if t else -1 for t in texts]

@@ -284,7 +284,6 @@ def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.In
     if _is_number(column):
         return pd.Index(column.to_numpy(dtype=_number_type(column.dtype)))
     if pd.api.types.infer_dtype(column) in ("integer", "decimal") and not (numbers % 1).any():
-        whole = column.map(int).to_numpy()  # as floats they would lose digits
-        if whole.dtype.kind in "iu":
-            return pd.Index(whole)
+        whole: Stamps = column.map(int).to_numpy()  # as floats they would lose digits
+        numbers = whole if whole.dtype.kind in "iu" else numbers
     return pd.Index(numbers)
