@@ -58,7 +58,7 @@ class Numbering:
             return str(value)
         if isinstance(value, (float, np.floating, Decimal)) and _is_whole(value):
             # whole numbers beside a missing value, as pandas and databases give them
-            if not isinstance(value, Decimal) and abs(value) > _exact(value):
+            if not isinstance(value, Decimal) and abs(float(value)) > _exact(value):
                 raise InputError(
                     f"{where}: {self.role} column {self.column!r} holds {shown(value)} as "
                     f"{type(value).__name__}, which cannot tell it from its neighbours; store "
