@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -165,3 +166,60 @@ def test_a_stream_is_calibrated_as_predict_is(checkpoint):
     found = own.stream(carry=False).update(one[:past], future=one[past:])
     columns = ["series", "step", "time", "prediction", "q0.1", "q0.5", "q0.9"]
     pd.testing.assert_frame_equal(found[columns], expected[columns], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda frame: frame.rename(columns=lambda name: f" {name} "),
+        lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+        lambda frame: frame.convert_dtypes(),
+        lambda frame: pa.Table.from_pandas(frame),
+        lambda frame: pa.Table.from_pandas(frame).combine_chunks().to_batches()[0],
+    ],
+)
+def test_frames_of_all_types_and_tables_of_arrow_are_forecast_alike(forecaster, given):
+    past, later = make_frame(), make_frame(HORIZON)
+    later["t"] += past["t"].max() + pd.Timedelta("1h") - later["t"].min()
+    later = later.drop(columns="y")
+    expected = forecaster.predict(past, future=later)
+    found = forecaster.predict(given(past), future=given(later))
+    pd.testing.assert_frame_equal(found, expected)
+    scores = forecaster.evaluate(given(past), origin="last")
+    assert dict(scores) == dict(forecaster.evaluate(past, origin="last"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        7,
+        b"new.csv",
+        {"x": [1.0]},
+        np.zeros((4, 2)),
+        np.array(1.0),
+        make_frame()["x"],
+        [make_frame()],
+        pa.chunked_array([[1.0]]),
+    ],
+)
+def test_what_is_neither_paths_nor_a_frame_is_told_in_one_line(forecaster, given):
+    kind = type(given).__name__
+    expected = f"expected a path, a list of paths or a DataFrame, found {kind}; give a DataFrame"
+    with pytest.raises(InputError, match=f"^data: {expected}"):
+        forecaster.predict(given)
+    if given is not None:
+        with pytest.raises(InputError, match=f"^data: {expected}"):
+            forecaster.evaluate(given)
+        with pytest.raises(InputError, match=f"^future: {expected}"):
+            forecaster.predict(make_frame(), future=given)
+
+
+@pytest.mark.parametrize(
+    "given", [Path, str, lambda p: [p], lambda p: iter([p]), lambda p: pd.Series([str(p)])]
+)
+def test_paths_come_in_any_sequence(forecaster, folder, given):
+    path = folder / "given.parquet"
+    make_frame().to_parquet(path)
+    expected = forecaster.predict(make_frame(), origin="last")
+    pd.testing.assert_frame_equal(forecaster.predict(given(path), origin="last"), expected)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from unicodedata import normalize
 
 # sizes beyond it overflow where several are multiplied
 LARGEST = 2**31 - 1
@@ -28,6 +29,9 @@ class NonFiniteLossError(RuntimeError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint naming the known word nearest to `word`, or the first if none is near."""
     candidates = sorted(set(known))
+    same = [name for name in candidates if normalize("NFC", name) == normalize("NFC", word)]
+    if same:
+        return f"did you mean {same[0]!r}, the same letters in another form of Unicode?"
     match = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
     if match:
         return f"did you mean {match[0]!r}?"

@@ -1,7 +1,8 @@
 """The Python door: a checkpoint that forecasts files and frames, and is judged on them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -12,6 +13,7 @@ from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.class_paths import allowing, find_object, refuse_foreign
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
+from transformertf.data.reading import as_frame
 from transformertf.data.windows import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
 from transformertf.errors import InputError
 from transformertf.evaluation import (
@@ -110,8 +112,9 @@ class Forecaster:
         """Return the forecasts as one table, in original units and real time.
 
         Args:
-            data: a path, a glob or a list of them, or a frame with the columns of the training
-                data; without id columns a frame is one series, named "frame".
+            data: a path, a glob or a list of them, or a frame (of pandas, or a table that knows
+                Arrow, as polars' does) with the columns of the training data; without id columns
+                a frame is one series, named "frame".
             future: likewise the rows that follow, with known covariates and without a target.
             origin: rows after which forecasts start: auto, last, all, every:N, or a time; see
                 the guide on data.
@@ -390,11 +393,28 @@ class Forecaster:
         return frames.pieces
 
 
-def _give(module: WindowDataModule, argument: str, data: Given) -> None:
-    """Have a data module use files or a frame."""
-    if isinstance(data, pd.DataFrame):
-        module.stages.give(argument, data)
-        module.hparams[argument] = "frame"
-        return
-    paths = [data] if isinstance(data, (str, os.PathLike)) else data
-    module.hparams[argument] = [os.fspath(path) for path in paths]
+def _give(module: WindowDataModule, argument: str, data: object) -> None:
+    """Have a data module use files, or a frame.
+
+    Raises:
+        InputError: it is neither.
+    """
+    paths = _paths(data)
+    if paths is None:
+        where = "future" if argument == FUTURE_PATHS else "data"
+        expected = "a path, a list of paths or a DataFrame"
+        module.stages.give(argument, as_frame(data, where, expected))
+    module.hparams[argument] = "frame" if paths is None else paths
+
+
+def _paths(data: object) -> list[str] | None:
+    """Return the paths that were given; None where it is something else."""
+    if isinstance(data, (str, os.PathLike)):
+        return [os.fspath(data)]
+    # frames and mappings would give the names of their columns
+    if isinstance(data, Iterable) and not isinstance(data, (pd.DataFrame, Mapping)):
+        with suppress(TypeError):  # of an array without a dimension
+            items = list(data)
+            if all(isinstance(item, (str, os.PathLike)) for item in items):
+                return [os.fspath(item) for item in items]
+    return None

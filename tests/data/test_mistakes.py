@@ -158,7 +158,7 @@ FILES = {
     ),
     "a column without a value": (
         {"known_past_covariates": "empty", "missing": "mask"},
-        ["column 'empty' has no value in the training data", "leave it out"],
+        ["column 'empty' has no value in any of ", "leave it out"],
     ),
     "a static column without a value": (
         {"static_covariates": "empty", "missing": "mask"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -407,11 +408,13 @@ GOOD = make_rows(30, seed=5)
 # rows and future of an update after 12 rows, and what is said of them
 REFUSED = {
     "no table": ([1.0], None, "rows: expected a DataFrame, found list"),
+    "an index": (GOOD[12:14].set_index("p"), None, "rows: no column 'p', which is its index; give"),
+    "a future of lists": (GOOD[12:14], [GOOD[14:17]], "future: expected a DataFrame, found list"),
     "no column": (GOOD[12:14].drop(columns="p"), None, "rows: no column 'p'; known: area, b, c"),
     "twice": (
         pd.concat([GOOD, GOOD["y"]], axis=1)[12:14],
         None,
-        "rows: column 'y' is there twice",
+        "rows: 2 columns are named 'y'; rename",
     ),
     "missing": (GOOD[12:14].assign(y=[1.0, np.nan]), None, "rows: .*column 'y' has 1 missing"),
     "infinite": (GOOD[12:14].assign(k=[np.inf, 1.0]), None, "rows: .*column 'k' has 1 infinite"),
@@ -444,6 +447,20 @@ REFUSED = {
         "future: column 'k' has 3 missing",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda frame: frame.rename(columns=lambda name: f" {name}"),
+        lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+        lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+    ],
+)
+def test_rows_and_future_may_be_of_any_types_of_columns(everything, given):
+    expected, found = (Stream(*everything) for _ in range(2))
+    for rows, future in ((GOOD[:12], GOOD[12:17]), (GOOD[12:14], GOOD[14:17])):
+        same(found.update(given(rows), given(future)), expected.update(rows, future))
 
 
 @pytest.fixture(scope="module")

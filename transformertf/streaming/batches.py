@@ -14,7 +14,7 @@ from transformertf.data import (
     Series,
     WindowDataModule,
 )
-from transformertf.data.reading import Rules
+from transformertf.data.reading import Rules, as_frame
 from transformertf.data.windows import Run
 from transformertf.errors import InputError
 from transformertf.streaming.history import History
@@ -63,10 +63,9 @@ class SessionBatches:
                 )
             series = Series(past.name, np.empty((steps, 1)), _going_on(past.time, steps), 0)
         else:
-            if isinstance(future, pd.DataFrame):
-                future = future.iloc[:steps]
-                if len(future) == 0:
-                    raise InputError("future: no rows; give those of the horizon")
+            future = as_frame(future, "future").iloc[:steps]
+            if len(future) == 0:
+                raise InputError("future: no rows; give those of the horizon")
             series = self._read_future(
                 future, past.name, Series(past.name, np.empty((0, 0)), None, 0)
             )

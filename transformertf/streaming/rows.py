@@ -8,11 +8,20 @@ import numpy as np
 import pandas as pd
 
 from transformertf.data import Codes, Columns, FloatArray, Series
-from transformertf.data.reading import Numbering, Rules, Table, fill_panel, optional_columns
+from transformertf.data.reading import (
+    Numbering,
+    Rules,
+    Table,
+    fill_panel,
+    frame_table,
+    optional_columns,
+)
 from transformertf.data.scaling import Vocabularies
-from transformertf.errors import InputError, nearest
+from transformertf.errors import InputError
 
 log = logging.getLogger(__name__)
+# types of columns that `frame_table` makes others of
+_CONVERTED = pd.ArrowDtype, pd.SparseDtype
 
 
 class RowReader:
@@ -57,7 +66,7 @@ class RowReader:
             InputError: a column is missing, or what `fill_panel` refuses; rows of several series,
                 or of another one than before.
         """
-        self._check_columns(frame)
+        frame = self._named(frame)
         series = None if before is None else self._plain(frame, before)
         if series is None:
             series = self._any(frame, name)
@@ -72,20 +81,16 @@ class RowReader:
             series, categories=tuple(map(self._coded, self.columns.categories, series.categories))
         )
 
-    def _check_columns(self, frame: object) -> None:
-        if not isinstance(frame, pd.DataFrame):
-            raise InputError(
-                f"{self.where}: expected a DataFrame, found {type(frame).__name__}; give one row "
-                "for each step, its columns as in the training data"
-            )
-        there = frame.columns
-        if not there.is_unique:
-            twice = there[there.duplicated()][0]
-            raise InputError(f"{self.where}: column {twice!r} is there twice; leave one out")
-        for name in self.columns.stored:
-            if name not in there and name not in (*self._optional, *self.columns.ids):
-                hint = nearest(name, map(str, there)) if len(there) else "there are no columns"
-                raise InputError(f"{self.where}: no column {name!r}; {hint}")
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a frame whose columns have the names and types that they are wanted under."""
+        optional = (*self._optional, *self.columns.ids)
+        table = frame_table(frame, self.columns.stored, optional, self.where)
+        if all(
+            name == header and name in frame and not isinstance(frame[name].dtype, _CONVERTED)
+            for name, header in table.headers.items()
+        ):
+            return frame
+        return next(table.pieces(self.columns.stored))
 
     def _plain(self, frame: pd.DataFrame, before: Series) -> Series | None:
         """Return rows that nothing is to be done to; None for those that are to be looked into."""

@@ -9,7 +9,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
 from transformertf.data import ARGUMENTS, Missing, Series, WindowDataModule
-from transformertf.data.reading import Rules
+from transformertf.data.reading import Rules, as_frame
 from transformertf.errors import InputError
 from transformertf.forecasts import session_table
 from transformertf.models import EncoderDecoderLSTMModel, ForecastModule, SequenceModel
@@ -202,7 +202,8 @@ class Stream:
     def _grown(self, rows: pd.DataFrame) -> History:
         """Return the history with new rows, untrimmed."""
         history = self._history
-        if isinstance(rows, pd.DataFrame) and len(rows) == 0:
+        rows = as_frame(rows, "rows")
+        if len(rows) == 0:
             if history is None:
                 raise InputError("rows: no rows, and the session has none yet; give its first ones")
             return history

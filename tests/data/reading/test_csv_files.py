@@ -142,7 +142,7 @@ def test_what_is_missing_after_a_lone_carriage_return_stays_missing(tmp_path, mo
     """Of such a row pandas makes one that is shifted to the left."""
     monkeypatch.setattr(csv_files, "BLOCK", size)
     (table,) = open_tables(write(tmp_path, b"c0,c1,c2\n1,0,0\n\r,0,7\n"), ["c0", "c1", "c2"])
-    found = pd.concat(table.pieces(["c0", "c1", "c2"])).to_numpy()
+    found = pd.concat(table.pieces(["c0", "c1", "c2"])).to_numpy(np.float64, na_value=np.nan)
     np.testing.assert_array_equal(found, [[1, 0, 0], [np.nan, 0, 7]])
 
 

@@ -1,13 +1,18 @@
 """Folders of parquet files, plain or partitioned."""
 
+import datetime
+import os
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.tabular import time_of
+from tests.data.tabular import read, time_of
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import read_series
-from transformertf.data.reading.formats import open_tables, parquet_parts
+from transformertf.data.reading.folders import parquet_parts
+from transformertf.data.reading.formats import open_tables
 from transformertf.errors import InputError
 
 COLUMNS = Columns(("month",), (), "y", "t", ("store",))
@@ -77,6 +82,126 @@ def test_types_that_differ_between_parts_are_brought_together(tmp_path):
     assert three["y"].isna().all()
 
 
+def test_each_part_has_types_of_its_own(tmp_path):
+    """Also in columns without a role, and where a stamp is a date in one and text in another."""
+    day = pd.Timestamp("2024-01-01")
+    for name, note, unit, time in (
+        ("a", 1, 7, [day, day + pd.Timedelta("1D")]),
+        ("b", "text", "7", ["2024-01-03", "2024-01-04"]),
+        ("c", [1], 7.0, [datetime.date(2024, 1, 5), datetime.date(2024, 1, 6)]),
+    ):
+        frame = pd.DataFrame({"t": time, "y": 1.0, "note": [note] * 2, "unit": [unit] * 2})
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+    (one,) = read_series(str(tmp_path), "x", Columns((), (), "y", "t", ("unit",)))
+    assert one.name == "7"
+    assert one.time is not None
+    assert one.time.tolist() == pd.date_range(day, periods=6).tolist()
+
+
+def test_headers_of_each_part_match_by_themselves(tmp_path):
+    name = "Température"
+    for part, header in enumerate((name, f" {name} ", unicodedata.normalize("NFD", name))):
+        pd.DataFrame({header: [1.0, 2.0], "y": 0.0}).to_parquet(tmp_path / f"{part}.parquet")
+    series = read_series(str(tmp_path), "x", Columns((name,), (), "y", None))
+    assert [one.values[:, 0].tolist() for one in series] == [[1, 2]] * 3
+
+
+def hidden(tmp_path, folder, **columns):
+    """Return a folder that a key names, over a file with a column of that name."""
+    (tmp_path / "data" / folder).mkdir(parents=True)
+    frame = pd.DataFrame({"y": [0.0, 1.0, 2.0], **columns})
+    frame.to_parquet(tmp_path / "data" / folder / "run.parquet")
+    return str(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("folder", "columns", "found"),
+    [
+        ("x=5", {"x": [5, 5, 6]}, "column 'x' holds 6 in row 2 .* its folder says '5'; rename"),
+        ("x=5/z=1", {"x": [4.0, 5, 5]}, "'x' holds 4.0 in row 0 .* its folder says '5'"),
+        ("x=five", {"x": [5, 5, 5]}, "'x' holds 5 in row 0 .* its folder says 'five'"),
+        ("x =5", {"x": [9, 9, 9]}, "'x' holds 9 in row 0 .* its folder says '5'"),
+        ("x=5", {" x": [9, 9, 9]}, "' x' holds 9 in row 0 .* its folder says '5'"),
+        ("x=__HIVE_DEFAULT_PARTITION__", {"x": [9, 9, 9]}, "'x' holds 9 .* says None"),
+        ("x=5/x=6", {}, "its folders have the key 'x' twice"),
+    ],
+)
+@pytest.mark.parametrize("role", ["real", "id", "category"])
+def test_a_folder_and_its_file_say_one_thing(tmp_path, folder, columns, found, role):
+    spec = hidden(tmp_path, folder, **columns)
+    roles = {
+        "real": Columns(("x",), (), "y", None),
+        "id": Columns((), (), "y", None, ("x",)),
+        "category": Columns((), (), "y", None, known_categories=("x",)),
+    }
+    with pytest.raises(InputError, match=found):
+        read_series(spec, "x", roles[role])
+
+
+@pytest.mark.parametrize(
+    ("told", "column"),
+    [
+        ("5", [5, 5, 5]),
+        ("5", [5.0, None, 5.0]),
+        ("5", ["5", "5", "5"]),
+        ("05", [5, 5, 5]),
+        ("true", [True, True, True]),
+        ("2024-01-31", [datetime.date(2024, 1, 31)] * 3),
+        ("a%20b", pd.Categorical(["a b"] * 3)),
+    ],
+)
+def test_a_column_that_says_what_its_folder_does_is_no_matter(tmp_path, told, column):
+    """As writers leave them that keep the columns they partition by."""
+    spec = hidden(tmp_path, f"x={told}", x=column)
+    (one,) = read_series(spec, "x", Columns((), (), "y", None, ("x",)))
+    assert one.name == told.replace("%20", " ")
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [("X=5", [1, 2, 3]), ("é=5", [1, 2, 3]), ("e\N{COMBINING ACUTE ACCENT}=5", None)],
+)
+def test_a_key_is_another_column_by_its_case_and_not_by_its_form(tmp_path, key, found):
+    name = "x" if key == "X=5" else "é" if found is None else "e"
+    spec = hidden(tmp_path, key, **{name: [1.0, 2.0, 3.0]})
+    columns = Columns((name,), (), "y", None)
+    if found is None:
+        with pytest.raises(InputError, match="its folder says '5'"):
+            read_series(spec, "x", columns)
+        return
+    (one,) = read_series(spec, "x", columns)
+    assert one.values[:, 0].tolist() == found
+
+
+def test_what_a_part_lacks_is_missing(tmp_path):
+    make_frame().assign(x=1.0, mode="on").to_parquet(tmp_path / "a.parquet")
+    make_frame().to_parquet(tmp_path / "b.parquet")
+    columns = Columns(("x",), (), "y", "t", known_categories=("mode",))
+    one, other = read(str(tmp_path), columns, mask=True)
+    assert (one.values[:, 0] == 1).all()
+    assert one.categories[0].codes.tolist() == [0] * 6
+    assert np.isnan(other.values[:, 0]).all()
+    assert other.categories[0].codes.tolist() == [-1] * 6
+    with pytest.raises(InputError, match=r"b\.parquet: column 'x' has 6 missing"):
+        read(str(tmp_path), columns)
+
+
+def test_more_parts_than_may_be_open_can_be_read(tmp_path):
+    resource = pytest.importorskip("resource")
+    for number in range(40):
+        make_frame(2).to_parquet(tmp_path / f"{number:02}.parquet")
+    _, most = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    paths = [tmp_path, *parquet_parts(tmp_path)]
+    open_tables(tmp_path, ["y"])  # what is loaded with the first one stays
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 20, most))
+    try:
+        tables = [table for path in paths for table in open_tables(path, ["y"])]
+        found = [piece["y"].tolist() for table in tables for piece in table.pieces(["y"])]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found == [[0, 1 / 7]] * 80
+
+
 def test_only_parquet_files_in_sight_are_parts(tmp_path):
     for name in ("a.parquet", "_meta.parquet", ".b.parquet", "_temporary/c.parquet"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -114,7 +239,8 @@ def test_a_mistake_names_the_part(partitioned):
 
 def test_a_broken_part_is_one_clear_line(partitioned):
     (partitioned / "store=07" / "month=2" / "part-0.parquet").write_bytes(b"PAR1 no PAR1")
-    with pytest.raises(InputError, match="not a readable folder of parquet files") as caught:
+    message = r"store=07/month=2/part-0\.parquet: not a readable parquet file"
+    with pytest.raises(InputError, match=message) as caught:
         open_tables(partitioned, ["y"])
     assert "\n" not in str(caught.value)
 

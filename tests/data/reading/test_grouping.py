@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.grouping import group_rows
+from transformertf.data.reading.formats import open_tables
+from transformertf.data.reading.frames import frame_table
+from transformertf.data.reading.grouping import Numbering, group_rows
 from transformertf.data.reading.panel import Rules
 from transformertf.data.reading.tables import Table
 from transformertf.errors import InputError
@@ -231,3 +234,80 @@ def test_any_interleaving_gives_the_batches_of_separate_files(tmp_path_factory, 
         for one, other in zip(*batches, strict=True):
             assert one.keys() == other.keys()
             assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+HUGE = 2**53
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([HUGE, HUGE + 1, None], dtype="Int64"),
+        pd.Series([HUGE, HUGE + 1, None], dtype=object),
+        pd.Series([HUGE, HUGE + 1, None], dtype="int64[pyarrow]"),
+        pd.Series([2**63, 2**63 + 1, None], dtype="UInt64"),
+        pd.Series([Decimal(HUGE), Decimal(HUGE + 1), None], dtype=object),
+        pd.Series(pd.Categorical.from_codes([0, 1, -1], pd.Index([HUGE, HUGE + 1]))),
+    ],
+)
+@pytest.mark.parametrize("ending", ["parquet", "feather", "csv", "folder", "frame"])
+def test_whole_numbers_beside_a_missing_one_are_exact(tmp_path, column, ending):
+    first = HUGE if int(column[0]) == HUGE else 2**63
+    columns = Columns(
+        (), (), "y", None, ("unit",), known_categories=("c",), static_categories=("s",)
+    )
+    # a unit is each number twice, so that its static is missing in one row and not in the other
+    units = column[:2].repeat(2).reset_index(drop=True)
+    frame = pd.DataFrame(
+        {"unit": units, "s": units, "c": column.take([0, 1, 2, 0]).array, "y": 0.0}
+    )
+    frame["s"] = frame["s"].where(np.array([True, False, True, False]))
+    table = frame_table(frame, columns.stored)
+    if ending != "frame":
+        path = tmp_path / f"run.{'parquet' if ending == 'folder' else ending}"
+        if ending == "csv":
+            frame.astype(object).map(str, na_action="ignore").to_csv(path, index=False)
+        else:
+            getattr(frame, "to_feather" if ending == "feather" else "to_parquet")(path)
+        place = tmp_path if ending == "folder" else path
+        (table,) = open_tables(place, columns.stored, text=columns.text)
+    panel = fill_panel([table], columns, rules=Rules(mask=True))
+    texts = [str(first), str(first + 1)]
+    assert panel.names == texts
+    assert panel.static_texts == [(texts[0],), (texts[1],)]
+    assert [panel.texts[0][code] if code >= 0 else None for code in panel.codes[0]] == [
+        *texts,
+        None,
+        texts[0],
+    ]
+
+
+@pytest.mark.parametrize(("kind", "first"), [("f8", 2**53), ("f4", 2**24)])
+def test_floats_that_cannot_tell_names_apart_are_refused(kind, first):
+    numbers = Numbering("unit", "series_id")
+    assert numbers.number(pd.Series([first - 1.0, np.nan], dtype=kind), "x").tolist() == [0, -1]
+    assert list(numbers.texts) == [str(first - 1)]
+    # where the next number has the same float, nobody knows which one was meant
+    assert np.array(first, kind) == np.array(first + 1, kind)
+    with pytest.raises(InputError, match=r"x: series_id column 'unit' holds .* as float.*; store"):
+        numbers.number(pd.Series([first, np.nan], dtype=kind), "x")
+
+
+def test_one_number_in_all_types_is_one_name_and_true_is_another():
+    numbers = Numbering("c", "categorical")
+    mixed = pd.Series([7, 7.0, "7", Decimal("7.0"), np.float32(7), 1, True, None, 1.0, np.True_])
+    assert numbers.number(mixed, "x").tolist() == [0, 0, 0, 0, 0, 1, 2, -1, 1, 2]
+    for column in ([7, 7], [7.0, None], ["7", None], [Decimal(7), None]):
+        assert numbers.number(pd.Series(column), "x")[0] == 0
+    assert list(numbers.texts) == ["7", "1", "True"]
+
+
+def test_parts_of_a_series_keep_their_order_by_stamps_beyond_63_bits():
+    late, early = (
+        pd.DataFrame({"t": np.arange(2, dtype=np.uint64) + np.uint64(start), "u": "a", "y": value})
+        for start, value in ((2**63 + 3, 1.0), (2**63 + 1, 0.0))
+    )
+    first = pd.DataFrame({"t": np.arange(2, dtype=np.uint64), "u": "a", "y": -1.0})
+    tables = [Table.of_frame(f"{n}.csv", frame) for n, frame in enumerate((late, early, first))]
+    panel = fill_panel(tables, Columns((), (), "y", "t", ("u",)))
+    assert panel.values[0].tolist() == [-1, -1, 0, 0, 1, 1]

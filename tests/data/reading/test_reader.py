@@ -85,6 +85,55 @@ def test_missing_values_are_refused_with_the_remedy_or_masked(make, caplog):
     assert any("2 values of 'known' are missing and masked" in text for text in caplog.messages)
 
 
+def test_all_that_is_masked_is_told_by_column(make, caplog):
+    """Categories and statics, too, and what is known of the future beyond the last target."""
+    frame = make_frame().assign(mode="on", place="north", size=1.0)
+    frame.loc[[0, 1], "mode"] = None
+    later = frame.copy()
+    later["place"] = pd.Series([None] * ROWS, dtype="str")
+    later["size"] = np.nan
+    later.loc[ROWS - 3 :, "y"] = np.nan
+    later.loc[[4, ROWS - 1], "known"] = np.nan
+    later.loc[[4, ROWS - 1], "past"] = np.nan
+    options = {
+        "missing": "mask",
+        "known_covariates": ["known", "mode"],
+        "static_covariates": ["place", "size"],
+        "categorical_covariates": ["mode", "place"],
+    }
+    data = make(frame, predict=later, **options)
+    with caplog.at_level(logging.WARNING):
+        fitted(data)
+        data.setup("predict")
+    told = [text for text in caplog.messages if "are missing and masked" in text]
+    expected = {
+        ("train_df_paths", 2, "mode", "train"),
+        ("predict_df_paths", 2, "known", "predict"),
+        ("predict_df_paths", 1, "past", "predict"),
+        ("predict_df_paths", 2, "mode", "predict"),
+        ("predict_df_paths", 1, "place", "predict"),
+        ("predict_df_paths", 1, "size", "predict"),
+    }
+    assert set(told) == {
+        f"{argument}: {count} values of {name!r} are missing and masked, in 1 series: {series!r}"
+        for argument, count, name, series in expected
+    }
+
+
+@pytest.mark.parametrize("name", ["known", "past", "mode"])
+@pytest.mark.parametrize("where", ["train", "predict"])
+def test_a_column_without_any_value_is_no_missing_value(make, name, where):
+    frame = make_frame().assign(mode="on")
+    later = frame.copy()
+    lost = frame if where == "train" else later
+    lost[name] = pd.Series([None] * ROWS, dtype=lost[name].dtype)
+    options = {"known_covariates": ["known", "mode"], "categorical_covariates": "mode"}
+    data = make(frame, predict=later, missing="mask", **options)
+    message = f"{where}_df_paths: column {name!r} has no value in any of {ROWS} rows, .* leave it "
+    with pytest.raises(InputError, match=message):
+        fitted(data).setup("predict")
+
+
 @pytest.mark.parametrize("kind", [EncoderDecoderDataModule, TimeSeriesDataModule])
 def test_the_loss_leaves_missing_targets_out_and_sees_numbers_only(make, kind):
     frame, lost = make_frame(), [0, 9, 10, 11, 25]

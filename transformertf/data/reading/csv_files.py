@@ -97,7 +97,7 @@ class CsvFile:
         """How many rows it has."""
         return sum(block.rows for block in self._blocks)
 
-    def read(self, names: list[str]) -> Iterator[pd.DataFrame]:
+    def read(self, names: list[str]) -> Iterator[pa.Table]:
         """Yield the rows of some of its columns, block by block.
 
         Raises:
@@ -105,8 +105,7 @@ class CsvFile:
         """
         # blocks are parsed while those before become frames
         for table in ahead(self._tables([self._places[name] for name in names])):
-            frame = table.to_pandas(ignore_metadata=True, split_blocks=True)
-            yield frame.set_axis(names, axis=1)
+            yield table.rename_columns(names)
 
     def _tables(self, places: list[str]) -> Iterator[pa.Table]:
         with self.path.open("rb") as file:

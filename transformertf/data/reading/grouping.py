@@ -2,8 +2,10 @@
 
 import datetime
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -39,13 +41,14 @@ class Numbering:
         Raises:
             InputError: a value is of a type that makes no name.
         """
-        try:
-            codes, known = pd.factorize(values)
-        except TypeError:  # of what cannot be hashed, as lists
-            found = next(value for value in values if not pd.api.types.is_hashable(value))
-            raise self._refusal(found, where) from None
+        if values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed"):
+            # True equals 1, and is another name; lists are none
+            values = values.map(lambda value: self._text(value, where), na_action="ignore")
+        codes, known = pd.factorize(values)
+        # how exact floats are hangs on their type
+        found: Any = known.to_numpy() if known.dtype.kind == "f" else known
         # a csv file has nothing where a value is missing
-        texts = [self._text(value, where) for value in known]
+        texts = [self._text(value, where) for value in found]
         numbers = [self.texts.setdefault(t, len(self.texts)) if t else -1 for t in texts]
         numbered: IntArray = np.array([*numbers, -1], dtype=np.int64)[codes]
         return numbered
@@ -53,8 +56,15 @@ class Numbering:
     def _text(self, value: object, where: str) -> str:
         if isinstance(value, (str, bool, np.bool_, int, np.integer)):
             return str(value)
-        if isinstance(value, (float, np.floating)) and float(value).is_integer():
-            return str(int(value))  # whole numbers beside a missing value are read as floats
+        if isinstance(value, (float, np.floating, Decimal)) and _is_whole(value):
+            # whole numbers beside a missing value, as pandas and databases give them
+            if not isinstance(value, Decimal) and abs(float(value)) > _exact(value):
+                raise InputError(
+                    f"{where}: {self.role} column {self.column!r} holds {shown(value)} as "
+                    f"{type(value).__name__}, which cannot tell it from its neighbours; store "
+                    "whole numbers or text"
+                )
+            return str(int(value))
         if isinstance(value, np.datetime64):
             value = pd.Timestamp(value)
         if isinstance(value, datetime.date):
@@ -67,6 +77,15 @@ class Numbering:
             f"{where}: {self.role} column {self.column!r} holds {shown(value)}, expected text, "
             "whole numbers, booleans or dates; convert it"
         )
+
+
+def _is_whole(value: float | np.floating[Any] | Decimal) -> bool:
+    return math.isfinite(value) and int(value) == value
+
+
+def _exact(value: float | np.floating[Any]) -> int:
+    """Return the whole number up to which all others are told apart by floats of a type."""
+    return int(2 ** (np.finfo(type(value)).nmant + 1) - 1)
 
 
 class SeriesNumbering:
@@ -238,9 +257,10 @@ def _count(
     for name, parts in missing.items():
         _refuse_missing(np.concatenate(parts), name, table.where)
     there = np.flatnonzero(count)
-    return pd.DataFrame(
-        {"series": there, "count": count[there], "first": [first[code] for code in there.tolist()]}
-    )
+    # in the type of all tables: whole numbers of two types would be joined as floats
+    kind = np.float64 if clock is None else clock.number_type
+    times = np.array([first[code] for code in there.tolist()], dtype=kind)
+    return pd.DataFrame({"series": there, "count": count[there], "first": times})
 
 
 def _refuse_missing(rows: IntArray, name: str, where: str) -> None:

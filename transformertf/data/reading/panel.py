@@ -16,7 +16,8 @@ import pandas as pd
 
 from transformertf.data.arguments import Missing
 from transformertf.data.columns import Columns
-from transformertf.data.reading.formats import expand_paths, frame_table, open_tables, series_names
+from transformertf.data.reading.formats import expand_paths, open_tables, series_names
+from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.grouping import Grouping
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index

@@ -12,16 +12,18 @@ from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.formats import frame_table
+from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
 from transformertf.data.reading.times import require_dates
-from transformertf.data.series import Series, ShortSeries
+from transformertf.data.series import AnyArray, Series, ShortSeries
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
 Spec = str | Sequence[str] | pd.DataFrame
+# of a column, the values that each series lacks, and how many there might be
+Missed = tuple[dict[str, int], int]
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ class Reader:
             log.warning("%s: %d gaps break %s", argument, count, count_names(broken))
         if not self.how.mask:
             return
+        counts = _count_missing(self.how.columns, made)
+        self._refuse_unobserved(argument, counts)
         if self.how.freq is not None and self.how.downsample == 1:
             rows = {one.name: len(one) for one in given}
             more = {one.name: len(one) - rows[one.name] for one in made}
@@ -192,16 +196,51 @@ class Reader:
                     "%s: %d rows put in that were missing, in %s",
                     argument, sum(more.values()), count_names(filled),
                 )  # fmt: skip
-        for index, name in enumerate(self.how.columns.values):
-            lost = {
-                one.name: int(np.isnan(one.values[: one.observed, index]).sum()) for one in made
-            }
+        for name, (lost, _) in counts.items():
             holed = [series for series, count in lost.items() if count]
             if holed:
                 log.warning(
                     "%s: %d values of %r are missing and masked, in %s",
                     argument, sum(lost.values()), name, count_names(holed),
                 )  # fmt: skip
+
+    def _refuse_unobserved(self, argument: str, counts: Mapping[str, Missed]) -> None:
+        """Refuse a column without any value: rather a mistake than something missing.
+
+        A series need not have statics, nor rows to forecast a target.
+        """
+        columns = self.how.columns
+        for name in (*columns.known, *columns.past, *columns.categories):
+            lost, rows = counts[name]
+            if rows and sum(lost.values()) == rows:
+                raise InputError(
+                    f"{argument}: column {name!r} has no value in any of {rows} rows, which is "
+                    "more than missing: mask stands for; fill it, or leave it out of the roles"
+                )
+
+
+def _count_missing(columns: Columns, series: Sequence[Series]) -> dict[str, Missed]:
+    """Return how many values each column lacks, up to where they are known."""
+    found: dict[str, Missed] = {}
+
+    def add(name: str, one: Series, missing: AnyArray, *, known: bool = True) -> None:
+        lost, rows = found.get(name, ({}, 0))
+        # what is known in the past only ends with the target
+        missing = missing if known else missing[: one.observed]
+        # series cut out of one share its name
+        lost[one.name] = lost.get(one.name, 0) + int(np.count_nonzero(missing))
+        found[name] = lost, rows + len(missing)
+
+    for one in series:
+        for index, name in enumerate(columns.values):
+            add(name, one, np.isnan(one.values[:, index]), known=name in columns.known)
+        for name, column in zip(columns.categories, one.categories, strict=True):
+            add(name, one, column.codes < 0, known=name in columns.known_categories)
+        for name, value in zip(columns.static, one.static, strict=True):
+            add(name, one, np.isnan([value]))
+        for name, text in zip(columns.static_categories, one.static_texts, strict=True):
+            add(name, one, np.array([text is None]))
+    return found
 
 
 def _length(given: str | float | None) -> Any:

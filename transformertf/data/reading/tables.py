@@ -17,6 +17,38 @@ from transformertf.data.series import FloatArray
 from transformertf.errors import InputError
 
 ReadPieces = Callable[[list[str]], Iterator[pd.DataFrame]]
+ReadArrow = Callable[[list[str]], Iterator[pa.Table]]
+# whole numbers beside a missing one, which would else be floats and lose what is beyond 2**53
+_WHOLE = {
+    getattr(pa, name)(): pd.api.types.pandas_dtype(name.replace("i", "I").replace("u", "U"))
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+}
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as pandas has it, whole numbers exact where some are missing."""
+    lost = any(column.null_count and column.type in _WHOLE for column in table.columns)
+    # whole numbers of which none is missing need no copy
+    frame: pd.DataFrame = table.to_pandas(
+        ignore_metadata=True, split_blocks=True, types_mapper=_WHOLE.get if lost else None
+    )
+    return frame
+
+
+def to_frames(read: ReadArrow) -> ReadPieces:
+    """Return a reader of frames, made of one of Arrow tables."""
+    return lambda names: map(to_frame, read(names))
+
+
+def refuse_foreign_types(where: object, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """Refuse columns of types that Arrow knows and pandas does not."""
+    for name in columns:
+        kind = schema.field(name).type
+        if isinstance(kind, pa.BaseExtensionType):
+            raise InputError(
+                f"{where}: column {name!r} is of the type {kind.extension_name}; expected numbers, "
+                "text or dates; store it as one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -40,15 +72,23 @@ class Table:
     future: bool = False
 
     @classmethod
-    def of_frame(cls, where: str, frame: pd.DataFrame) -> "Table":
-        """Return a table of what is in memory; labels of columns that are no text, as text."""
+    def of_frame(
+        cls, where: str, frame: pd.DataFrame, headers: Mapping[str, str] | None = None
+    ) -> "Table":
+        """Return a table of what is in memory; labels of columns that are no text, as text.
+
+        Args:
+            where: its name, for messages.
+            frame: the rows, of whatever types.
+            headers: see there; each column under its own name if not given.
+        """
         place = {str(name): number for number, name in enumerate(frame.columns)}
 
         def read(names: list[str]) -> Iterator[pd.DataFrame]:
-            columns = {name: frame.iloc[:, place[name]] for name in names}
+            columns = {name: _of_file(frame.iloc[:, place[name]], where) for name in names}
             yield pd.DataFrame(columns, frame.index, copy=False)
 
-        return cls(where, len(frame), {name: name for name in place}, read)
+        return cls(where, len(frame), headers or {name: name for name in place}, read)
 
     @property
     def path(self) -> Path:
@@ -67,6 +107,18 @@ class Table:
                 columns = {name: piece[header] for name, header in headers.items()}
                 if len(piece):  # files may have empty row groups
                     yield pd.DataFrame(columns, piece.index, copy=False)
+
+
+def _of_file(column: pd.Series, where: str) -> pd.Series:
+    """Return a column of a frame with the type that it would have were it read from a file."""
+    if isinstance(column.dtype, pd.SparseDtype):
+        return pd.Series(np.asarray(column), column.index, name=column.name)
+    if not isinstance(column.dtype, pd.ArrowDtype):
+        return column
+    name = str(column.name)
+    table = pa.table({name: pa.array(column)})
+    refuse_foreign_types(where, table.schema, [name])
+    return to_frame(table)[name].set_axis(column.index)
 
 
 T = TypeVar("T")
@@ -149,7 +201,8 @@ def as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
     there = column.notna()
     if not there.any():
         return np.full(len(column), np.nan)
-    if pd.api.types.infer_dtype(column) in ("boolean", *REAL_OBJECTS):
+    known_type = pd.api.types.infer_dtype(column)
+    if known_type in ("boolean", *REAL_OBJECTS) or is_real(column[there]).all():
         try:
             return column.where(there, np.nan).to_numpy(dtype=np.float64)
         except OverflowError:

@@ -265,9 +265,14 @@ def _read(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
 
 def _read_dates(column: pd.Series) -> pd.Series:
     try:
-        return pd.to_datetime(column, errors="coerce")
+        stamps = pd.to_datetime(column, errors="coerce")
     except ValueError:  # objects whose offset from UTC changes
-        return pd.to_datetime(column, errors="coerce", utc=True)
+        stamps = pd.Series(pd.NaT, column.index)
+    if column.dtype == object and (stamps.isna() & column.notna()).any():
+        aware = column.map(lambda value: getattr(value, "tzinfo", None) is not None).astype(bool)
+        if aware.any():  # in several zones; those in none would be taken for UTC
+            return pd.to_datetime(column.where(aware), errors="coerce", utc=True)
+    return stamps
 
 
 def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.Index:
@@ -278,5 +283,7 @@ def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.In
         refuse_stamp(float(numbers[row]), name, where, begin + row)
     if _is_number(column):
         return pd.Index(column.to_numpy(dtype=_number_type(column.dtype)))
-    whole = pd.api.types.infer_dtype(column) == "integer" and np.abs(numbers).max() < 2**53
-    return pd.Index(numbers.astype(np.int64) if whole else numbers)
+    if pd.api.types.infer_dtype(column) in ("integer", "decimal") and not (numbers % 1).any():
+        whole: Stamps = column.map(int).to_numpy()  # as floats they would lose digits
+        numbers = whole if whole.dtype.kind in "iu" else numbers
+    return pd.Index(numbers)
