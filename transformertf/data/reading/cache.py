@@ -91,7 +91,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 T = TypeVar("T")
 # of what entries hold; another one leaves the old entries to be cleared
-FORMAT = 2
+FORMAT = 3
 META = "meta.json"
 # bytes that take a while to write
 _WORTH_TELLING = 10**7
@@ -357,6 +357,7 @@ def cached_panel(
             "static_texts": made.static_texts,
             "time_type": None if made.stamps is None else str(made.time_type),
             "ending": made.ending,
+            "unused": made.unused,
         }
 
     size = row_bytes(columns) * sum(table.rows for table in tables)
@@ -412,4 +413,5 @@ def _load_panel(folder: Path, kept: dict[str, Any]) -> Panel:
         None if time_type is None else pd.api.types.pandas_dtype(time_type),
         observed,
         kept["ending"],
+        kept["unused"],
     )

@@ -12,10 +12,13 @@ from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.following import odd_row_ahead
 from transformertf.data.reading.formats import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
+from transformertf.data.reading.grouping import SeriesNumbering
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
+from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import require_dates
 from transformertf.data.series import Series, ShortSeries
 from transformertf.errors import InputError, count_names
@@ -98,12 +101,33 @@ class Reader:
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
             self._tell(argument, given, made)
+            if missing == "future":
+                self._tell_odd_rows(made)
             if panel.ending:
                 log.warning("future_df_paths: no rows of %s", count_names(panel.ending))
+            if panel.unused:
+                log.warning(
+                    "future_df_paths: values of %s are not used, as nobody knows them ahead: "
+                    "forecasts start where predict_df_paths ends",
+                    ", ".join(map(repr, panel.unused)),
+                )
             if missing != "nothing":
                 made.sort(key=lambda series: series.name)
             self._series[argument] = made
         return self._series[argument]
+
+    def ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
+        """Return the id columns as they are given, a row for each series, by its name."""
+        tables, _ = self._open(argument, spec, Rules(missing))
+        numbering, found = SeriesNumbering(self.how.columns.ids), []
+        for table in tables:
+            for piece in table.pieces(numbering.ids):
+                known = len(numbering)
+                number, first = np.unique(
+                    numbering.number(piece, table.where)[0], return_index=True
+                )
+                found.append(piece.iloc[first[number >= known]])
+        return pd.concat(found, ignore_index=True).set_axis(numbering.names)
 
     def clear(self) -> None:
         """Let go of all series."""
@@ -133,11 +157,7 @@ class Reader:
 
     def _panel(self, argument: str, spec: Spec, rules: Rules, future: Spec | None) -> Panel:
         columns = self.how.columns
-        if isinstance(spec, pd.DataFrame):
-            tables = [frame_table(spec, columns.stored, optional_columns(columns, rules))]
-            names = ["frame"]
-        else:
-            tables, names = open_all(spec, argument, columns, rules)
+        tables, names = self._open(argument, spec, rules)
         if future is not None:
             later, theirs = open_future(future, columns, names)
             tables, names = [*tables, *later], [*names, *theirs]
@@ -148,6 +168,12 @@ class Reader:
             return fill_panel(tables, columns, names, rules)
         self._keys[argument] = panel_key(tables, columns, names, rules)
         return cached_panel(tables, columns, names, rules)
+
+    def _open(self, argument: str, spec: Spec, rules: Rules) -> tuple[list[Table], list[str]]:
+        columns = self.how.columns
+        if isinstance(spec, pd.DataFrame):
+            return [frame_table(spec, columns.stored, optional_columns(columns, rules))], ["frame"]
+        return open_all(spec, argument, columns, rules)
 
     def _prepare(self, series: Series) -> Series:
         """Break, complete and thin a series."""
@@ -174,6 +200,18 @@ class Reader:
             f"{self.how.freq}, the first at {self.how.columns.time} {first}; set missing: mask to "
             "fill them in, or max_gap to break the series there"
         )
+
+    def _tell_odd_rows(self, made: Sequence[Series]) -> None:
+        """Say where rows to forecast do not go on as the rows before them."""
+        odd = [(one, row) for one in made if (row := odd_row_ahead(one)) is not None]
+        if odd:
+            one, row = odd[0]
+            assert one.time is not None
+            log.warning(
+                "rows without a target are not as far apart as those before, in %s: %s comes after "
+                "%s in the first; each is taken for one step, so give a row for each step",
+                count_names([one.name for one, _ in odd]), one.time[row], one.time[row - 1],
+            )  # fmt: skip
 
     def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
         """Say how many gaps and missing values there are, and where."""
