@@ -1,6 +1,7 @@
 """The rows that come after the last ones: their time stamps, and a series that has them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def next_times(time: pd.Index, steps: int, name: str) -> pd.Index:
         return later
     wall = last.tz_localize(None)
     freq = pd.infer_freq(wall) if len(wall) > 2 else None
-    step = None if freq is None else to_offset(freq)
+    step: Any = None if freq is None else to_offset(freq)
     if step is None or (isinstance(step, pd.offsets.Tick) and not isinstance(step, pd.offsets.Day)):
         begin, step = last[-1], last[-1] - last[-2]
     else:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.following import odd_row_ahead
+from transformertf.data.reading.following import next_times, odd_row_ahead
 from transformertf.data.reading.formats import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.grouping import SeriesNumbering
@@ -116,17 +116,54 @@ class Reader:
             self._series[argument] = made
         return self._series[argument]
 
-    def ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
+    def future_frame(self, argument: str, spec: Spec, missing: Missing, steps: int) -> pd.DataFrame:
+        """Return the rows that follow those of each series, with nothing known of them but time.
+
+        Args:
+            argument: what the series were given to.
+            spec: a path, a glob or a list of them, or a frame.
+            missing: what may be missing.
+            steps: how far the rows go on after the last target, as rows are forecast.
+
+        Returns:
+            Columns as in the data: ids, time, and known covariates without a value.
+
+        Raises:
+            InputError: several series that no ids tell apart.
+        """
+        columns, thinned = self.how.columns, steps * self.how.downsample
+        reader = Reader(replace(self.how, downsample=1), self.short)
+        series = reader.read(argument, spec, missing)
+        if len(series) > 1 and not columns.ids:
+            raise InputError(
+                "future_frame: without series_id a frame is one series, found "
+                f"{count_names([one.name for one in series])}; give them one by one"
+            )
+        rows = [max(0, one.observed + thinned - len(one)) for one in series]
+        frame = pd.DataFrame(index=range(sum(rows)))
+        if columns.ids:
+            ids = self._ids(argument, spec, missing).loc[[one.name for one in series]]
+            frame = ids.iloc[np.repeat(np.arange(len(ids)), rows)].reset_index(drop=True)
+        if columns.time is not None:
+            times = [
+                next_times(one.time, more, one.name) if more else one.time[:0]
+                for one, more in zip(series, rows, strict=True) if one.time is not None
+            ]  # fmt: skip
+            frame[columns.time] = times[0].append(times[1:])
+        nothing = dict.fromkeys(columns.known, np.nan) | dict.fromkeys(columns.known_categories)
+        return frame.assign(**nothing)
+
+    def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
         """Return the id columns as they are given, a row for each series, by its name."""
         tables, _ = self._open(argument, spec, Rules(missing))
         numbering, found = SeriesNumbering(self.how.columns.ids), []
         for table in tables:
             for piece in table.pieces(numbering.ids):
                 known = len(numbering)
-                number, first = np.unique(
+                numbers, first = np.unique(
                     numbering.number(piece, table.where)[0], return_index=True
                 )
-                found.append(piece.iloc[first[number >= known]])
+                found.append(piece.iloc[first[numbers >= known]])
         return pd.concat(found, ignore_index=True).set_axis(numbering.names)
 
     def clear(self) -> None:
