@@ -164,8 +164,9 @@ class EncoderDecoderDataModule(WindowDataModule):
         if names and lacking:
             raise InputError(
                 f"origin end: known_covariates ({', '.join(names)}) are wanted after the last row, "
-                f"and {count_names(lacking)} end with a target; give the rows that follow in "
-                "future_df_paths (Forecaster.future_frame makes them, to be filled in)"
+                f"which these do not have: {count_names(lacking)}; give the rows that follow with "
+                "--data.future_df_paths, in Python as future (Forecaster.future_frame makes them, "
+                "to be filled in)"
             )
         if names:
             return series

@@ -1,54 +1,37 @@
 """The rows that come after the last ones: their time stamps, and a series that has them."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
 from transformertf.data.series import Codes, Series
 from transformertf.errors import InputError
 
-# how many of the last rows tell how far rows are apart
-_ROWS = 1000
 # distances that differ by more than this factor are those of other rows
 _UNLIKE = 1.5
 
 
-def next_times(time: pd.Index, steps: int, name: str) -> pd.Index:
-    """Return the time stamps that come after others, as far apart as these.
+def next_times(time: pd.Index, steps: int) -> pd.Index:
+    """Return the time stamps that come after others, at the distance of the last two."""
+    later: pd.Index = time[-1] + (time[-1] - time[-2]) * pd.Index(np.arange(1, steps + 1))
+    return later.astype(time.dtype)
 
-    Args:
-        time: rising.
-        steps: how many.
-        name: of the series, for messages.
+
+def following(series: Series, rows: int) -> pd.Index | None:
+    """Return the time stamps of rows that come after a series; None without a time column.
 
     Raises:
-        InputError: there is one time stamp only.
+        InputError: a single row does not tell how far rows are apart.
     """
-    if len(time) < 2:
+    if series.time is None or rows < 1:
+        return None if series.time is None else series.time[:0]
+    if len(series) < 2:
         raise InputError(
-            f"series {name!r}: one row has no distance in time to go on with; give the rows that "
-            "follow, with their time stamps"
+            f"series {series.name!r}: one row has no distance in time to go on with; give the rows "
+            "that follow, with their time stamps"
         )
-    last = time[-_ROWS:]
-    if not isinstance(last, pd.DatetimeIndex):
-        stamps = last.to_numpy()
-        later: pd.Index = pd.Index(stamps[-1] + (stamps[-1] - stamps[-2]) * np.arange(1, steps + 1))
-        return later
-    wall = last.tz_localize(None)
-    freq = pd.infer_freq(wall) if len(wall) > 2 else None
-    step: Any = None if freq is None else to_offset(freq)
-    if step is None or (isinstance(step, pd.offsets.Tick) and not isinstance(step, pd.offsets.Day)):
-        begin, step = last[-1], last[-1] - last[-2]
-    else:
-        begin = wall[-1]  # days and months are those of the calendar
-    dates = pd.date_range(begin, periods=steps + 1, freq=step, unit=last.unit)[1:]
-    if dates.tz is None and last.tz is not None:
-        twice = np.ones(steps, dtype=np.bool_)
-        dates = dates.tz_localize(last.tz, ambiguous=twice, nonexistent="shift_forward")
-    return dates
+    return next_times(series.time, rows)
 
 
 def follow(series: Series, rows: int) -> Series:
@@ -57,12 +40,12 @@ def follow(series: Series, rows: int) -> Series:
         return series
     columns = series.values.shape[1]
     missing = np.full(rows, -1, dtype=np.int32)
-    time = series.time
+    time = following(series, rows)
     return replace(
         series,
         # column by column, as a panel has them
         values=np.concatenate([series.values.T, np.full((columns, rows), np.nan)], axis=1).T,
-        time=None if time is None else time.append(next_times(time, rows, series.name)),
+        time=None if series.time is None or time is None else series.time.append(time),
         categories=tuple(
             Codes(np.concatenate([one.codes, missing]), one.texts) for one in series.categories
         ),

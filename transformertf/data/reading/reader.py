@@ -12,7 +12,7 @@ from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.following import next_times, odd_row_ahead
+from transformertf.data.reading.following import following, odd_row_ahead
 from transformertf.data.reading.formats import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.grouping import SeriesNumbering
@@ -145,10 +145,8 @@ class Reader:
             ids = self._ids(argument, spec, missing).loc[[one.name for one in series]]
             frame = ids.iloc[np.repeat(np.arange(len(ids)), rows)].reset_index(drop=True)
         if columns.time is not None:
-            times = [
-                next_times(one.time, more, one.name) if more else one.time[:0]
-                for one, more in zip(series, rows, strict=True) if one.time is not None
-            ]  # fmt: skip
+            made = [following(one, more) for one, more in zip(series, rows, strict=True)]
+            times = [time for time in made if time is not None]
             frame[columns.time] = times[0].append(times[1:])
         nothing = dict.fromkeys(columns.known, np.nan) | dict.fromkeys(columns.known_categories)
         return frame.assign(**nothing)

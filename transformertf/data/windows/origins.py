@@ -196,7 +196,7 @@ class Origin:
         except (ValueError, TypeError) as error:
             kind = "row number" if series.time is None else "time stamp"
             raise InputError(
-                f"origin {self.at!r} is neither auto, last, all, end, every:N nor a {kind}"
+                f"origin {self.at!r} is neither auto, last, all, every:N nor a {kind}"
             ) from error
         if not 0 <= row < series.observed:
             last = series.observed - 1
