@@ -225,17 +225,18 @@ def test_sequences_have_variables_of_the_steps_that_are_forecast():
 
 @pytest.mark.parametrize("name", ["u", "y", "k", "s", "c"])
 def test_what_is_the_same_in_all_windows_has_no_importance_rather_than_none(name):
-    batches = [full_batch(seed=seed) for seed in (0, 10)]
+    model: Any = OneVariable()
+    batches = [with_target_of(model, full_batch(seed=seed)) for seed in (0, 10)]
+    kept = [batches[1][key][..., column].clone() for key, column in PLACES[name][1]]
     for batch in batches:
         for key, column in PLACES[name][1]:
             batch[key][..., column] = 3
-    module = make_module(WINDOWS, torch.float64)
-    found = permutation_importance(module, batches, RICH).set_index("variable")["importance"]
+    found = permutation_importance(model, batches, RICH).set_index("variable")["importance"]
     assert found.index[found.isna()].tolist() == [name]
     # the same in one batch, not in the other
-    for key, column in PLACES[name][1]:
-        batches[1][key][..., column] = full_batch(seed=10)[key][..., column]
-    found = permutation_importance(module, batches, RICH)["importance"]
+    for (key, column), values in zip(PLACES[name][1], kept, strict=True):
+        batches[1][key][..., column] = values
+    found = permutation_importance(model, batches, RICH)["importance"]
     assert not found.isna().any()
 
 
