@@ -245,7 +245,7 @@ def test_the_hour_is_varied_though_a_horizon_is_a_day(sequences):
     hours = pd.date_range("2024-01-01", periods=24 * 14, freq="h")
     values = np.random.default_rng(0).normal(size=len(hours))
     frame = pd.DataFrame({"t": hours, "x": values, "kind": 1.0, "y": values + hours.hour})
-    common = {
+    common: dict[str, Any] = {
         "target_covariate": "y",
         "known_covariates": ["x"],
         "static_covariates": ["kind"],
@@ -274,7 +274,9 @@ def test_the_hour_is_varied_though_a_horizon_is_a_day(sequences):
         )
     for origin in ("auto",) if sequences else ("auto", "every:48", "last"):
         data.forecast_on("test", origin)
-        found = look_inside(model, data, "test").importance.set_index("variable")["importance"]
+        table = look_inside(model, data, "test").importance
+        assert table is not None
+        found = table.set_index("variable")["importance"]
         assert found[["hour_sin", "hour_cos", "x"]].abs().min() > 0
         # time since a window's start, and the static of one series
         assert found.index[found.isna()].tolist() == ["t", "kind"]

@@ -25,10 +25,12 @@ ZONE = "Europe/Zurich"
 )
 def test_time_goes_on_as_it_went(whole):
     series = Series("run", np.zeros((5, 1)), whole[:5], 5)
-    found = following(series, len(whole) - 5)
+    found, none = following(series, len(whole) - 5), following(series, 0)
+    assert found is not None
+    assert none is not None
     assert found.dtype == whole.dtype
     assert found.tolist() == whole[5:].tolist()
-    assert len(following(series, 0)) == 0
+    assert len(none) == 0
 
 
 def test_one_row_has_no_distance():
@@ -44,6 +46,7 @@ def test_rows_after_the_last_have_nothing_but_time():
     np.testing.assert_array_equal(longer.values[:4], series.values)
     assert np.isnan(longer.values[4:]).all()
     assert longer.categories[0].codes.tolist() == [0, 0, 0, 0, -1, -1, -1]
+    assert longer.time is not None
     assert longer.time.equals(pd.date_range("2024-01-01", periods=7, freq="h"))
     assert (longer.observed, longer.breaks, len(longer)) == (3, (2,), 7)
     assert follow(series, 0) is follow(series, -2) is series

@@ -47,6 +47,7 @@ def part(series, first, end, name=None):
 
 def found(series, ends, other, *, by_name):
     trained = TrainedRows.of(series, ends, by_name=by_name)
+    assert trained is not None
     state = trained.state_dict()
     again = TrainedRows.from_state_dict(state)
     assert again.state_dict() == state
@@ -101,5 +102,7 @@ def test_too_many_series_are_not_kept(monkeypatch):
     monkeypatch.setattr("transformertf.data.windows.trained.MOST", 1)
     series = [make_series("a", 0), make_series("b", 1)]
     assert TrainedRows.of(series, [40, 40], by_name=True) is None
-    assert TrainedRows.of(series, [40, 0], by_name=True).names == ["a"]
+    one = TrainedRows.of(series, [40, 0], by_name=True)
+    assert one is not None
+    assert one.names == ["a"]
     assert TrainedRows.of(series, [0, 0], by_name=True) is None
