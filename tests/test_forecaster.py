@@ -223,3 +223,126 @@ def test_paths_come_in_any_sequence(forecaster, folder, given):
     make_frame().to_parquet(path)
     expected = forecaster.predict(make_frame(), origin="last")
     pd.testing.assert_frame_equal(forecaster.predict(given(path), origin="last"), expected)
+
+
+def test_a_plan_holds_the_rows_that_follow_each_series(forecaster):
+    # each series ends where it ends, one of them with rows to forecast
+    frame = make_frame().drop(index=[38, 39]).reset_index(drop=True)
+    frame.loc[frame.index[frame["unit"] == "b"][-1:], "y"] = np.nan
+    plan = forecaster.future_frame(frame)
+    assert list(plan.columns) == ["unit", "t", "x"]
+    assert plan["x"].isna().all()
+    assert plan["t"].dtype == frame["t"].dtype
+    lasts = frame.groupby("unit")["t"].max()
+    for unit, own in plan.groupby("unit"):
+        steps = HORIZON - (unit == "b")
+        expected = lasts[unit] + pd.to_timedelta(np.arange(1, steps + 1), "h")
+        assert own["t"].tolist() == expected.tolist()
+    plan["x"] = np.arange(len(plan)) * 0.1
+    whole = pd.concat([frame, plan]).sort_values(["unit", "t"], ignore_index=True)
+    whole["kind"] = whole.groupby("unit")["kind"].ffill()
+    expected = forecaster.predict(whole)
+    for origin in ("auto", "end"):
+        found = forecaster.predict(frame, future=plan.assign(y=0.0), origin=origin)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert len(forecaster.future_frame(frame, 7)) == 4 * 7 - 1
+
+
+def test_the_end_wants_what_has_to_be_known_there(folder, checkpoint, forecaster, capsys):
+    frame = make_frame()
+    with pytest.raises(InputError) as error:
+        forecaster.predict(frame, origin="end")
+    assert str(error.value) == (
+        "origin end: known_covariates (x) are wanted after the last row, which these do not have: "
+        "4 series: 'a', 'b', 'c', ...; give the rows that follow with --data.future_df_paths, in "
+        "Python as future (Forecaster.future_frame makes them, to be filled in)"
+    )
+    words = ["predict", "--ckpt_path", str(checkpoint), "--data.predict_df_paths", "train.parquet"]
+    assert main([*words, "--origin", "end", "--output", "none.parquet"]) == 2
+    assert "error: origin end: known_covariates (x)" in capsys.readouterr().err
+    assert not Path("none.parquet").exists()
+    with pytest.raises(InputError, match="origin end: nothing is known there to compare"):
+        forecaster.evaluate(frame, origin="end")
+
+
+def test_rows_of_training_are_told_by_door_and_command(
+    folder, checkpoint, forecaster, capsys, caplog
+):
+    frame = make_frame()
+    new = make_frame(60).assign(y=lambda rows: rows["y"] + (rows["t"] > frame["t"].max()))
+    new.to_parquet("longer.parquet")
+    # 17 horizons after 8 rows of context; training has the first 40 rows of each series
+    told = f"{4 * 32} of {4 * 51} forecast rows lie in training rows (63 %): "
+    past = "the target is known to the end of 4 series: 'a', 'b', 'c', ...: these are forecasts of"
+    forecaster.predict(new)
+    forecaster.predict(frame[frame["unit"] == "a"].assign(unit="z"))
+    forecaster.evaluate(new)
+    lines = [line for line in caplog.messages if "training rows" in line]
+    assert [line.startswith(told) for line in lines] == [True, True]
+    assert sum(line.startswith(past) for line in caplog.messages) == 1
+    words = ["--ckpt_path", str(checkpoint)]
+    assert main(["predict", *words, "--data.predict_df_paths", "longer.parquet"]) == 0
+    err = capsys.readouterr().err
+    assert told in err
+    assert past in err
+    paths = ["--data.test_df_paths", "longer.parquet", "--output", "told", "--no-plots"]
+    assert main(["evaluate", *words, *paths]) == 0
+    assert told in capsys.readouterr().err
+    caplog.clear()
+    new.loc[new["t"] >= sorted(set(new["t"]))[-HORIZON], "y"] = np.nan
+    forecaster.predict(new)
+    assert not any("training rows" in line for line in caplog.messages)
+
+
+@pytest.fixture(scope="module")
+def alone(folder, checkpoint):
+    """Fit a model of the target and the calendar alone, to every row of a csv file without ids."""
+    frame = make_frame()[:40][["t", "y"]].assign(t=lambda rows: rows["t"].dt.tz_localize(None))
+    frame.to_csv("alone.csv", index=False)
+    config = yaml.safe_load((folder / "tiny.yml").read_text())
+    data = {"train_df_paths": "alone.csv", "calendar_features": "hour"}
+    gone = ("known_covariates", "static_covariates", "categorical_covariates", "series_id")
+    kept = {k: v for k, v in config["data"]["init_args"].items() if k not in gone}
+    config["data"]["init_args"] = {**kept, **data}
+    (folder / "alone.yml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "--config", "alone.yml"]) == 0
+    return folder / "runs" / "alone" / "version_0" / "checkpoints" / "last.ckpt"
+
+
+def test_the_end_goes_on_by_itself_where_nothing_has_to_be_known(alone, caplog):
+    own = Forecaster.load(alone, "cpu")
+    frame = pd.read_csv("alone.csv", parse_dates=["t"])
+    words = ["--ckpt_path", str(alone), "--data.predict_df_paths", "alone.csv"]
+    for horizon in (None, 2, 2 * HORIZON + 1):
+        steps = horizon or HORIZON
+        rows = frame["t"].iloc[-1] + pd.to_timedelta(np.arange(1, steps + 1), "h")
+        appended = pd.concat([frame, pd.DataFrame({"t": rows})], ignore_index=True)
+        expected = own.predict(appended, horizon=horizon)
+        assert len(expected) == steps
+        assert expected["time"].tolist() == rows.tolist()
+        found = own.predict(frame, origin="end", horizon=horizon)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        plan = own.future_frame(frame, horizon)
+        assert plan.columns.tolist() == ["t"]
+        planned = own.predict(frame, future=plan, horizon=horizon)
+        pd.testing.assert_frame_equal(planned, expected, check_exact=True)
+        more = [] if horizon is None else ["--horizon", str(horizon)]
+        assert main(["predict", *words, "--origin", "end", "--output", "end.parquet", *more]) == 0
+        expected = own.predict("alone.csv", origin="end", horizon=horizon)
+        pd.testing.assert_frame_equal(pd.read_parquet("end.parquet"), expected)
+    paths = own.sample(frame, 20, origin="end", horizon=2 * HORIZON)
+    assert paths["step"].max() == 2 * HORIZON
+    assert not any("training rows" in line for line in caplog.messages)
+    # a frame has no name: it is known by what it holds
+    own.predict(frame)
+    assert any("30 of 30 forecast rows lie in training rows (100 %)" in m for m in caplog.messages)
+
+
+def test_several_files_without_ids_have_no_plan_in_one_frame(alone):
+    frame = pd.read_csv("alone.csv")
+    for name in ("one", "two"):
+        frame.to_csv(f"{name}.csv", index=False)
+    own = Forecaster.load(alone, "cpu")
+    with pytest.raises(InputError, match="future_frame: without series_id a frame is one series"):
+        own.future_frame(["one.csv", "two.csv"])
+    assert own.predict(["one.csv", "two.csv"], origin="end").groupby("series").size().eq(3).all()

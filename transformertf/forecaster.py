@@ -1,7 +1,8 @@
 """The Python door: a checkpoint that forecasts files and frames, and is judged on them."""
 
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -15,7 +16,7 @@ from transformertf.class_paths import allowing, find_object, refuse_foreign
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
 from transformertf.data.reading import as_frame
 from transformertf.data.windows import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
-from transformertf.errors import InputError
+from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
     FORECASTS,
     Evaluation,
@@ -34,7 +35,9 @@ from transformertf.forecasts import (
     Horizon,
     calibration_of,
     calibration_origin,
+    remarks,
     sample_paths,
+    trained_rows,
 )
 from transformertf.models import ForecastModule, precision_of
 from transformertf.plots import can_plot, forecast_figure
@@ -43,6 +46,7 @@ from transformertf.streaming import Stream
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", ForecastModule, WindowDataModule)
 Given = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame
 
@@ -115,9 +119,10 @@ class Forecaster:
             data: a path, a glob or a list of them, or a frame (of pandas, or a table that knows
                 Arrow, as polars' does) with the columns of the training data; without id columns
                 a frame is one series, named "frame".
-            future: likewise the rows that follow, with known covariates and without a target.
-            origin: rows after which forecasts start: auto, last, all, every:N, or a time; see
-                the guide on data.
+            future: likewise the rows that follow, with known covariates; a target there is not
+                used. `future_frame` makes them.
+            origin: rows after which forecasts start: auto, last, all, every:N, end, or a time;
+                see the guide on data.
             horizon: steps of each forecast; those of training if not given. Beyond them the model
                 goes on from its own forecasts.
             samples: paths by which quantiles go on beyond the trained horizon; 0 goes on with the
@@ -134,7 +139,30 @@ class Forecaster:
         _give(module, PREDICT_PATHS, data)
         if future is not None:
             _give(module, FUTURE_PATHS, future)
-        return pd.concat(self._run(module, Horizon(horizon, samples)), ignore_index=True)
+        pieces = self._run(module, Horizon(horizon, samples), tell=remarks)
+        return pd.concat(pieces, ignore_index=True)
+
+    def future_frame(self, data: Given, horizon: int | None = None) -> pd.DataFrame:
+        """Return the rows that follow some data, to be filled in and given as `future`.
+
+        Args:
+            data: as for `predict`.
+            horizon: rows of each series after its last target; those of training if not given. The
+                data's own rows without a target count.
+
+        Returns:
+            A frame with the id columns, the time column, in steps as long as those of each series,
+            and the known covariates, without values. Without any, `origin="end"` does all this.
+
+        Raises:
+            InputError: a model of sequences, or several series that no ids tell apart.
+        """
+        module = self._data(None)
+        if not isinstance(module, EncoderDecoderDataModule):
+            raise InputError("future_frame wants a model with a horizon; append rows, and predict")
+        at_least_one(**({} if horizon is None else {"horizon": horizon}))
+        _give(module, PREDICT_PATHS, data)
+        return module.future_frame(horizon)
 
     def sample(
         self,
@@ -176,6 +204,8 @@ class Forecaster:
             _give(module, FUTURE_PATHS, future)
         steps = horizon or module.tgt_seq_len
         Horizon(steps, samples).check(self.model, module)
+        module.reach(steps)
+        _log(remarks(module, steps))
         if not samples:
             raise InputError(f"samples must be at least 2, found {samples}")
         self.model.eval()
@@ -296,8 +326,7 @@ class Forecaster:
             Columns `side`, `variable`, `importance`.
         """
         module = self._stage_data(data, stage, None)
-        module.forecast_on(stage, "auto")
-        found = look_inside(self.model, module).importance
+        found = look_inside(self.model, module, stage).importance
         if found is None:
             raise InputError("importance wants two windows or more that can be forecast")
         return found
@@ -373,12 +402,14 @@ class Forecaster:
         horizon: Horizon,
         season: int | None = None,
         calibrated: bool = True,
+        tell: Callable[[WindowDataModule, int | None], Iterable[str]] = trained_rows,
     ) -> list[pd.DataFrame]:
-        """Return the forecasts of a data module, in pieces."""
+        """Say what is forecast, and return the forecasts of a data module in pieces."""
         horizon.check(self.model, module)
         frames = ForecastFrames()
         calibration = self.calibration if calibrated else None
         tables = ForecastTables(module, horizon, calibration, season)
+        _log(tell(module, horizon.steps))
         trainer = lightning.Trainer(
             accelerator=self.accelerator,
             devices=1,
@@ -391,6 +422,11 @@ class Forecaster:
         )
         trainer.predict(self.model, datamodule=module, return_predictions=False)
         return frames.pieces
+
+
+def _log(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.warning("%s", line)
 
 
 def _give(module: WindowDataModule, argument: str, data: object) -> None:

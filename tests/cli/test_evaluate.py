@@ -162,9 +162,13 @@ def test_only_own_files_of_an_earlier_evaluation_are_replaced(
 def test_a_single_window_is_drawn_without_importance(experiment: Experiment, workdir: Path) -> None:
     pytest.importorskip("matplotlib")
     command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--origin", "last"]
+    expected = {"forecasts", "horizon", "residuals_1", "residuals_2"}
+    # windows to look at are not those of the one origin, but all that there are
     assert main(command) == 0
-    names = {path.stem for path in Path("evaluation/plots").iterdir()}
-    assert names == {"forecasts", "horizon", "residuals_1", "residuals_2"}
+    assert {path.stem for path in Path("evaluation/plots").iterdir()} == {*expected, "importance"}
+    make_frame(CONTEXT + HORIZON, 5).to_parquet("one.parquet")
+    assert main([*command, "--data.test_df_paths", "one.parquet"]) == 0
+    assert {path.stem for path in Path("evaluation/plots").iterdir()} == expected
 
 
 @pytest.mark.parametrize("name", ["data.parquet", "tiny.yml", "pipe"])

@@ -82,6 +82,13 @@ def test_sequences_that_begin_are_forecast_the_same(name: str) -> None:
         np.testing.assert_allclose(found, rows["prediction"], rtol=TOLERANCE)
 
 
+def test_checkpoint_says_nothing_of_what_it_was_trained_on(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Forecaster.load("last.ckpt", accelerator="cpu").predict("train.csv")
+    assert not [message for message in caplog.messages if "training rows" in message]
+
+
 @pytest.mark.parametrize("name", ["windows"], indirect=True)
 def test_command_rolls_the_same(name: str) -> None:
     words = "predict --ckpt_path last.ckpt --data.predict_df_paths new.csv --horizon 6 --samples 0"

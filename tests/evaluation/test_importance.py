@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from tests.evaluation.test_weights import PLAIN, RICH
 from tests.properties.family import alignments_of, collate, make_batch, make_module, make_sample
 from transformertf.batch import forecast_mask
+from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError
+from transformertf.evaluation import look_inside
 from transformertf.evaluation.importance import permutation_importance
+from transformertf.models import GRU, EncoderDecoderLSTM
 from transformertf.utils.sequence import first_data_step
 
 WINDOWS, SEQUENCES = "EncoderDecoderLSTM, covariates", "GRU, covariates"
@@ -218,6 +221,65 @@ def test_sequences_have_variables_of_the_steps_that_are_forecast():
     assert found["variable"].tolist() == ["u", "v", "w", "k", "p", "s", "t", "c"]
     assert found["side"].tolist() == ["future"] * 5 + ["static"] * 3
     assert found["importance"].ne(0).all()
+
+
+@pytest.mark.parametrize("name", ["u", "y", "k", "s", "c"])
+def test_what_is_the_same_in_all_windows_has_no_importance_rather_than_none(name):
+    model: Any = OneVariable()
+    batches = [with_target_of(model, full_batch(seed=seed)) for seed in (0, 10)]
+    kept = [batches[1][key][..., column].clone() for key, column in PLACES[name][1]]
+    for batch in batches:
+        for key, column in PLACES[name][1]:
+            batch[key][..., column] = 3
+    found = permutation_importance(model, batches, RICH).set_index("variable")["importance"]
+    assert found.index[found.isna()].tolist() == [name]
+    # the same in one batch, not in the other
+    for (key, column), values in zip(PLACES[name][1], kept, strict=True):
+        batches[1][key][..., column] = values
+    found = permutation_importance(model, batches, RICH)["importance"]
+    assert not found.isna().any()
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+def test_the_hour_is_varied_though_a_horizon_is_a_day(sequences):
+    hours = pd.date_range("2024-01-01", periods=24 * 14, freq="h")
+    values = np.random.default_rng(0).normal(size=len(hours))
+    frame = pd.DataFrame({"t": hours, "x": values, "kind": 1.0, "y": values + hours.hour})
+    common: dict[str, Any] = {
+        "target_covariate": "y",
+        "known_covariates": ["x"],
+        "static_covariates": ["kind"],
+        "calendar_features": ["hour"],
+        "time_column": "t",
+        "train_df_paths": "given",
+        "test_fraction": 0.5,
+    }
+    if sequences:
+        data: Any = TimeSeriesDataModule(**common, seq_len=24)
+    else:
+        data = EncoderDecoderDataModule(**common, ctxt_seq_len=24, tgt_seq_len=24)
+    data.stages.give("train_df_paths", frame)
+    data.setup("fit")
+    widths = {"num_static_features": 1}
+    torch.manual_seed(0)
+    if sequences:
+        model: Any = GRU(num_features=data.num_features, d_model=4, **widths)
+    else:
+        model = EncoderDecoderLSTM(
+            num_past_features=data.num_past_known_covariates,
+            num_future_features=data.num_future_known_covariates,
+            d_encoder=4,
+            d_decoder=4,
+            **widths,
+        )
+    for origin in ("auto",) if sequences else ("auto", "every:48", "last"):
+        data.forecast_on("test", origin)
+        table = look_inside(model, data, "test").importance
+        assert table is not None
+        found = table.set_index("variable")["importance"]
+        assert found[["hour_sin", "hour_cos", "x"]].abs().min() > 0
+        # time since a window's start, and the static of one series
+        assert found.index[found.isna()].tolist() == ["t", "kind"]
 
 
 def test_without_another_window_or_an_error_there_is_nothing_to_tell():

@@ -54,6 +54,13 @@ def test_importance_below_zero_is_left_of_the_line():
         importance_figure(table.head(0))
 
 
+def test_what_was_not_varied_is_no_bar_of_nothing():
+    table = make_importance(past=3).assign(importance=[np.nan, 0.0, 0.3])
+    axes = importance_figure(table).axes[0]
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == ["past variable 2", "past variable 1", "past variable 0 (not varied)"]
+
+
 @pytest.mark.parametrize(("context", "horizon"), [(1, 1), (72, 24), (500, 300), (5, 1)])
 def test_attention_stands_at_its_positions(context, horizon):
     steps, positions = np.arange(1, horizon + 1), np.arange(-context + 1, horizon + 1)

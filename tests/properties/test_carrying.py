@@ -281,7 +281,7 @@ def test_importance_is_that_of_sequences_that_go_on() -> None:
     data.stages.give("test_df_paths", make_frame({"b": 30}))
     data.forecast_on("test")
     model = make_model(data)
-    looks = look_inside(model, data)
+    looks = look_inside(model, data, "test")
     assert looks.importance is not None
     assert looks.importance["variable"].tolist() == ["u"]
     assert looks.importance["importance"].notna().all()

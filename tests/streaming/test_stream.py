@@ -366,6 +366,15 @@ def test_what_is_kept_does_not_grow(session):
             assert len(stream.state_dict()["history"]["values"]) == min(end, longest)
 
 
+@pytest.mark.parametrize("placeholder", [0.0, "?", np.inf, None])
+def test_a_target_in_the_future_is_not_read(placeholder):
+    data = make_data(known_covariates="k")
+    model, frame = make_model(RECURRENT, data), make_rows(15)[["k", "y"]]
+    rows, future = frame[:12], frame[12:]
+    found = Stream(model, data).update(rows, future.assign(y=placeholder))
+    same(found, Stream(model, data).update(rows, future[["k"]]))
+
+
 def test_without_a_future_time_goes_on(caplog):
     data = make_data(known_past_covariates="p", time_column="t", calendar_features="hour")
     model = make_model(RECURRENT, data)

@@ -23,6 +23,7 @@ from transformertf.forecasts import (
     ForecastTables,
     calibration_origin,
     check_levels,
+    trained_rows,
 )
 
 
@@ -38,6 +39,8 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _check_levels(options, cli)
     origin = options.origin or calibration_origin(cli.datamodule, options.stage)
     cli.datamodule.forecast_on(options.stage, origin)
+    for line in trained_rows(cli.datamodule):
+        say(line)
     kept = ForecastFrames()
     make_trainer(cli, ForecastWriter(kept, ForecastTables(cli.datamodule)))
     run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)

@@ -81,7 +81,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
         add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
             help="parquet file to write (default: %(default)s)")  # fmt: skip
         add("--origin",
-            help="where forecasts start: auto, last, all, every:N, or a time")  # fmt: skip
+            help="where forecasts start: auto, last, all, every:N, end, or a time")  # fmt: skip
     if command in ("predict", "evaluate"):
         add("--horizon", type=int, metavar="STEPS",
             help="steps of each forecast, more or fewer than in training")  # fmt: skip

@@ -15,9 +15,8 @@ from transformertf.cli.experiment import (
     write_forecasts,
 )
 from transformertf.cli.screen import say
-from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
-from transformertf.forecasts import ForecastFile, ForecastTables, Horizon, calibration_of
+from transformertf.forecasts import ForecastFile, ForecastTables, Horizon, calibration_of, remarks
 
 
 def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -33,8 +32,8 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     tables = ForecastTables(cli.datamodule, horizon, calibration_of(checkpoint))
     make_trainer(cli, ForecastWriter(file, tables))
     refuse_among_data(options.output, cli, "predict_df_paths", "future_df_paths")
-    if isinstance(cli.datamodule, EncoderDecoderDataModule):
-        _say_futures(cli.datamodule, options.horizon)
+    for line in remarks(cli.datamodule, options.horizon):
+        say(line)
     write_forecasts(file, cli, checkpoint)
     say(f"forecasts: {options.output} ({file.rows} rows)")
 
@@ -52,27 +51,3 @@ def _add_origin(composer: Composer, origin: str) -> None:
             "once; leave --origin out"
         )
     composer.add_tree("--origin", {"data": {"origin": origin}})
-
-
-def _say_futures(data: EncoderDecoderDataModule, steps: int | None) -> None:
-    """Tell of rows after the last target: beyond the horizon, or at the end of some series only."""
-    horizon = steps or data.tgt_seq_len
-    series = data.predict_series
-    ending = [one for one in series if len(one) > one.observed]
-    if data.origin.kind == "auto" and 0 < len(ending) < len(series):
-        # a last value that was only not measured looks the same
-        say(
-            f"{len(ending)} of {len(series)} series end with rows without a target, "
-            f"which alone are forecast there: {ending[0].name!r}"
-            + (", ..." if len(ending) > 1 else "")
-        )
-    beyond = [one for one in series if len(one) - one.observed > horizon]
-    if beyond:
-        first, more = beyond[0], len(beyond) - 1
-        whose = "the model's horizon" if steps is None else "--horizon"
-        say(
-            f"series {first.name!r}: {len(first) - first.observed} rows to forecast, "
-            f"{whose} covers the first {horizon}"
-            + (f" (likewise in {more} more series)" if more else "")
-            + ("; --horizon N goes further" if steps is None else "")
-        )

@@ -179,6 +179,11 @@ class Columns:
         return (*self.known_categories, *self.past_categories)
 
     @property
+    def unknown_ahead(self) -> tuple[str, ...]:
+        """Names of the columns that no row ahead of the data can tell: the target and the past."""
+        return (*self.past, *self.past_categories, self.target)
+
+    @property
     def stored(self) -> tuple[str, ...]:
         """Names of all columns that are read."""
         time = () if self.time is None else (self.time,)

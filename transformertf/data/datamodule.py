@@ -4,13 +4,16 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import torch
 
 from transformertf.data.arguments import Paths, Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import Layout, WindowDataset
 from transformertf.data.columns import as_list
+from transformertf.data.reading import follow
 from transformertf.data.scaling import ScaledRows
+from transformertf.data.series import Series
 from transformertf.data.windows import Origin, Part, Run, WindowLimits, Windows
 from transformertf.errors import InputError, count_names, nearest
 from transformertf.utils.sequence import Alignment
@@ -39,8 +42,9 @@ class EncoderDecoderDataModule(WindowDataModule):
         decoder_alignment: end of a padded horizon at which data lies.
         add_target_to_past: give the target's history to the encoder, as its last feature.
         mask_encoder_features: features of the encoder that are set to zero.
-        origin: rows after which forecasts start at predict: auto, last, all, every:N, or a
-            time stamp (a row number without a time column).
+        origin: rows after which forecasts start at predict: auto, last, all, every:N, end for the
+            last target of each series, or a time stamp (a row number without a time column).
+            After `end` rows are put in, where nothing has to be known of them.
         kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
 
@@ -82,6 +86,9 @@ class EncoderDecoderDataModule(WindowDataModule):
                     "long before the end of the horizon is not known yet; raise it, or leave it out"
                 )
         self.origin = Origin.parse(origin)
+        self._steps = tgt_seq_len
+        # series to predict, steps after their last targets, and the series that have these
+        self._followed: tuple[list[Series], int, list[Series]] = [], 0, []
         self.layout = Layout(
             encoder_alignment,
             decoder_alignment,
@@ -129,6 +136,45 @@ class EncoderDecoderDataModule(WindowDataModule):
         return WindowDataset(
             stored, windows, self.scaling, self.layout, noise_std, device, needs_target
         )
+
+    def reach(self, steps: int) -> None:
+        """Have `origin: end` put in rows for so many steps, where they are more than a horizon."""
+        self._steps = max(steps, self.tgt_seq_len)
+
+    @property
+    def predict_series(self) -> list[Series]:
+        """The series to forecast, sorted by name; with `origin: end` rows are put in, see there.
+
+        Raises:
+            InputError: what has to be known of such rows is not given.
+        """
+        given = super().predict_series
+        if self.origin.kind != "end":
+            return given
+        made_of, steps, made = self._followed
+        if made_of is not given or steps != self._steps:
+            made = self._follow(given)
+            self._followed = given, self._steps, made
+        return made
+
+    def _follow(self, series: list[Series]) -> list[Series]:
+        """Return series that go on for the steps to forecast after their last targets."""
+        names = (*self.columns.known, *self.columns.known_categories)
+        lacking = [one.name for one in series if one.observed == len(one)]
+        if names and lacking:
+            raise InputError(
+                f"origin end: known_covariates ({', '.join(names)}) are wanted after the last row, "
+                f"which these do not have: {count_names(lacking)}; give the rows that follow with "
+                "--data.future_df_paths, in Python as future (Forecaster.future_frame makes them, "
+                "to be filled in)"
+            )
+        if names:
+            return series
+        return [follow(one, one.observed + self._steps - len(one)) for one in series]
+
+    def future_frame(self, steps: int | None = None) -> pd.DataFrame:
+        """Return the rows that follow those to predict; see `Forecaster.future_frame`."""
+        return self.stages.future_frame(self.tgt_seq_len if steps is None else steps)
 
     def predict_windows(self) -> Windows:
         """Return the windows of `predict_series` to forecast, by series and origin."""

@@ -27,6 +27,8 @@ from transformertf.utils.sequence import create_padding_mask, first_data_step, s
 
 # what stands in for static variables where the data has none
 STAND_IN = "relative context length"
+# share of a variable's largest value that is put down to single precision
+_ROUNDING = 1e-6
 _WEIGHTS = {"past": "encoder_weights", "future": "decoder_weights", "static": "static_weights"}
 
 
@@ -234,7 +236,8 @@ def permutation_importance(
 
     Returns:
         Columns `side` ("past": in the context alone, "future": in the horizon, "static"),
-        `variable`, and `importance`: growth of the mean error over it, below 0 by chance alone.
+        `variable`, and `importance`: growth of the mean error over it, below 0 by chance alone;
+        NaN of a variable that is the same in all windows, which shuffling does not vary.
 
     Raises:
         InputError: there is nothing to shuffle, or no error.
@@ -242,6 +245,7 @@ def permutation_importance(
     generator = np.random.default_rng(seed)
     places: dict[tuple[str, str], list[_Place]] = {}
     errors: npt.NDArray[np.float64] | None = None
+    varied: set[tuple[str, str]] = set()
     most = 0
     with evaluating(model):
         for given in batches:
@@ -250,6 +254,7 @@ def permutation_importance(
             rows = len(forecast_mask(cast(Batch, batch)))
             most = max(most, rows)
             moves = _moves(batch, generator.permutation(rows))
+            varied |= {name for name, own in places.items() if _varies(batch, own, moves)}
             changed = (_shuffled(batch, own, moves) for own in places.values())
             sums = [_error(model, one, score) for one in (batch, *changed)]
             errors = np.array(sums) + (0 if errors is None else errors)
@@ -259,7 +264,8 @@ def permutation_importance(
             f"does not meet exactly; found at most {most} windows in a batch"
         )
     table = pd.DataFrame(places.keys(), columns=["side", "variable"])
-    return table.assign(importance=errors[1:] / errors[0] - 1)
+    told = [name in varied for name in places]
+    return table.assign(importance=np.where(told, errors[1:] / errors[0] - 1, np.nan))
 
 
 @contextmanager
@@ -349,6 +355,18 @@ def _shuffled(
         changed[key] = values.clone()
         changed[key][..., column][move.to] = values[..., column][move.source]
     return changed
+
+
+def _varies(
+    batch: Mapping[str, torch.Tensor], places: Iterable[_Place], moves: Mapping[str, _Move]
+) -> bool:
+    """Whether shuffling changes a variable by more than rounding."""
+    for key, column in places:
+        values, move = batch[key][..., column], moves[key]
+        before, after = values[move.to].double(), values[move.source].double()
+        if ((after - before).abs() > _ROUNDING * before.abs().max()).any():
+            return True
+    return False
 
 
 def _error(model: ForecastModule, values: Mapping[str, torch.Tensor], score: Score) -> float:

@@ -13,10 +13,10 @@ from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
 from transformertf.checkpoint import check_folder_of
-from transformertf.data import Series, WindowDataModule
+from transformertf.data import EncoderDecoderDataModule, Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request, SeriesSampler
-from transformertf.errors import InputError
+from transformertf.errors import InputError, TooShortError
 from transformertf.evaluation.importance import WeightMeans, evaluating, permutation_importance
 from transformertf.evaluation.page import Section, report_html
 from transformertf.evaluation.results import Evaluation
@@ -32,6 +32,7 @@ from transformertf.plots import (
     series_figure,
 )
 
+Evaluated = Literal["test", "validation"]
 FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
 # batches, and windows of each, to average weights over or to shuffle variables in
 BATCHES, WINDOWS = 16, 64
@@ -88,15 +89,18 @@ def evaluate_pieces(
     return evaluation
 
 
-def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
-    """Return what a model looks at, in windows drawn from all that a data module forecasts.
+def look_inside(model: ForecastModule, data: WindowDataModule, stage: Evaluated) -> Looks:
+    """Return what a model looks at, in windows drawn from all rows of a stage.
+
+    Windows that are forecast begin a horizon apart: all at the same hour, where a day is a whole
+    number of them. These may begin at any row.
 
     Args:
         model: trained; its device is used.
-        data: what is forecast.
+        data: fitted.
+        stage: whose rows.
     """
-    dataset = data.predict_dataloader().dataset
-    assert isinstance(dataset, BatchDataset)
+    dataset = _anywhere(data, stage)
     batches = [move_data_to_device(batch, model.device) for batch in _drawn(dataset)]
     add_target = bool(data.hparams.get("add_target_to_past", False))
     means = WeightMeans()
@@ -118,12 +122,25 @@ def look_inside(model: ForecastModule, data: WindowDataModule) -> Looks:
     return Looks(importance, "permutation", attention)
 
 
+def _anywhere(data: WindowDataModule, stage: Evaluated) -> BatchDataset:
+    """Return the windows of a stage that begin at any row, or sequences a stride apart."""
+    if isinstance(data, EncoderDecoderDataModule):
+        loader: Any = data.evaluation_dataloader(stage, "all")
+    else:
+        try:
+            loader = data.test_dataloader() if stage == "test" else data.val_dataloader()
+        except TooShortError:  # for a whole sequence
+            loader = data.evaluation_dataloader(stage)
+    assert isinstance(loader.dataset, BatchDataset)
+    return loader.dataset
+
+
 def _drawn(dataset: BatchDataset) -> Iterator[Batch]:
     """Return batches of windows drawn at random, always the same."""
     count = min(len(dataset), BATCHES * WINDOWS)
     index = np.random.default_rng(0).choice(len(dataset), count, replace=False)
-    for begin in range(0, count, WINDOWS):
-        chosen = index[begin : begin + WINDOWS]
+    # of like sizes, for a window alone is not shuffled
+    for chosen in np.array_split(index, max(1, -(-count // WINDOWS))):
         longest = np.full(len(chosen), np.iinfo(np.int64).max)
         yield dataset[Request(chosen, longest, longest)]
 
@@ -186,7 +203,7 @@ def make_sections(
             "Loops say that the error depends on the way the covariate came.",
             figure=residual_figure(sample, _covariate(sample, named, data, name), name, target),
         )
-    return sections | _look_sections(look_inside(model, data))
+    return sections | _look_sections(look_inside(model, data, evaluation.settings["stage"]))
 
 
 def open_folder(path: Path, flag: str) -> Path:
@@ -247,7 +264,9 @@ def _look_sections(looks: Looks) -> dict[str, Section]:
             "mean selection weight",
         ),
         "permutation": (
-            "By how much the error grows when a variable is shuffled over the windows.",
+            "By how much the error grows when a variable is shuffled over windows that begin at "
+            "any row. What is the same in all of them, such as the time since a window's start, is "
+            "not varied: nothing can be said of it.",
             "relative growth of the error",
         ),
     }[looks.measured]

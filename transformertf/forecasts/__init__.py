@@ -4,7 +4,8 @@
 
 `rows` goes from outputs to a table, `calibration` moves quantiles to where past errors say they
 belong, `continuation` and `paths` go beyond the trained horizon, `baselines` need no model,
-`tables` puts all this together, and `sinks` are where tables go.
+`tables` puts all this together, `sinks` are where tables go, and `told` says which rows they are
+of.
 """
 
 from transformertf.forecasts.calibration import Calibration
@@ -27,3 +28,4 @@ from transformertf.forecasts.tables import (
     naive_scales,
     sample_paths,
 )
+from transformertf.forecasts.told import remarks, trained_rows

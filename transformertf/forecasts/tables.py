@@ -93,6 +93,8 @@ class ForecastTables:
         self.horizon = horizon or Horizon()
         self.calibration = calibration
         self.season = season
+        if self.horizon.steps is not None and isinstance(data, EncoderDecoderDataModule):
+            data.reach(self.horizon.steps)
 
     def rows(self, model: ForecastModule, batch: Batch) -> ForecastRows:
         """Forecast a batch, as far as the horizon goes.

@@ -28,7 +28,8 @@ def importance_figure(importance: pd.DataFrame, label: str = "importance") -> "F
     """Draw the importance of variables, a panel for each side, the largest above.
 
     Args:
-        importance: with columns `side` ("past", "future" or "static"), `variable`, `importance`.
+        importance: with columns `side` ("past", "future" or "static"), `variable`, `importance`;
+            NaN of what was not varied.
         label: what the numbers are.
 
     Raises:
@@ -46,7 +47,13 @@ def importance_figure(importance: pd.DataFrame, label: str = "importance") -> "F
         largest = part.sort_values("importance", ascending=False, kind="stable").head(count)
         axes.barh(range(count), largest["importance"], height=0.7, color=BLUE)
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_yticks(range(count), [plain(name) for name in largest["variable"]])
+        axes.set_yticks(
+            range(count),
+            [
+                plain(name) + (" (not varied)" if np.isnan(value) else "")
+                for name, value in zip(largest["variable"], largest["importance"], strict=True)
+            ],
+        )
         axes.set_ylim(count - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         some = f": largest {count} of {len(part)}" if count < len(part) else ""

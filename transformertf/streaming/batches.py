@@ -66,6 +66,8 @@ class SessionBatches:
             future = as_frame(future, "future").iloc[:steps]
             if len(future) == 0:
                 raise InputError("future: no rows; give those of the horizon")
+            # nobody knows it there, whatever a plan has in its place
+            future = future.drop(columns=columns.target, errors="ignore")
             series = self._read_future(
                 future, past.name, Series(past.name, np.empty((0, 0)), None, 0)
             )

@@ -207,6 +207,67 @@ def test_both_become_one_series_before_they_are_thinned_and_filled(load):
         assert_same(data, whole)
 
 
+@pytest.mark.parametrize("placeholder", [0.0, -1, "last", "?", True, np.inf])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
+def test_what_is_not_known_ahead_is_never_taken_from_a_plan(
+    load, tmp_path, caplog, placeholder, kind
+):
+    past, future, _ = split(make_rows("a", 20), 15)
+    value = past["y"].iloc[-1] if placeholder == "last" else placeholder
+    plan = future.assign(y=value, past=value, alarm="unseen").astype(object)
+    if kind != "frame":
+        path = tmp_path / f"plan.{kind}"
+        plan = plan.astype(
+            {"y": str, "past": str} if placeholder == "?" else {"y": float, "past": float}
+        )
+        plan = plan.astype(
+            {"t": "datetime64[ns]", "known": float, "unit": str, "mode": str, "alarm": str}
+        )
+        plan.to_csv(path, index=False) if kind == "csv" else plan.to_parquet(path)
+        plan = str(path)
+    with caplog.at_level(logging.WARNING):
+        assert_same(load(past, plan), load(past, future))
+    told = [message for message in caplog.messages if "not used" in message]
+    assert told == [
+        "future_df_paths: values of 'past', 'alarm', 'y' are not used, as nobody knows them ahead: "
+        "forecasts start where predict_df_paths ends"
+    ]
+    assert not any("unseen" in message for message in caplog.messages)
+
+
+def test_a_cached_plan_is_told_of_too_and_an_empty_target_is_not(load, tmp_path, caplog):
+    past, future, joined = split(make_rows("a", 20), 15)
+    specs = [save(past, tmp_path / "p.parquet"), save(future.assign(y=0.0), tmp_path / "f.parquet")]
+    for _ in range(2):
+        caplog.clear()
+        assert_same(load(*specs, storage="mmap"), load(joined))
+        assert sum("'y' are not used" in message for message in caplog.messages) == 1
+    caplog.clear()
+    load(past, joined[15:]).setup("predict")
+    assert not any("not used" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        ([16, 17, 18], None),
+        ([17, 18, 19], "2024-01-01 17:00:00 comes after 2024-01-01 15:00:00"),
+        ([16, 17, 20], "2024-01-01 20:00:00 comes after 2024-01-01 17:00:00"),
+        ([16, 16.5, 17], "2024-01-01 16:30:00 comes after 2024-01-01 16:00:00"),
+    ],
+)
+@pytest.mark.parametrize("appended", [False, True])
+def test_rows_that_do_not_go_on_as_those_before_are_told(load, caplog, hours, told, appended):
+    past, future, _ = split(make_rows("a", 19), 16)
+    future = future.assign(t=pd.Timestamp("2024-01-01") + pd.to_timedelta(hours, "h"))
+    if appended:
+        load(pd.concat([past, future.assign(power=1.0, site="a")])).setup("predict")
+    else:
+        load(past, future).setup("predict")
+    lines = [message for message in caplog.messages if "not as far apart" in message]
+    assert [told in line for line in lines] == ([] if told is None else [True])
+
+
 # mistakes
 
 

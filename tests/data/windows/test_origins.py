@@ -69,6 +69,8 @@ def test_a_known_target_gives_whole_horizons_with_their_actuals(origin, rows, ex
         ("auto", 39, [(38, 10, 1)]),
         ("auto", 20, whole(19)),
         ("auto", 7, [(6, 7, 4)]),
+        ("end", 36, whole(35)),
+        ("end", 38, [(37, 10, 2)]),
         ("last", 36, whole(35)),
         ("last", 38, whole(35)),
         ("last", 20, whole(19)),

@@ -15,7 +15,7 @@ from transformertf.data.columns import Columns
 from transformertf.data.reading import KeepArray, keep_in_memory
 from transformertf.data.scaling import ScaledRows, Scaling, Vocabularies, store_series
 from transformertf.data.series import Series
-from transformertf.data.windows import Run, Windows
+from transformertf.data.windows import Run, TrainedRows, Windows
 
 # what lays the batches of windows out: scaled rows, the windows over them, where the batches are
 # made, and whether they have a target though none of it is observed
@@ -30,6 +30,10 @@ class Fitted:
         vocabularies: of the categories.
         dtype: floating type of the batches.
         make_dataset: lays the batches of windows out.
+
+    Attributes:
+        trained: the rows that were fitted to, to find them in other data; None where it is not
+            known.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Fitted:
         self.vocabularies = vocabularies
         self.dtype = dtype
         self.make_dataset = make_dataset
+        self.trained: TrainedRows | None = None
 
     @property
     def columns(self) -> Columns:
@@ -57,6 +62,7 @@ class Fitted:
         """
         self.scaling.fit(series, ends, windows)
         self.vocabularies.fit(series, ends)
+        self.trained = TrainedRows.of(series, ends, by_name=bool(self.columns.ids))
 
     def store(self, series: Sequence[Series], keep: KeepArray = keep_in_memory) -> ScaledRows:
         """Return the scaled rows of series.
@@ -80,6 +86,7 @@ class Fitted:
             "target_depends_on": self.scaling.target_x,
             "impute": self.scaling.impute,
             "vocabularies": self.vocabularies.state_dict(),
+            "rows": sum(map(len, series)),
         }
 
     def batches(self, rows: ScaledRows, runs: Iterable[Run], size: int) -> Iterator[Batch]:
@@ -99,6 +106,7 @@ class Fitted:
         return {
             "scaling": self.scaling.state_dict(),
             "vocabularies": self.vocabularies.state_dict(),
+            "trained": None if self.trained is None else self.trained.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -109,3 +117,5 @@ class Fitted:
         """
         self.scaling.load_state_dict(state["scaling"])
         self.vocabularies.load_state_dict(state["vocabularies"])
+        trained = state.get("trained")  # earlier checkpoints do not tell
+        self.trained = None if trained is None else TrainedRows.from_state_dict(trained)

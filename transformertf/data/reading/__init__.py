@@ -6,12 +6,13 @@
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
-completes and thins. `cache` and `memory` say where columns lie; `reader` does it all for a data
-module, once in a stage.
+completes and thins, `following` goes on after the last row. `cache` and `memory` say where columns
+lie; `reader` does it all for a data module, once in a stage.
 """
 
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.following import follow
 from transformertf.data.reading.formats import expand_paths
 from transformertf.data.reading.frames import as_frame, frame_table
 from transformertf.data.reading.grouping import Numbering

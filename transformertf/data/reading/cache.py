@@ -357,6 +357,7 @@ def cached_panel(
             "static_texts": made.static_texts,
             "time_type": None if made.stamps is None else str(made.time_type),
             "ending": made.ending,
+            "unused": made.unused,
         }
 
     size = row_bytes(columns) * sum(table.rows for table in tables)
@@ -412,4 +413,5 @@ def _load_panel(folder: Path, kept: dict[str, Any]) -> Panel:
         None if time_type is None else pd.api.types.pandas_dtype(time_type),
         observed,
         kept["ending"],
+        kept["unused"],
     )

@@ -120,7 +120,8 @@ def _fill(
     with reading(grouping.rows) as advance:
         for number, table in enumerate(tables):
             filler.add(number, table, advance)
-    panel = replace(filler.panel(), ending=ending)
+    unused = [name for name in columns.unknown_ahead if name in filler.unused]
+    panel = replace(filler.panel(), ending=ending, unused=unused)
     require_later(panel, tables, grouping, columns.time)
     order = check_time(panel, tables, grouping, columns, sort=rules.sort)
     check_values(panel, tables, grouping, columns, rules, order)
@@ -165,12 +166,15 @@ class _Filler:
         }
         self.static = {name: np.full(series, np.nan) for name in static}
         self.static_gaps = {name: np.zeros(series, dtype=bool) for name in static}
+        # columns in which a table of future rows has values of what is not known ahead
+        self.unused: set[str] = set()
 
     def add(self, number: int, table: Table, advance: Callable[[int], None]) -> None:
         """Read a table, and tell of the rows read."""
         cursor = self.grouping.cursor(number)
         begin = 0
-        for frame in ahead(table.pieces(self.columns.stored)):
+        for piece in ahead(table.pieces(self.columns.stored)):
+            frame = self._known_ahead(piece) if table.future else piece
             series = self.grouping.series_of(frame, number, table.where)
             places = _advance(cursor, series)
             for index, name in enumerate(self.columns.values):
@@ -189,6 +193,12 @@ class _Filler:
             begin += len(frame)
             advance(len(frame))
             release()
+
+    def _known_ahead(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return future rows without what nobody knows there, such as zeros for a target."""
+        there = [name for name in self.columns.unknown_ahead if name in frame]
+        self.unused |= {name for name in there if frame[name].notna().any()}
+        return frame.drop(columns=there)
 
     def panel(self) -> Panel:
         """Return what was read."""

@@ -61,6 +61,7 @@ class Panel:
         observed: (series,) rows of each up to its last known target.
         ending: names of the series that tables of future rows do not go on with, where there are
             such tables.
+        unused: columns in which these tables have values that are not known ahead.
     """
 
     names: Sequence[str]
@@ -74,6 +75,7 @@ class Panel:
     time_type: Any
     observed: IntArray
     ending: Sequence[str] = ()
+    unused: Sequence[str] = ()
 
     def series(self) -> list[Series]:
         """Return the series, whose arrays are parts of the panel's."""
@@ -159,6 +161,8 @@ def open_future(
     spec: str | Sequence[str] | pd.DataFrame, columns: Columns, names: Sequence[str]
 ) -> tuple[list[Table], list[str]]:
     """Open tables of future rows: ids, time and known covariates, and what else they have.
+
+    Values of what is not known ahead, the target and past covariates, are no part of the rows.
 
     Args:
         spec: a path, a glob or a list of them, or a frame.

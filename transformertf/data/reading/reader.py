@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,13 @@ from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.following import following, odd_row_ahead
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
+from transformertf.data.reading.grouping import SeriesNumbering
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
+from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import require_dates
 from transformertf.data.series import AnyArray, Series, ShortSeries
 from transformertf.errors import InputError, count_names
@@ -100,12 +103,68 @@ class Reader:
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
             self._tell(argument, given, made)
+            if missing == "future":
+                self._tell_odd_rows(made)
             if panel.ending:
                 log.warning("future_df_paths: no rows of %s", count_names(panel.ending))
+            if panel.unused:
+                log.warning(
+                    "future_df_paths: values of %s are not used, as nobody knows them ahead: "
+                    "forecasts start where predict_df_paths ends",
+                    ", ".join(map(repr, panel.unused)),
+                )
             if missing != "nothing":
                 made.sort(key=lambda series: series.name)
             self._series[argument] = made
         return self._series[argument]
+
+    def future_frame(self, argument: str, spec: Spec, missing: Missing, steps: int) -> pd.DataFrame:
+        """Return the rows that follow those of each series, with nothing known of them but time.
+
+        Args:
+            argument: what the series were given to.
+            spec: a path, a glob or a list of them, or a frame.
+            missing: what may be missing.
+            steps: how far the rows go on after the last target, as rows are forecast.
+
+        Returns:
+            Columns as in the data: ids, time, and known covariates without a value.
+
+        Raises:
+            InputError: several series that no ids tell apart.
+        """
+        columns, thinned = self.how.columns, steps * self.how.downsample
+        reader = Reader(replace(self.how, downsample=1), self.short)
+        series = reader.read(argument, spec, missing)
+        if len(series) > 1 and not columns.ids:
+            raise InputError(
+                "future_frame: without series_id a frame is one series, found "
+                f"{count_names([one.name for one in series])}; give them one by one"
+            )
+        rows = [max(0, one.observed + thinned - len(one)) for one in series]
+        frame = pd.DataFrame(index=range(sum(rows)))
+        if columns.ids:
+            ids = self._ids(argument, spec, missing).loc[[one.name for one in series]]
+            frame = ids.iloc[np.repeat(np.arange(len(ids)), rows)].reset_index(drop=True)
+        if columns.time is not None:
+            made = [following(one, more) for one, more in zip(series, rows, strict=True)]
+            times = [time for time in made if time is not None]
+            frame[columns.time] = times[0].append(times[1:])
+        nothing = dict.fromkeys(columns.known, np.nan) | dict.fromkeys(columns.known_categories)
+        return frame.assign(**nothing)
+
+    def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
+        """Return the id columns as they are given, a row for each series, by its name."""
+        tables, _ = self._open(argument, spec, Rules(missing))
+        numbering, found = SeriesNumbering(self.how.columns.ids), []
+        for table in tables:
+            for piece in table.pieces(numbering.ids):
+                known = len(numbering)
+                numbers, first = np.unique(
+                    numbering.number(piece, table.where)[0], return_index=True
+                )
+                found.append(piece.iloc[first[numbers >= known]])
+        return pd.concat(found, ignore_index=True).set_axis(numbering.names)
 
     def clear(self) -> None:
         """Let go of all series."""
@@ -135,11 +194,7 @@ class Reader:
 
     def _panel(self, argument: str, spec: Spec, rules: Rules, future: Spec | None) -> Panel:
         columns = self.how.columns
-        if isinstance(spec, pd.DataFrame):
-            tables = [frame_table(spec, columns.stored, optional_columns(columns, rules))]
-            names = ["frame"]
-        else:
-            tables, names = open_all(spec, argument, columns, rules)
+        tables, names = self._open(argument, spec, rules)
         if future is not None:
             later, theirs = open_future(future, columns, names)
             tables, names = [*tables, *later], [*names, *theirs]
@@ -150,6 +205,12 @@ class Reader:
             return fill_panel(tables, columns, names, rules)
         self._keys[argument] = panel_key(tables, columns, names, rules)
         return cached_panel(tables, columns, names, rules)
+
+    def _open(self, argument: str, spec: Spec, rules: Rules) -> tuple[list[Table], list[str]]:
+        columns = self.how.columns
+        if isinstance(spec, pd.DataFrame):
+            return [frame_table(spec, columns.stored, optional_columns(columns, rules))], ["frame"]
+        return open_all(spec, argument, columns, rules)
 
     def _prepare(self, series: Series) -> Series:
         """Break, complete and thin a series."""
@@ -176,6 +237,18 @@ class Reader:
             f"{self.how.freq}, the first at {self.how.columns.time} {first}; set missing: mask to "
             "fill them in, or max_gap to break the series there"
         )
+
+    def _tell_odd_rows(self, made: Sequence[Series]) -> None:
+        """Say where rows to forecast do not go on as the rows before them."""
+        odd = [(one, row) for one in made if (row := odd_row_ahead(one)) is not None]
+        if odd:
+            one, row = odd[0]
+            assert one.time is not None
+            log.warning(
+                "rows without a target are not as far apart as those before, in %s: %s comes after "
+                "%s in the first; each is taken for one step, so give a row for each step",
+                count_names([one.name for one, _ in odd]), one.time[row], one.time[row - 1],
+            )  # fmt: skip
 
     def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
         """Say how many gaps and missing values there are, and where."""

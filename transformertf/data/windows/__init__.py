@@ -3,7 +3,7 @@
     Series -> Part -> Windows -> Request
 
 `stages` says which rows are for what, `windows` cuts them, `origins` says where forecasts start,
-and `sampler` in which order windows become batches.
+`sampler` in which order windows become batches, and `trained` which rows were trained on.
 """
 
 from transformertf.data.windows.origins import Origin
@@ -16,6 +16,7 @@ from transformertf.data.windows.stages import (
     Fractions,
     Stages,
 )
+from transformertf.data.windows.trained import TrainedRows, count_rows
 from transformertf.data.windows.windows import (
     Part,
     Run,

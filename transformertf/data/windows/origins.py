@@ -10,7 +10,7 @@ from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part, Run, WindowLimits, sliding
 from transformertf.errors import LARGEST, InputError, TooShortError
 
-Kind = Literal["auto", "last", "all", "every", "at"]
+Kind = Literal["auto", "last", "all", "end", "every", "at"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Origin:
     """A parsed request for origins.
 
     Attributes:
-        kind: auto, last, all, every (n rows) or at (a time or row).
+        kind: auto, last, all, end, every (n rows) or at (a time or row).
         step: rows between origins, for "every".
         at: time stamp or row, for "at".
     """
@@ -29,12 +29,12 @@ class Origin:
 
     @classmethod
     def parse(cls, text: str) -> "Origin":
-        """Parse `auto`, `last`, `all`, `every:N` or a time stamp or row number.
+        """Parse `auto`, `last`, `all`, `end`, `every:N` or a time stamp or row number.
 
         Raises:
             InputError: N is not a whole number above 0, or more than rows can be.
         """
-        if text in ("auto", "last", "all"):
+        if text in ("auto", "last", "all", "end"):
             return cls(cast(Kind, text))
         if text.startswith("every:"):
             step = text.removeprefix("every:")
@@ -91,6 +91,11 @@ class Origin:
         Raises:
             InputError: the horizon after the asked time does not lie in any of them.
         """
+        if self.kind == "end":
+            raise InputError(
+                "origin end: nothing is known there to compare forecasts with; give last, for the "
+                "latest forecasts that can be compared"
+            )
         known = [replace(part, end=min(part.end, series.observed)) for part in parts]
         # what lies behind the last known target is too short only where there is nothing else
         known = [part for part in known if part.first_target < part.end] or known[:1]
@@ -140,7 +145,7 @@ class Origin:
         """Return the row of the one origin; None where there may be several."""
         if self.kind == "at":
             return self._row(series)
-        if self.kind == "auto" and series.observed < len(series):
+        if self.kind == "end" or (self.kind == "auto" and series.observed < len(series)):
             return series.observed - 1
         if self.kind == "last":
             latest = [

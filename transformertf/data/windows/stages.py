@@ -245,6 +245,13 @@ class Stages:
         missing, future = self.missing_at_predict, self._spec(FUTURE_PATHS)
         return self.reader.read(argument, spec, missing, future)
 
+    def future_frame(self, steps: int) -> pd.DataFrame:
+        """Return the rows that follow those to predict, up to so many steps after the targets."""
+        spec = self._spec(PREDICT_PATHS)
+        if spec is None:
+            raise InputError(f"no data: give {PREDICT_PATHS}")
+        return self.reader.future_frame(PREDICT_PATHS, spec, self.missing_at_predict, steps)
+
     def _spec(self, argument: str) -> Any:
         """Return the files, or the frame, given to an argument; None without."""
         return self._frames.get(argument, self.files.get(argument))
