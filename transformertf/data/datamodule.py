@@ -11,7 +11,15 @@ from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import Layout, WindowDataset
 from transformertf.data.columns import as_list
 from transformertf.data.scaling import ScaledRows
-from transformertf.data.windows import Origin, Part, Run, WindowLimits, Windows
+from transformertf.data.windows import (
+    Origin,
+    OriginLike,
+    Part,
+    Run,
+    WindowLimits,
+    Windows,
+    origin_text,
+)
 from transformertf.errors import InputError, count_names, nearest
 from transformertf.utils.sequence import Alignment
 
@@ -60,7 +68,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         decoder_alignment: Alignment = "left",
         add_target_to_past: bool = True,
         mask_encoder_features: list[str] | str | None = None,
-        origin: str = "auto",
+        origin: str | int | float | None = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -81,6 +89,7 @@ class EncoderDecoderDataModule(WindowDataModule):
                     f"target_lags: {lag} is less than tgt_seq_len {tgt_seq_len}: the target so "
                     "long before the end of the horizon is not known yet; raise it, or leave it out"
                 )
+        self.hparams["origin"] = origin_text(origin)
         self.origin = Origin.parse(origin)
         self.layout = Layout(
             encoder_alignment,
@@ -145,7 +154,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         self._tell_short_contexts(runs)
         return Windows(runs)
 
-    def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
+    def evaluation_windows(self, stage: Stage, origin: OriginLike) -> Windows:
         """Return windows of `stage_series` to forecast and compare; see `origin_windows`."""
         return self.origin_windows(stage, Origin.parse(origin))
 

@@ -9,6 +9,7 @@ completes and thins. `cache` and `memory` say where columns lie; `reader` does i
 module, once in a stage.
 """
 
+from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.formats import expand_paths

@@ -21,6 +21,7 @@ _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _HALF = re.compile(r"(.*\d)(\s?)[AaPp][Mm]")
 _SHORT_YEAR = re.compile(r"(\d{1,2}\.\d{1,2}\.)(\d{2})(?!\d)")
 _COMMA = re.compile(r"(:\d{2}),(\d+)")
+_UTC = re.compile(r"\s*(?:UTC|GMT)$")
 
 
 @dataclass
@@ -264,6 +265,16 @@ def _formats(text: str) -> dict[str, str]:
             written = written.replace("%H", "%I") + half[2] + "%p"
         found[order] = written
     return found
+
+
+def dates_of(text: str) -> list[pd.Timestamp]:
+    """Return what a text by itself may mean: two dates where day and month may change places."""
+    text = _UTC.sub("Z", text.strip())
+    formats = list(_formats(text).values())
+    if _ISO.match(text):
+        formats.insert(0, "ISO8601")
+    found = (pd.to_datetime(text, format=written, errors="coerce") for written in formats)
+    return list(dict.fromkeys(stamp for stamp in found if stamp is not pd.NaT))
 
 
 def is_date(column: pd.Series) -> bool:

@@ -6,7 +6,7 @@
 and `sampler` in which order windows become batches.
 """
 
-from transformertf.data.windows.origins import Origin
+from transformertf.data.windows.origins import Origin, OriginLike, origin_text
 from transformertf.data.windows.sampler import BatchSampler, RankShare, Request
 from transformertf.data.windows.stages import (
     FRACTIONS,
