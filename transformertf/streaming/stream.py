@@ -129,9 +129,9 @@ class Stream:
                 may be left out. Of sequence models, the target may be missing.
             future: rows after the newest one, the first `tgt_seq_len` of which are the horizon:
                 known covariates, and the time column where there is one. Without known covariates
-                it may be left out: the horizon then is `tgt_seq_len` steps, its time stamps at the
-                distance of the last two rows. Not for sequence models, whose forecasts are of the
-                new rows.
+                it may be left out: the horizon then is `tgt_seq_len` steps, which go on as the
+                session's rows do, by the calendar or by their distance. Not for sequence models,
+                whose forecasts are of the new rows.
 
         Returns:
             One row for each step: `series`, `origin`, `step`, `time`, `prediction`, and `q<level>`
@@ -150,7 +150,7 @@ class Stream:
             )
         series = history.series
         if not self._sequences:
-            series = join(series, self._batches.horizon(series, future), "future")
+            series = join(series, self._batches.horizon(history, future), "future")
         begin = self._begin(history.end, before)
         if begin >= history.end or (self._sequences and history.end == before):
             none = torch.empty(1, 0, self.model.outputs.num_shown)

@@ -24,5 +24,6 @@ from transformertf.data.reading.memory import (
 )
 from transformertf.data.reading.panel import Rules, optional_columns
 from transformertf.data.reading.reader import Reader, Reading
+from transformertf.data.reading.steps import STEP_ROWS, next_times
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import as_index, require_dates

@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from transformertf.data.arguments import DownsampleMethod
+from transformertf.data.reading.steps import on_wall
 from transformertf.data.series import IntArray, Series
 from transformertf.errors import InputError, TooShortError
 
@@ -234,10 +235,7 @@ def _date_grid(stretch: pd.Index, offset: Offset) -> Grid:
     if zone is None or isinstance(offset, pd.offsets.Tick):
         grid = _dates(stretch, offset)
     else:
-        wall = _dates(stretch.tz_localize(None), offset)
-        # where midnight comes twice the day begins with the first, where it is skipped later
-        twice = np.ones(len(wall), dtype=np.bool_)
-        grid = wall.tz_localize(zone, ambiguous=twice, nonexistent="shift_forward")
+        grid = on_wall(_dates(stretch.tz_localize(None), offset), zone)
     place = np.minimum(grid.searchsorted(stretch), len(grid) - 1)
     return grid, place, np.asarray(grid[place] != stretch)
 
