@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from transformertf.checkpoint import TRAINING, Checkpoint
+from transformertf.checkpoint import TRAINING, Checkpoint, blamed
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.data import ARGUMENTS, as_list
@@ -72,6 +72,9 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
         InputError: as `require_agreement`, or the state of the training cannot go on.
     """
     require_agreement(checkpoint, cli, untold=TRAINING)
+    # so that files are read as they were
+    with blamed(checkpoint.place):
+        cli.datamodule.load_state_dict(checkpoint.data_state)
     _refuse_finished(checkpoint, cli)
     for key in TRAINING:
         stored, own = (given.get(key) or {} for given in (checkpoint.training, cli.model.hparams))

@@ -213,7 +213,7 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
             self.columns, missing == "mask", sort, freq, max_gap,
             downsample, downsample_method, storage,
         )  # fmt: skip
-        self._reader = Reader(self.reading, self.short)
+        self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(
             self.hparams,
             Fractions(val_fraction or 0.0, test_fraction or 0.0, split_by),
@@ -421,8 +421,10 @@ class WindowDataModule(lightning.LightningDataModule, ABC):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; nothing is fitted again."""
-        self.seed = state_dict["seed"]
+        self.seed, kind = state_dict["seed"], self.scaling.time_kind
         self.fitted.load_state_dict(state_dict)
+        if self.scaling.time_kind != kind:  # another one is read in another way
+            self._reader.clear()
         self.stages.hold_out(state_dict["held_out"])
         self._timed.clear()
         self.short_in_training = list(state_dict["short_series"])

@@ -113,7 +113,9 @@ def _fill(
         make: makes the panel's arrays.
         whole: read all of the time columns before, to know of what types they are.
     """
-    clock = None if columns.time is None else Clock(tables, columns.time, whole=whole)
+    clock = None
+    if columns.time is not None:
+        clock = Clock(tables, columns.time, whole=whole, kind=rules.time_kind)
     grouping = group_rows(tables, columns.ids, clock) if columns.ids else group_files(tables, names)
     ending = require_past(tables, grouping)
     filler = _Filler(columns, grouping, clock, make)

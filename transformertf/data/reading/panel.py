@@ -20,7 +20,7 @@ from transformertf.data.reading.formats import expand_paths, frame_table, open_t
 from transformertf.data.reading.grouping import Grouping
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index
-from transformertf.data.series import CodeArray, Codes, FloatArray, IntArray, Series
+from transformertf.data.series import CodeArray, Codes, FloatArray, IntArray, Series, TimeKind
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,13 @@ class Rules:
         missing: what may be missing.
         mask: let missing values of all covariates and the target through, as NaN.
         sort: sort the rows of a series by time where they are not.
+        time_kind: what the time column held in training; None where that is not known.
     """
 
     missing: Missing = "nothing"
     mask: bool = False
     sort: bool = False
+    time_kind: TimeKind | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
 from transformertf.data.reading.times import require_dates
-from transformertf.data.series import Series, ShortSeries
+from transformertf.data.series import Series, ShortSeries, TimeKind
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
@@ -73,10 +73,14 @@ class Reader:
     Args:
         how: how files become series.
         short: which series were too short for a step, and whether they may be.
+        time_kind: gives what the time column held in training; None before that.
     """
 
-    def __init__(self, how: Reading, short: ShortSeries) -> None:
+    def __init__(
+        self, how: Reading, short: ShortSeries, time_kind: Callable[[], TimeKind | None]
+    ) -> None:
         self.how = how
+        self.time_kind = time_kind
         self.short = short
         self._series: dict[str, list[Series]] = {}
         self._keys: dict[str, str] = {}
@@ -93,7 +97,7 @@ class Reader:
             future: the same of the rows that follow.
         """
         if argument not in self._series:
-            rules = Rules(missing, self.how.mask, self.how.sort)
+            rules = Rules(missing, self.how.mask, self.how.sort, self.time_kind())
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)

@@ -12,6 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data.reading.compact_dates import (
+    CompactDates,
+    read_compact,
+    tell_likely_dates,
+)
 from transformertf.data.reading.tables import (
     REAL_OBJECTS,
     Table,
@@ -21,6 +26,7 @@ from transformertf.data.reading.tables import (
     plain,
 )
 from transformertf.data.reading.text_dates import TextDates, is_date, refuse_stamp
+from transformertf.data.series import TimeKind
 from transformertf.errors import InputError
 
 # what a column of objects may hold that are dates, in the words of pandas
@@ -41,6 +47,7 @@ class Clock:
         tables: the tables.
         name: their time column.
         whole: read it all to know its type, where the first piece does not tell.
+        kind: what it is known to hold: then whole numbers are dates where they may be, or are none.
 
     Attributes:
         dtype: type of the time stamps, with their time zone.
@@ -49,7 +56,14 @@ class Clock:
         InputError: there is no one type, as with numbers beside dates; text is no time stamp.
     """
 
-    def __init__(self, tables: Sequence[Table], name: str, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        name: str,
+        *,
+        whole: bool = False,
+        kind: TimeKind | None = None,
+    ) -> None:
         self.tables = tables
         self.name = name
         self._texts: dict[int, TextDates] = {}
@@ -60,7 +74,10 @@ class Clock:
             pd.DatetimeIndex([], dtype=self._texts[number].reading.dtype) if head is None else head
             for number, head in enumerate(heads)
         ]
-        self.dtype = self._common(self._heads)
+        self._digits = None if kind == "number" else self._compact(is_date=kind == "date")
+        heads = [head if self._digits is None else _as_dates(head, self._digits)
+                 for head in self._heads]  # fmt: skip
+        self.dtype = self._common(heads)
 
     @property
     def number_type(self) -> np.dtype[Any]:
@@ -90,6 +107,8 @@ class Clock:
             if head is None or self._heads[number].append(head).dtype != self._heads[number].dtype:
                 raise Unsettled
             index = _read(column, self.name, where, begin)
+        if self._digits is not None:
+            index = _as_dates(index, self._digits)
         try:
             index = index.astype(self.dtype)
         except pd.errors.OutOfBoundsDatetime as error:
@@ -133,6 +152,34 @@ class Clock:
             return self._parsed[number][:0]
         self._texts[number] = TextDates(name, table.where, lambda: iter([column]))
         return None
+
+    def _compact(self, *, is_date: bool) -> int | None:
+        """Return how many digits the numbers have, where all of them are dates."""
+        found, first = CompactDates(self.name, is_date=is_date), None
+        for where, begin, numbers in self._numbers():
+            first = (numbers, self.name, where) if first is None else first
+            if not found.add(numbers, where, begin):
+                break
+        digits = found.settle()
+        if digits is None and first is not None:
+            tell_likely_dates(*first)
+        return digits
+
+    def _numbers(self) -> Iterator[tuple[str, int, npt.NDArray[Any]]]:
+        """Yield the numbers of tables that hold such: table, first row and a piece."""
+        for number, (table, head) in enumerate(zip(self.tables, self._heads, strict=True)):
+            if isinstance(head, pd.DatetimeIndex):
+                continue
+            if number in self._parsed:
+                yield table.where, 0, self._parsed[number].to_numpy()
+                continue
+            begin = 0
+            for piece in table.pieces([self.name]):
+                column = plain(piece[self.name])
+                if not _is_number(column):
+                    raise Unsettled
+                yield table.where, begin, _read(column, self.name, table.where, begin).to_numpy()
+                begin += len(piece)
 
     def _settle(self) -> None:
         """Take one reading of each text; where a file can be read in two ways, others tell."""
@@ -179,6 +226,13 @@ class Clock:
             f"the time columns of the files are of different kinds ({told}); give each kind to a "
             "command of its own"
         )
+
+
+def _as_dates(index: pd.Index, digits: int) -> pd.DatetimeIndex:
+    """Return time stamps as dates, where they are numbers of so many digits."""
+    if isinstance(index, pd.DatetimeIndex):
+        return index
+    return pd.DatetimeIndex(read_compact(index.to_numpy().astype(np.int64), digits))
 
 
 def _is_offset(zone: datetime.tzinfo | None) -> bool:
