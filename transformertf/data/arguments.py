@@ -121,6 +121,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     ),
     "downsample_method": Argument("fixed"),
     "time_column": Argument("reported"),
+    "time_zone": Argument("reported"),
     "time_format": Argument("fixed"),
     "add_target_to_past": Argument("fixed"),
     "mask_encoder_features": Argument("fixed", lists_names=True),

@@ -38,7 +38,8 @@ class SessionBatches:
         future = replace(
             columns, past=(), ids=(), static=(), past_categories=(), static_categories=()
         )
-        rules = Rules("target", columns.indicators, time_kind=data.scaling.time_kind)
+        kind, zone = data.scaling.time_kind, data.reading.zone
+        rules = Rules("target", columns.indicators, False, kind, zone)
         self._read_future = RowReader("future", future, rules, data.vocabularies)
         masked = data.layout.masked if isinstance(data, EncoderDecoderDataModule) else ()
         self._sees_time = columns.time not in masked

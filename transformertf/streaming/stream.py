@@ -101,8 +101,8 @@ class Stream:
         self._carry = carry and stateful and data.scaling.normalize != "window"
         self._sequences = model.takes == "sequences"
         missing: Missing = "target" if self._sequences else "nothing"
-        kind = data.scaling.time_kind
-        rules = Rules(missing, data.columns.indicators, data.reading.sort, kind)
+        how, kind = data.reading, data.scaling.time_kind
+        rules = Rules(missing, data.columns.indicators, how.sort, kind, how.zone)
         self._read = RowReader("rows", data.columns, rules, data.vocabularies)
         self._lag = max(data.columns.lags, default=0)
         self._batches = SessionBatches(data, self._carry, self._lag)

@@ -73,9 +73,10 @@ def test_what_is_even_by_the_clocks_only_stays_so():
 @pytest.mark.parametrize("freq", ["MS", "ME", "B", "BME", "D", "h"])
 def test_a_missing_row_does_not_change_the_step(freq, lost):
     time = pd.date_range("2022-01-31", periods=40, freq=freq)
-    assert next_times(time[:20].delete(lost), 10).tolist() == (
-        time[20:30] if lost < 19 else time[19:29]
-    ).tolist()
+    assert (
+        next_times(time[:20].delete(lost), 10).tolist()
+        == (time[20:30] if lost < 19 else time[19:29]).tolist()
+    )
 
 
 def test_a_day_off_may_be_another_than_the_weekend():

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transformertf.data.columns import Columns
-from transformertf.data.reading.checks import check_time, check_values
+from transformertf.data.reading.checks import Sources, check_time, check_values
 from transformertf.data.reading.grouping import Grouping, Numbering, group_files, group_rows
 from transformertf.data.reading.memory import release
 from transformertf.data.reading.panel import (
@@ -27,6 +27,7 @@ from transformertf.data.reading.panel import (
 )
 from transformertf.data.reading.tables import Table, ahead, as_numbers, shown
 from transformertf.data.reading.times import Clock, Unsettled
+from transformertf.data.reading.zones import in_zone
 from transformertf.data.series import IntArray, Series
 from transformertf.errors import InputError
 
@@ -123,6 +124,9 @@ def _fill(
         for number, table in enumerate(tables):
             filler.add(number, table, advance)
     panel = replace(filler.panel(), ending=ending)
+    if rules.zone is not None:
+        sources = Sources(tables, grouping, panel.starts)
+        panel = in_zone(panel, sources, str(columns.time), rules.zone, sort=rules.sort)
     require_later(panel, tables, grouping, columns.time)
     order = check_time(panel, tables, grouping, columns, sort=rules.sort)
     check_values(panel, tables, grouping, columns, rules, order)

@@ -37,12 +37,14 @@ class Rules:
         mask: let missing values of all covariates and the target through, as NaN.
         sort: sort the rows of a series by time where they are not.
         time_kind: what the time column held in training; None where that is not known.
+        zone: time zone of the time stamps; None for that in which they come.
     """
 
     missing: Missing = "nothing"
     mask: bool = False
     sort: bool = False
     time_kind: TimeKind | None = None
+    zone: str | None = None
 
 
 @dataclass(frozen=True)

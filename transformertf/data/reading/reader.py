@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ class Reading:
         downsample: keep one step of so many.
         method: how.
         storage: where the columns are kept.
+        zone: time zone of the time stamps; None for that in which they come.
     """
 
     columns: Columns
@@ -47,6 +49,7 @@ class Reading:
     downsample: int
     method: DownsampleMethod
     storage: Storage
+    zone: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
@@ -55,6 +58,8 @@ class Reading:
                 raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
         if self.sort and self.columns.time is None:
             raise InputError("sort wants time stamps: give time_column, or leave it out")
+        if self.zone is not None:
+            self._check_zone(self.zone)
         fields = self.columns.calendar_fields
         if fields and self.columns.time is None:
             check_calendar(fields)
@@ -65,6 +70,16 @@ class Reading:
                 f"max_gap {self.max_gap} is shorter than freq {self.freq}, so that every two rows "
                 "would have a gap between them; raise max_gap, or leave one of them out"
             )
+
+    def _check_zone(self, zone: str) -> None:
+        if self.columns.time is None:
+            raise InputError("time_zone wants time stamps: give time_column, or leave it out")
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise InputError(
+                f"time_zone {zone!r} is no time zone; give its name, as Europe/Berlin"
+            ) from None
 
 
 class Reader:
@@ -97,7 +112,8 @@ class Reader:
             future: the same of the rows that follow.
         """
         if argument not in self._series:
-            rules = Rules(missing, self.how.mask, self.how.sort, self.time_kind())
+            how = self.how
+            rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone)
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)

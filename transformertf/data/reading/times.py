@@ -4,6 +4,7 @@ Text is read in one way for a whole column: ISO dates, or one format that its fi
 Nothing is guessed row by row.
 """
 
+import contextlib
 import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -109,6 +110,15 @@ class Clock:
             index = _read(column, self.name, where, begin)
         if self._digits is not None:
             index = _as_dates(index, self._digits)
+        if (
+            self.dtype == np.int64
+            and index.dtype == np.uint64
+            and (index.max() > np.iinfo(np.int64).max)
+        ):
+            raise InputError(
+                f"{where}: time column {self.name!r} holds {index.max()}, beyond int64, of which "
+                "another file is; store both as uint64"
+            )
         try:
             index = index.astype(self.dtype)
         except pd.errors.OutOfBoundsDatetime as error:
@@ -210,6 +220,10 @@ class Clock:
             InputError: there is none.
         """
         common = heads[0].append(list(heads[1:])).dtype
+        if all(head.dtype.kind in "iu" for head in heads):  # floats would lose digits
+            return (
+                heads[0].dtype if len({head.dtype for head in heads}) == 1 else np.dtype(np.int64)
+            )
         if common != np.dtype(object):
             return common
         aware = [head for head in heads if isinstance(head, pd.DatetimeIndex) and head.tz]
@@ -332,5 +346,9 @@ def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.In
         refuse_stamp(float(numbers[row]), name, where, begin + row)
     if _is_number(column):
         return pd.Index(column.to_numpy(dtype=_number_type(column.dtype)))
-    whole = pd.api.types.infer_dtype(column) == "integer" and np.abs(numbers).max() < 2**53
-    return pd.Index(numbers.astype(np.int64) if whole else numbers)
+    is_whole = pd.api.types.infer_dtype(column) in ("integer", "decimal")
+    for kind in (np.int64, np.uint64) if is_whole else ():
+        with contextlib.suppress(OverflowError):
+            whole = np.array([int(value) for value in column], dtype=kind)
+            return pd.Index(whole if (whole == column.to_numpy()).all() else numbers)
+    return pd.Index(numbers)

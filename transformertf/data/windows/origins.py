@@ -32,7 +32,7 @@ def origin_text(given: OriginLike) -> str:
         return given
     is_stamp = isinstance(given, datetime.date | np.datetime64)
     is_number = isinstance(given, numbers.Real) and not isinstance(given, bool)
-    if not (is_stamp or is_number) or pd.isna(given) or given in (np.inf, -np.inf):
+    if not (is_stamp or is_number) or pd.isna(given) or (is_number and abs(given) == np.inf):
         raise InputError(
             "origin: expected auto, last, all, every:N, a time or a row number, found "
             f"{given!r:.60} ({type(given).__name__})"
