@@ -344,8 +344,8 @@ def test_gaps_of_whole_numbers_are_exact(kind):
     series = make_series(pd.Index(steps + kind(first)))
     assert break_at_gaps(series, 3600 * 10**9).breaks == (5,)
     whole = on_grid(replace(series, breaks=(4, 5)), 100)
-    assert whole.time.dtype == kind
-    assert whole.time[:6].tolist() == [first + 100 * n for n in range(6)]
+    assert time_of(whole).dtype == kind
+    assert time_of(whole)[:6].tolist() == [first + 100 * n for n in range(6)]
 
 
 def test_rounding_makes_no_gap():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.tabular import series_of
+from tests.data.tabular import series_of, time_of
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import read_series
@@ -27,7 +27,7 @@ def test_the_hour_that_comes_twice_is_told_by_the_order_of_rows(freq, zone):
     rows = 9000 if freq == "h" else 40_000
     time, frame = local("2022-09-01", 900 if freq == "D" else rows, freq, zone)
     (series,) = series_of(frame, columns=COLUMNS, zone=zone)
-    assert series.time.equals(time.as_unit(series.time.unit))
+    assert time_of(series).equals(time.as_unit(time_of(series).unit))
 
 
 @pytest.mark.parametrize("first", ["2023-10-29 00:30", "2023-10-29 02:00"])
@@ -36,7 +36,7 @@ def test_files_may_begin_and_end_there(first, rows):
     begin = pd.Timestamp(first).tz_localize(BERLIN, ambiguous=True)
     time, frame = local(begin, rows, "20min")
     (series,) = series_of(frame, columns=COLUMNS, zone=BERLIN)
-    assert series.time.tolist() == time.tolist()
+    assert time_of(series).tolist() == time.tolist()
 
 
 def test_each_series_of_a_table_has_its_own_order(tmp_path):
@@ -46,15 +46,15 @@ def test_each_series_of_a_table_has_its_own_order(tmp_path):
     mixed.to_csv(tmp_path / "a.csv", index=False)
     columns = Columns((), (), "y", "t", ("s",))
     found = read_series(str(tmp_path / "a.csv"), "train_df_paths", columns, Rules(zone=BERLIN))
-    assert [one.time.tolist() for one in found] == [time.tolist()] * 2
+    assert [time_of(one).tolist() for one in found] == [time.tolist()] * 2
 
 
 def test_dates_with_a_zone_are_moved_to_it():
     time, frame = local("2023-10-28 20:00", 20, "h")
     for other in ("UTC", "Asia/Tokyo"):
         (series,) = series_of(frame.assign(t=time.tz_convert(other)), columns=COLUMNS, zone=BERLIN)
-        assert series.time.tolist() == time.tolist()
-        assert series.time.hour.tolist() == time.hour.tolist()
+        assert time_of(series).tolist() == time.tolist()
+        assert time_of(series).hour.tolist() == time.hour.tolist()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_data_module_reads_local_time(tmp_path, monkeypatch, storage):
         train_df_paths=str(tmp_path / "a.csv"), calendar_features="hour",
     )  # fmt: skip
     data.setup("fit")
-    assert data.stage_series("train")[0].time.tolist() == time.tolist()
+    assert time_of(data.stage_series("train")[0]).tolist() == time.tolist()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -221,7 +222,10 @@ def test_python_may_give_any_kind_of_time(time, given):
 
 def test_none_is_auto_and_what_is_no_time_is_refused():
     assert Origin.parse(None) == Origin("auto")
-    for given in (pd.NaT, np.datetime64("NaT"), True, np.nan, np.inf, [1], pd.Series([1]), b"last"):
+    none: list[Any] = [
+        pd.NaT, np.datetime64("NaT"), True, np.nan, np.inf, [1], pd.Series([1]), b"last"
+    ]  # fmt: skip
+    for given in none:
         with pytest.raises(InputError, match="origin: expected auto"):
             Origin.parse(given)
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+from pandas.api.typing import NaTType
 
 from transformertf.data.reading.text_dates import dates_of
 from transformertf.errors import InputError
@@ -41,8 +42,8 @@ def row_at(text: str, time: pd.Index) -> int:
 def _row_at_number(text: str, time: pd.Index) -> int:
     if not _NUMBER.fullmatch(text):
         raise InputError(
-            f"origin {text!r} is neither auto, last, all, every:N nor a time stamp: expected a number "
-            f"as the time column holds them, from {time[0]} to {time[-1]}"
+            f"origin {text!r} is neither auto, last, all, every:N nor a time stamp: expected a "
+            f"number as the time column holds them, from {time[0]} to {time[-1]}"
         )
     stamps = time.to_numpy()
     if stamps.dtype.kind == "f":
@@ -59,8 +60,8 @@ def _date(text: str, time: pd.DatetimeIndex) -> pd.Timestamp:
     found = dates_of(text)
     if not found:
         raise InputError(
-            f"origin {text!r} is neither auto, last, all, every:N nor a time stamp: expected a whole "
-            "date, with or without the time of day, such as '2024-01-31 13:00'"
+            f"origin {text!r} is neither auto, last, all, every:N nor a time stamp: expected a "
+            "whole date, with or without the time of day, such as '2024-01-31 13:00'"
         )
     if len(found) > 1:
         raise InputError(
@@ -80,22 +81,28 @@ def _date(text: str, time: pd.DatetimeIndex) -> pd.Timestamp:
 
 def _by_clock(stamp: pd.Timestamp, zone: datetime.tzinfo, text: str) -> pd.Timestamp:
     """Return the one instant at which the clocks of a zone show a time."""
-    first, second = (
+    first, second = (  # of what is skipped NaT
         stamp.tz_localize(zone, ambiguous=is_summer, nonexistent="NaT")
         for is_summer in (True, False)
     )
-    if first is pd.NaT:
-        before, after = (
-            stamp.tz_localize(zone, nonexistent=side).utcoffset()
+    if isinstance(first, NaTType) or isinstance(second, NaTType):
+        first, second = (
+            _at_offset(stamp, stamp.tz_localize(zone, nonexistent=side))
             for side in ("shift_backward", "shift_forward")
         )
-        first, second = (stamp.tz_localize(datetime.timezone(side)) for side in (before, after))
         told = "is skipped by the clocks"
     elif first == second:
         return first
     else:
         told = "comes twice by the clocks"
     raise InputError(
-        f"origin {text!r} {told} of the time zone {zone}; write it with its offset from UTC, '{first}' or "
-        f"'{second}'"
+        f"origin {text!r} {told} of the time zone {zone}; write it with its offset from UTC, "
+        f"'{first}' or '{second}'"
     )
+
+
+def _at_offset(stamp: pd.Timestamp, other: pd.Timestamp) -> pd.Timestamp:
+    """Return a time of the clocks at the offset from UTC that another one has."""
+    offset = other.utcoffset()
+    assert offset is not None
+    return stamp.tz_localize(datetime.timezone(offset))

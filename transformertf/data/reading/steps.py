@@ -78,11 +78,14 @@ def _next_numbers(time: pd.Index, ahead: IntArray) -> pd.Index:
         middle = np.sort(steps)[len(steps) // 2]
         near = np.abs(steps - middle) <= 4 * float(np.spacing(np.abs(stamps).max()))
         step = steps[near].mean() if near.mean() >= _NEARLY_ALL else steps[-1]
-        return pd.Index((float(stamps[-1]) + step * ahead).astype(stamps.dtype))
-    last, whole = int(stamps[-1]), int(_usual(np.diff(stamps)))
-    if last + whole * len(ahead) > np.iinfo(stamps.dtype).max:
-        raise InputError(f"time {last} goes on beyond {stamps.dtype}; give it in a larger unit")
-    return pd.Index(np.array([last + whole * n for n in ahead.tolist()], dtype=stamps.dtype))
+        later = (float(stamps[-1]) + step * ahead).astype(stamps.dtype)
+    else:
+        last, whole = int(stamps[-1]), int(_usual(np.diff(stamps)))
+        if last + whole * len(ahead) > np.iinfo(stamps.dtype).max:
+            raise InputError(f"time {last} goes on beyond {stamps.dtype}; give it in a larger unit")
+        later = np.array([last + whole * n for n in ahead.tolist()], dtype=stamps.dtype)
+    index: pd.Index = pd.Index(later)
+    return index
 
 
 def _usual(steps: npt.NDArray[np.integer]) -> np.integer:
@@ -104,18 +107,20 @@ def _next_days(days: IntArray, ahead: IntArray) -> IntArray:
         is_even = bool((steps == steps[0]).all())
         for place in _places(days, months, is_even):
             if (place(months) == days).all():
-                return place(months[-1] + _usual(in_months) * ahead)
+                months = months[-1] + _usual(in_months) * ahead
+                return place(months)
     slots = np.where(days == _end(months), 31, days - _start(months) + 1)
     cycle = np.unique(slots)
     place_in = months * len(cycle) + np.searchsorted(cycle, slots)
     if 1 < len(cycle) <= 3 and len(days) > 2 * len(cycle) and (np.diff(place_in) == 1).all():
         month, slot = np.divmod(place_in[-1] + ahead, len(cycle))
-        return np.minimum(_start(month) + cycle[slot] - 1, _end(month))
+        days_on: IntArray = np.minimum(_start(month) + cycle[slot] - 1, _end(month))
+        return days_on
     works = _working(days)
     if np.median(steps) == 1 and not works.all():
-        later = np.busday_offset(days[-1:].astype("M8[D]"), ahead, weekmask=works)
-        return later.astype(np.int64)
-    return days[-1] + _usual(steps) * ahead
+        return np.busday_offset(days[-1:].astype("M8[D]"), ahead, weekmask=works).astype(np.int64)
+    later: IntArray = days[-1] + _usual(steps) * ahead
+    return later
 
 
 def _places(days: IntArray, months: IntArray, is_even: bool) -> list[_Place]:

@@ -283,7 +283,7 @@ def dates_of(text: str) -> list[pd.Timestamp]:
     elif re.fullmatch(r"\d{6}", text):
         formats.append(COMPACT[6])
     found = (pd.to_datetime(text, format=written, errors="coerce") for written in formats)
-    return list(dict.fromkeys(stamp for stamp in found if stamp is not pd.NaT))
+    return list(dict.fromkeys(stamp for stamp in found if isinstance(stamp, pd.Timestamp)))
 
 
 def is_date(column: pd.Series) -> bool:

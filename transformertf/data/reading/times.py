@@ -76,9 +76,10 @@ class Clock:
             for number, head in enumerate(heads)
         ]
         self._digits = None if kind == "number" else self._compact(is_date=kind == "date")
-        heads = [head if self._digits is None else _as_dates(head, self._digits)
-                 for head in self._heads]  # fmt: skip
-        self.dtype = self._common(heads)
+        digits = self._digits
+        self.dtype = self._common(
+            [head if digits is None else _as_dates(head, digits) for head in self._heads]
+        )
 
     @property
     def number_type(self) -> np.dtype[Any]:

@@ -30,15 +30,13 @@ def origin_text(given: OriginLike) -> str:
         return "auto"
     if isinstance(given, str):
         return given
-    is_stamp = isinstance(given, datetime.date | np.datetime64)
-    is_number = isinstance(given, numbers.Real) and not isinstance(given, bool)
-    if not (is_stamp or is_number) or pd.isna(given) or (is_number and abs(given) == np.inf):
+    if isinstance(given, datetime.date | np.datetime64) and not pd.isna(given):
+        return pd.Timestamp(given).isoformat()
+    if not isinstance(given, numbers.Real) or isinstance(given, bool) or not np.isfinite(given):
         raise InputError(
             "origin: expected auto, last, all, every:N, a time or a row number, found "
             f"{given!r:.60} ({type(given).__name__})"
         )
-    if is_stamp:
-        return pd.Timestamp(given).isoformat()
     return str(int(given)) if given == int(given) else str(given)
 
 
