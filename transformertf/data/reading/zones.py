@@ -53,7 +53,7 @@ def in_zone(panel: Panel, sources: Sources, name: str, zone: str, *, sort: bool)
         if sort and twice.size and (stamps[1:] <= stamps[:-1]).any():
             raise InputError(
                 f"{sources.where(begin)}: time column {name!r} holds an hour that comes twice by "
-                f"the clocks of {zone}, and rows in no order do not tell which is which; sort them, "
+                f"the clocks of {zone}, and rows in no order do not tell which; sort them, "
                 "or write offsets from UTC"
             )
         panel.stamps[begin:end] = stamps
