@@ -15,7 +15,13 @@ from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.class_paths import allowing, find_object, refuse_foreign
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
 from transformertf.data.reading import as_frame
-from transformertf.data.windows import FUTURE_PATHS, OWN_PATHS, PREDICT_PATHS
+from transformertf.data.windows import (
+    FUTURE_PATHS,
+    OWN_PATHS,
+    PREDICT_PATHS,
+    OriginLike,
+    origin_text,
+)
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
     FORECASTS,
@@ -108,7 +114,7 @@ class Forecaster:
         data: Given,
         *,
         future: Given | None = None,
-        origin: str = "auto",
+        origin: OriginLike = "auto",
         horizon: int | None = None,
         samples: int | None = None,
         batch_size: int | None = None,
@@ -170,7 +176,7 @@ class Forecaster:
         samples: int = 100,
         *,
         future: Given | None = None,
-        origin: str = "auto",
+        origin: OriginLike = "auto",
         horizon: int | None = None,
         seed: int = 0,
         batch_size: int | None = None,
@@ -216,7 +222,7 @@ class Forecaster:
         data: Given | None = None,
         *,
         stage: Literal["test", "validation"] = "test",
-        origin: str = "auto",
+        origin: OriginLike = "auto",
         season: int = 1,
         horizon: int | None = None,
         samples: int | None = None,
@@ -246,6 +252,7 @@ class Forecaster:
         """
         place = None if folder is None else open_folder(Path(folder), "folder")
         module = self._stage_data(data, stage, batch_size)
+        origin = origin_text(origin)
         module.forecast_on(stage, origin)
         pieces = self._run(module, Horizon(horizon, samples), season)
         settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
@@ -264,7 +271,7 @@ class Forecaster:
         data: Given | None = None,
         *,
         stage: Literal["test", "validation"] = "validation",
-        origin: str | None = None,
+        origin: OriginLike = None,
         levels: Sequence[float] | None = None,
         by_series: bool = False,
         batch_size: int | None = None,
@@ -288,7 +295,8 @@ class Forecaster:
             InputError: what is in the data cannot be used.
         """
         module = self._stage_data(data, stage, batch_size)
-        module.forecast_on(stage, origin or calibration_origin(module, stage))
+        asked = calibration_origin(module, stage) if origin is None else origin_text(origin)
+        module.forecast_on(stage, asked)
         # fitted to what the model itself says
         pieces = self._run(module, Horizon(), calibrated=False)
         self.calibration = Calibration.fit(pieces, levels, by_series)
@@ -360,8 +368,9 @@ class Forecaster:
             _give(module, OWN_PATHS[stage], data)
         return module
 
-    def _data(self, batch_size: int | None, origin: str = "auto") -> WindowDataModule:
+    def _data(self, batch_size: int | None, origin: OriginLike = None) -> WindowDataModule:
         """Return the data module of the checkpoint."""
+        origin = origin_text(origin)
         given: dict[str, Any] = {PREDICT_PATHS: None}
         if batch_size is not None:
             given["batch_size"] = batch_size

@@ -8,6 +8,7 @@ import pytest
 from transformertf.cli.classes import BARE_NAMES, arguments_of
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import explain
+from transformertf.cli.yaml_file import read_yaml
 from transformertf.errors import InputError
 from transformertf.models import EncoderDecoderLSTM
 
@@ -299,3 +300,12 @@ def test_class_path_must_be_a_class() -> None:
 
 def test_message_without_a_key_is_joined_to_one_line() -> None:
     assert explain("no\n  key here", {}, str) == "no key here"
+
+
+def test_a_time_that_yaml_would_count_by_sixties_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "my.yml"
+    path.write_text("data:\n  init_args:\n    origin: 12:30\n")
+    with pytest.raises(InputError, match="12:30 in line 3 would be a number by sixties"):
+        read_yaml(path)
+    path.write_text("data:\n  init_args:\n    origin: '12:30'\n    at: 2024-01-01 12:30:00\n")
+    assert read_yaml(path)["data"]["init_args"] == {"origin": "12:30", "at": "2024-01-01 12:30:00"}

@@ -390,6 +390,29 @@ def test_without_a_future_time_goes_on(caplog):
     assert stream.update(frame[:0], pd.DataFrame({"t": times[:2]}))["step"].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("freq", "zone"), [("MS", None), ("ME", None), ("B", None), ("D", "Europe/Berlin")]
+)
+@pytest.mark.parametrize("carry", [True, False])
+def test_without_a_future_time_goes_on_by_the_calendar(freq, zone, carry):
+    data = make_data(known_past_covariates="p", time_column="t")
+    model = make_model(RECURRENT, data)
+    time = pd.date_range("2024-02-10", periods=60, freq=freq, tz=zone)
+    frame = pd.concat([make_rows(12)] * 5, ignore_index=True)[["p", "y"]].assign(t=time)
+    frame = frame[:50]
+    whole = Stream(model, data, carry=carry)
+    expected = whole.update(frame)
+    assert expected["time"].tolist() == time[50:53].tolist()
+    # row by row, as it is kept, and over a restart
+    one = Stream(model, data, carry=carry)
+    for row in range(2, 50):
+        one.update(frame[: row + 1] if row == 2 else frame[row : row + 1])
+        if row == 30:
+            state, one = one.state_dict(), Stream(model, data, carry=carry)
+            one.load_state_dict(state)
+    assert one.update(frame[:0])["time"].tolist() == time[50:53].tolist()
+
+
 def test_unknown_categories_are_told_once(caplog):
     data = make_data(known_covariates="c", categorical_covariates="c")
     stream = Stream(make_model(RECURRENT, data), data)

@@ -75,6 +75,9 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     """
     when = ("lr_scheduler_interval", "lr_scheduler_monitor")
     require_agreement(checkpoint, cli, untold=(*TRAINING, *when))
+    # so that files are read as they were
+    with blamed(checkpoint.place):
+        cli.datamodule.load_state_dict(checkpoint.data_state)
     _refuse_finished(checkpoint, cli)
     with blamed(checkpoint.place):
         _renew(checkpoint, cli)

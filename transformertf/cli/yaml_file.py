@@ -15,6 +15,7 @@ from transformertf.errors import InputError
 # what a configuration never reaches: parts within each other, and values with aliases written out
 DEEPEST, LARGEST = 32, 100_000
 NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # the byte order marks that such a file begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -104,6 +105,11 @@ def _measure(
         known: what was found of the nodes looked at before, by identity.
     """
     parts = node.value if isinstance(node, yaml.CollectionNode) else []
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and ":" in node.value:
+        line = node.start_mark.line + 1
+        raise InputError(
+            f"{place}: {node.value} in line {line} would be a number by sixties; write it in quotes"
+        )
     if depth > 0 and id(node) not in known:
         size, height = 1, 0
         for part in parts:

@@ -122,6 +122,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     ),
     "downsample_method": Argument("fixed"),
     "time_column": Argument("reported", names="one"),
+    "time_zone": Argument("reported"),
     "time_format": Argument("fixed"),
     "add_target_to_past": Argument("fixed"),
     "mask_encoder_features": Argument("fixed", names="several"),

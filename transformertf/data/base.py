@@ -109,14 +109,13 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         target_depends_on: known covariate that a transform of the target takes as x.
         randomize_seq_len: draw the lengths of each training window uniformly from their minimum
             to their maximum; "batch" draws once for all windows of a batch.
-        bucket_by_length: put training windows of like lengths into a batch, where they vary
-            and are shuffled; less padding, hence faster.
+        bucket_by_length: make shuffled training batches of windows of like lengths: less padding.
         stride: rows between windows, for all but predict; of sequences in training alone.
         downsample: keep one step of so many.
         downsample_method: "interval" picks rows, "average" and "median" summarise blocks.
         time_column: column of time stamps; adds one time feature, the first input.
-        time_format: "absolute" is time since the window's start, "relative" time since the
-            previous step.
+        time_zone: zone of the dates, as Europe/Berlin: of its clocks where none is written.
+        time_format: time since the window's start ("absolute") or since the step before.
         noise_std: standard deviation of Gaussian noise on scaled inputs while training.
         storage: where columns are kept: "memory", "mmap" for files that are mapped (see
             `transformertf cache`), or "auto" for files where memory would be filled.
@@ -126,8 +125,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         num_workers: processes that prepare batches; 0 prepares them in this one.
         shuffle: draw training windows in random order.
         dtype: floating type of the batches.
-        distributed: on several processes: "auto" gives each a share of the windows, False all of
-            them to each.
+        distributed: "auto" gives each process a share of the windows, False all of them.
 
     Attributes:
         columns: roles of the columns.
@@ -188,6 +186,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         downsample: int = 1,
         downsample_method: DownsampleMethod = "interval",
         time_column: str | None = None,
+        time_zone: str | None = None,
         time_format: TimeFormat = "absolute",
         noise_std: float = 0.0,
         storage: Storage = "auto",
@@ -212,9 +211,9 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self.short_in_training: list[str] = []
         self.reading = Reading(
             self.columns, missing == "mask", sort, freq, max_gap,
-            downsample, downsample_method, storage,
+            downsample, downsample_method, storage, time_zone,
         )  # fmt: skip
-        self._reader = Reader(self.reading, self.short)
+        self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(
             self.hparams,
             Fractions(val_fraction or 0.0, test_fraction or 0.0, split_by),
@@ -402,8 +401,10 @@ class WindowDataModule(lightning.LightningDataModule, Source):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what a checkpoint holds; nothing is fitted again."""
-        self.seed = state_dict["seed"]
+        self.seed, kind = state_dict["seed"], self.scaling.time_kind
         self.fitted.load_state_dict(state_dict)
+        if self.scaling.time_kind != kind:  # another one is read in another way
+            self._reader.clear()
         self.stages.hold_out(state_dict["held_out"])
         self._timed.clear()
         self.short_in_training = list(state_dict["short_series"])

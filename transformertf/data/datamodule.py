@@ -14,7 +14,15 @@ from transformertf.data.columns import as_list
 from transformertf.data.reading import follow
 from transformertf.data.scaling import ScaledRows
 from transformertf.data.series import Series
-from transformertf.data.windows import Origin, Part, Run, WindowLimits, Windows
+from transformertf.data.windows import (
+    Origin,
+    OriginLike,
+    Part,
+    Run,
+    WindowLimits,
+    Windows,
+    origin_text,
+)
 from transformertf.errors import InputError, count_names, nearest
 from transformertf.utils.sequence import Alignment
 
@@ -64,7 +72,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         decoder_alignment: Alignment = "left",
         add_target_to_past: bool = True,
         mask_encoder_features: list[str] | str | None = None,
-        origin: str = "auto",
+        origin: str | int | float | None = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -85,6 +93,7 @@ class EncoderDecoderDataModule(WindowDataModule):
                     f"target_lags: {lag} is less than tgt_seq_len {tgt_seq_len}: the target so "
                     "long before the end of the horizon is not known yet; raise it, or leave it out"
                 )
+        self.hparams["origin"] = origin_text(origin)
         self.origin = Origin.parse(origin)
         self._steps = tgt_seq_len
         # series to predict, steps after their last targets, and the series that have these
@@ -191,7 +200,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         self._tell_short_contexts(runs)
         return Windows(runs)
 
-    def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
+    def evaluation_windows(self, stage: Stage, origin: OriginLike) -> Windows:
         """Return windows of `stage_series` to forecast and compare; see `origin_windows`."""
         return self.origin_windows(stage, Origin.parse(origin))
 

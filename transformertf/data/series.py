@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.int32]
 AnyArray = npt.NDArray[Any]
+# what a time column holds
+TimeKind = Literal["date", "number"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Series:
         return list(itertools.pairwise((0, *self.breaks, len(self))))
 
     @property
-    def time_kind(self) -> str | None:
+    def time_kind(self) -> TimeKind | None:
         """What the time stamps are: "date" or "number"; None without a time column."""
         if self.time is None:
             return None

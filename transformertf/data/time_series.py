@@ -13,7 +13,7 @@ from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import SequenceDataset
 from transformertf.data.scaling import ScaledRows
 from transformertf.data.series import Series
-from transformertf.data.windows import WindowLimits, Windows, consecutive
+from transformertf.data.windows import OriginLike, WindowLimits, Windows, consecutive, origin_text
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
 
@@ -99,9 +99,9 @@ class TimeSeriesDataModule(WindowDataModule):
         self._tell_long(series, windows)
         return windows
 
-    def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
+    def evaluation_windows(self, stage: Stage, origin: OriginLike) -> Windows:
         """Return consecutive sequences that hold each row of a stage once, by name of series."""
-        if origin != "auto":
+        if origin_text(origin) != "auto":
             raise InputError(
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"

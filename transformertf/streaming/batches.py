@@ -14,7 +14,7 @@ from transformertf.data import (
     Series,
     WindowDataModule,
 )
-from transformertf.data.reading import Rules, as_frame
+from transformertf.data.reading import Rules, as_frame, next_times
 from transformertf.data.windows import Run
 from transformertf.errors import InputError
 from transformertf.streaming.history import History
@@ -38,22 +38,23 @@ class SessionBatches:
         future = replace(
             columns, past=(), ids=(), static=(), past_categories=(), static_categories=()
         )
-        rules = Rules("target", columns.indicators)
+        kind, zone = data.scaling.time_kind, data.reading.zone
+        rules = Rules("target", columns.indicators, False, kind, zone)
         self._read_future = RowReader("future", future, rules, data.vocabularies)
         masked = data.layout.masked if isinstance(data, EncoderDecoderDataModule) else ()
         self._sees_time = columns.time not in masked
 
-    def horizon(self, past: Series, future: pd.DataFrame | None) -> Series:
+    def horizon(self, history: History, future: pd.DataFrame | None) -> Series:
         """Return the rows of a horizon, whose target and past covariates are missing.
 
         Args:
-            past: the rows before it.
+            history: the rows before it.
             future: as the user gives it.
 
         Raises:
             InputError: it cannot be used, or is not there and needed.
         """
-        columns, steps = self.data.columns, self.data.limits.horizon
+        columns, steps, past = self.data.columns, self.data.limits.horizon, history.series
         if future is None:
             if columns.known or columns.known_categories:
                 names = ", ".join((*columns.known, *columns.known_categories))
@@ -61,7 +62,14 @@ class SessionBatches:
                     f"future: expected known covariates ({names}) of the horizon, found none; "
                     "give the rows that follow"
                 )
-            series = Series(past.name, np.empty((steps, 1)), _going_on(past.time, steps), 0)
+            time = history.time
+            if time is not None and len(time) < 2:
+                raise InputError(
+                    "future: one row of the session has no distance in time to go on with; give "
+                    "the time column of the horizon"
+                )
+            later = None if time is None else next_times(time, steps)
+            series = Series(past.name, np.empty((steps, 1)), later, 0)
         else:
             future = as_frame(future, "future").iloc[:steps]
             if len(future) == 0:
@@ -127,16 +135,3 @@ class SessionBatches:
             first[0, :, 0] = feature[: first.size(1)]
         for inputs in others:
             inputs[0, :, 0] = feature[first.size(1) :]
-
-
-def _going_on(time: pd.Index | None, steps: int) -> pd.Index | None:
-    """Return time stamps after the last one, at the distance of the last two."""
-    if time is None:
-        return None
-    if len(time) < 2:
-        raise InputError(
-            "future: one row of the session has no distance in time to go on with; give the time "
-            "column of the horizon"
-        )
-    later: pd.Index = time[-1] + (time[-1] - time[-2]) * pd.Index(np.arange(1, steps + 1))
-    return later

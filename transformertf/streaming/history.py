@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from transformertf.data import Codes, Series
-from transformertf.data.reading import as_index
+from transformertf.data.reading import STEP_ROWS, as_index
 from transformertf.data.scaling import Scaling
 from transformertf.errors import InputError
 
@@ -23,16 +23,26 @@ class History:
         first: row of the session, counted from 0, that is the first of them.
         begin: (1,) time stamp of the row at which the session's context begins; None without a
             time column, and before there is such a row.
+        earlier: time stamps of rows before them, which tell the step; None without any.
     """
 
     series: Series
     first: int = 0
     begin: pd.Index | None = None
+    earlier: pd.Index | None = None
 
     @property
     def end(self) -> int:
         """Row of the session that comes next."""
         return self.first + len(self.series)
+
+    @property
+    def time(self) -> pd.Index | None:
+        """Time stamps of the last rows, as many as tell the step; None without a time column."""
+        time = self.series.time
+        if time is None or self.earlier is None:
+            return time
+        return self.earlier.append(time)[-STEP_ROWS:]
 
     def append(self, new: Series, lag: int) -> "History":
         """Return the history with new rows.
@@ -67,7 +77,9 @@ class History:
             observed=rows,
             categories=tuple(replace(one, codes=one.codes[cut:]) for one in series.categories),
         )
-        return replace(self, series=kept, first=self.first + cut)
+        time = self.time
+        earlier = None if time is None else time[:-rows]
+        return replace(self, series=kept, first=self.first + cut, earlier=earlier)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows as tensors and primitives."""
@@ -83,6 +95,7 @@ class History:
             "time": _stamps(time),
             "begin": _stamps(self.begin),
             "begin_type": None if self.begin is None else str(self.begin.dtype),
+            "earlier": _stamps(self.earlier),
         }
 
     @classmethod
@@ -99,7 +112,9 @@ class History:
             state["static"].numpy().copy(),
             tuple(state["static_texts"]),
         )
-        return cls(series, state["first"], _index(state["begin"], state["begin_type"]))
+        begin = _index(state["begin"], state["begin_type"])
+        earlier = _index(state["earlier"], state["time_type"])
+        return cls(series, state["first"], begin, earlier)
 
     @classmethod
     def starting(cls, series: Series, lag: int) -> "History":

@@ -105,6 +105,10 @@ class RowReader:
         time = None if columns.time is None else _rising(frame[columns.time])
         if values is None or (columns.time is not None and time is None):
             return None
+        if self.rules.time_kind == "date" and (
+            not isinstance(time, pd.DatetimeIndex) or (self.rules.zone and time.tz is None)
+        ):
+            return None  # numbers that are dates, or dates by the clocks of the zone
         categories = []
         for name in columns.categories:
             book = Numbering(name, "categorical")

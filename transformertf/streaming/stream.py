@@ -101,7 +101,8 @@ class Stream:
         self._carry = carry and stateful and data.scaling.normalize != "window"
         self._sequences = model.takes == "sequences"
         missing: Missing = "target" if self._sequences else "nothing"
-        rules = Rules(missing, data.columns.indicators, data.reading.sort)
+        how, kind = data.reading, data.scaling.time_kind
+        rules = Rules(missing, data.columns.indicators, how.sort, kind, how.zone)
         self._read = RowReader("rows", data.columns, rules, data.vocabularies)
         self._lag = max(data.columns.lags, default=0)
         self._batches = SessionBatches(data, self._carry, self._lag)
@@ -129,9 +130,9 @@ class Stream:
                 may be left out. Of sequence models, the target may be missing.
             future: rows after the newest one, the first `tgt_seq_len` of which are the horizon:
                 known covariates, and the time column where there is one. Without known covariates
-                it may be left out: the horizon then is `tgt_seq_len` steps, its time stamps at the
-                distance of the last two rows. Not for sequence models, whose forecasts are of the
-                new rows.
+                it may be left out: the horizon then is `tgt_seq_len` steps, which go on as the
+                session's rows do, by the calendar or by their distance. Not for sequence models,
+                whose forecasts are of the new rows.
 
         Returns:
             One row for each step: `series`, `origin`, `step`, `time`, `prediction`, and `q<level>`
@@ -150,7 +151,7 @@ class Stream:
             )
         series = history.series
         if not self._sequences:
-            series = join(series, self._batches.horizon(series, future), "future")
+            series = join(series, self._batches.horizon(history, future), "future")
         begin = self._begin(history.end, before)
         if begin >= history.end or (self._sequences and history.end == before):
             none = torch.empty(1, 0, self.model.outputs.num_shown)

@@ -337,6 +337,17 @@ def test_breaks_are_where_a_loop_finds_them(gaps, most, dates, scale, before):
     assert_same(replace(found, breaks=series.breaks), series)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_gaps_of_whole_numbers_are_exact(kind):
+    first = 2**63 + 11 if kind is np.uint64 else 1706659200000000011
+    steps = np.array([0, 100, 200, 500, 3600 * 10**9 + 500, 2 * 3600 * 10**9 + 501], dtype=kind)
+    series = make_series(pd.Index(steps + kind(first)))
+    assert break_at_gaps(series, 3600 * 10**9).breaks == (5,)
+    whole = on_grid(replace(series, breaks=(4, 5)), 100)
+    assert time_of(whole).dtype == kind
+    assert time_of(whole)[:6].tolist() == [first + 100 * n for n in range(6)]
+
+
 def test_rounding_makes_no_gap():
     assert break_at_gaps(make_series(pd.Index(np.arange(99) * 0.1)), 0.1).breaks == ()
     seconds = 1.7e9 + np.arange(5000) * 0.001

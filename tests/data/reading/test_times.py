@@ -60,6 +60,34 @@ def test_integers_beside_floats_are_floats():
     assert [*one, *two] == [0, 1, 2, 0.5, 1.5, 2.5]
 
 
+NS = 1706659200000000001
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([NS, NS + 100], dtype="int64"),
+        pd.Series([NS, NS + 100], dtype="uint64"),
+        pd.Series([NS, NS + 100], dtype="Int64"),
+        pd.Series([NS, NS + 100], dtype=object),
+        pd.Series([Decimal(NS), Decimal(NS + 100)], dtype=object),
+        pd.Series([2**63 + 1, 2**63 + 101], dtype="uint64"),
+        pd.Series([2**63 + 1, 2**63 + 101], dtype=object),
+    ],
+)
+def test_whole_numbers_are_kept_to_the_digit(column):
+    clock, (stamps,) = clock_of(column)
+    assert clock.index(stamps).tolist() == [int(value) for value in column]
+
+
+def test_signed_and_unsigned_numbers_are_no_floats():
+    one, other = pd.Series([NS], dtype="int64"), pd.Series([NS + 1], dtype="uint64")
+    _, stamps = clock_of(one, other)
+    assert [own.tolist() for own in stamps] == [[NS], [NS + 1]]
+    with pytest.raises(InputError, match="beyond int64"):
+        clock_of(one, pd.Series([2**63 + 1], dtype="uint64"))
+
+
 def test_units_are_brought_together():
     clock, (one, two) = clock_of(DATES.as_unit("s"), DATES.as_unit("ns"))
     assert str(clock.dtype) == "datetime64[ns]"

@@ -1,6 +1,8 @@
 """Where forecasts start at predict."""
 
+import datetime
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,6 +130,108 @@ def test_a_time_stamp_means_the_last_row_at_or_before_it(time, at, row):
     assert windows(at, make_series(time=time)) == whole(row)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_whole_numbers_are_compared_to_the_digit(kind):
+    stamps = 1706659200000000000 + 100 * np.arange(40)
+    time = pd.Index(stamps.astype(kind))
+    for row in range(9, 36):
+        assert windows(str(stamps[row]), make_series(time=time)) == whole(row)
+        assert windows(str(stamps[row] - 1), make_series(time=time)) == windows(
+            str(row - 1), make_series()
+        )
+    with pytest.raises(InputError, match="lies outside"):
+        windows("-1e999999999", make_series(time=time))
+
+
+def test_a_number_is_one_of_the_type_that_the_column_has():
+    tenths = (np.arange(40) / 10).astype(np.float32)
+    for row in range(9, 36):
+        assert windows(str(row / 10), make_series(time=pd.Index(tenths))) == whole(row)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_time_may_be_finer_than_those_of_the_rows(unit):
+    for time in (DATES.as_unit(unit), AWARE.as_unit(unit)):
+        found = windows("2024-01-01 20:00:00.123456789", make_series(time=time))
+        assert found == whole(20)
+
+
+@pytest.mark.parametrize(
+    "written", ["%d.%m.%Y %H:%M", "%d/%m/%Y", "%Y%m%d%H", "%Y%m%d", "%b %d %Y"]
+)
+def test_a_whole_date_is_read_in_any_way_it_is_told(written):
+    time = pd.date_range("2024-01-22", periods=40, freq="D")
+    assert windows(time[9].strftime(written), make_series(time=time)) == whole(9)
+
+
+@pytest.mark.parametrize(
+    ("time", "at", "message"),
+    [
+        (DATES, "01/02/2024", "may mean 2024-02-01 or 2024-01-02; write the year first"),
+        (DATES, "02.01.24", "may mean"),
+        *(
+            (DATES, text, "expected a whole date")
+            for text in ("12:00", "now", "today", "2024", "9")
+        ),
+        *((AWARE, text, "expected a whole date") for text in ("now", "tomorrow", "", "nan", "NaT")),
+        (DATES, "2024-01-01 20:00+01:00", "has an offset from UTC, and the time stamps have none"),
+        *((INTEGERS, text, "expected a number") for text in ("nan", "inf", "2024-01-01", "1_0")),
+        *((FLOATS, text, "expected a number") for text in ("nan", "-inf", "infinity")),
+        *((None, text, "nor a row number") for text in ("1_0", "9" * 5000, "12:00")),
+    ],
+)
+def test_what_may_mean_something_else_is_refused(time, at, message):
+    with pytest.raises(InputError, match=message):
+        windows(at, make_series(time=time))
+
+
+def test_an_hour_that_the_clocks_repeat_or_skip_is_told_with_both_instants():
+    for first, asked, told in (
+        ("2024-10-26 12:00", "2024-10-27 02:30", ("comes twice", "+02:00", "+01:00")),
+        ("2024-03-30 12:00", "2024-03-31 02:30", ("is skipped", "+01:00", "+02:00")),
+    ):
+        time = pd.date_range(first, periods=40, freq="h", tz="Europe/Berlin")
+        with pytest.raises(InputError, match="Europe/Berlin") as caught:
+            windows(asked, make_series(time=time))
+        assert all(word in str(caught.value) for word in told)
+        for offset in told[1:]:
+            written = f"{asked}{offset}"
+            row = int((time <= pd.Timestamp(written)).sum()) - 1
+            assert windows(written, make_series(time=time)) == whole(row)
+
+
+@pytest.mark.parametrize(
+    ("time", "given"),
+    [
+        (DATES, DATES[20]),
+        (DATES, DATES[20].to_pydatetime()),
+        (DATES, DATES[20].to_datetime64()),
+        (DATES, np.datetime64("2024-01-01T20")),
+        (DATES[:40].shift(-20), datetime.date(2024, 1, 1)),
+        (AWARE, AWARE[20]),
+        (AWARE, AWARE[20].tz_convert("UTC").to_pydatetime()),
+        (None, 20),
+        (None, np.int32(20)),
+        (None, 20.0),
+        (INTEGERS, 200),
+        (FLOATS, 5),
+        (FLOATS, np.float64(5.1)),
+    ],
+)
+def test_python_may_give_any_kind_of_time(time, given):
+    assert windows(given, make_series(time=time)) == whole(20)
+
+
+def test_none_is_auto_and_what_is_no_time_is_refused():
+    assert Origin.parse(None) == Origin("auto")
+    none: list[Any] = [
+        pd.NaT, np.datetime64("NaT"), True, np.nan, np.inf, [1], pd.Series([1]), b"last"
+    ]  # fmt: skip
+    for given in none:
+        with pytest.raises(InputError, match="origin: expected auto"):
+            Origin.parse(given)
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [(4, (4, 5, 4)), (37, (37, 10, 2)), (2, (2, 3, 4)), (1, (1, 2, 4)), (0, (0, 1, 4))],
@@ -142,9 +246,9 @@ def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected)
         (None, "40", "origin 40 lies outside 0 to 39"),
         (None, "-1", "origin -1 lies outside 0 to 39"),
         (None, "39", "nothing to predict after row 39: append the rows"),
-        (None, "2.5", "origin '2.5' is neither auto, last, all, every:N nor a row number"),
+        (None, "2.5", "origin '2.5' is neither auto, last, all, every:N, end nor a row number"),
         (None, "2024-01-01", "nor a row number"),
-        (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N nor a time stamp"),
+        (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N, end nor a time stamp"),
         (DATES, "2023-12-31", "lies outside 2024-01-01 00:00:00 to 2024-01-02 15:00:00"),
         (FLOATS, "noon", "nor a time stamp"),
         (FLOATS, "-0.1", "lies outside 0.0 to 9.75"),

@@ -10,6 +10,7 @@ completes and thins, `following` goes on after the last row. `cache` and `memory
 lie; `reader` does it all for a data module, once in a stage.
 """
 
+from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
@@ -26,5 +27,6 @@ from transformertf.data.reading.memory import (
 )
 from transformertf.data.reading.panel import Rules, optional_columns
 from transformertf.data.reading.reader import Reader, Reading
+from transformertf.data.reading.steps import STEP_ROWS, next_times
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import as_index, require_dates

@@ -91,7 +91,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 T = TypeVar("T")
 # of what entries hold; another one leaves the old entries to be cleared
-FORMAT = 3
+FORMAT = 4
 META = "meta.json"
 # bytes that take a while to write
 _WORTH_TELLING = 10**7

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.grouping import Grouping
@@ -135,6 +136,9 @@ def _refuse_fall(panel: Panel, sources: Sources, place: int, name: str) -> None:
     if table == before_table or sources.series(place) in sources.order:
         other = "" if table == before_table else f" in {sources.tables[before_table].where}"
         remedy = "drop repeats" if stamp == before else "sort the rows, or set sort: true"
+        is_local = isinstance(time, pd.DatetimeIndex) and time.tz is None
+        if is_local and before - stamp < pd.Timedelta(hours=1):
+            remedy += "; where clocks were set back, name their zone in time_zone instead"
         raise InputError(
             f"{sources.where(place)}: time column {name!r} does not rise in row {row} (counted "
             f"from 0): {stamp} after {before}{other}; {remedy}"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transformertf.data.columns import Columns
-from transformertf.data.reading.checks import check_time, check_values
+from transformertf.data.reading.checks import Sources, check_time, check_values
 from transformertf.data.reading.grouping import Grouping, Numbering, group_files, group_rows
 from transformertf.data.reading.memory import release
 from transformertf.data.reading.panel import (
@@ -27,6 +27,7 @@ from transformertf.data.reading.panel import (
 )
 from transformertf.data.reading.tables import Table, ahead, as_numbers, shown
 from transformertf.data.reading.times import Clock, Unsettled
+from transformertf.data.reading.zones import in_zone
 from transformertf.data.series import IntArray, Series
 from transformertf.errors import InputError
 
@@ -113,7 +114,9 @@ def _fill(
         make: makes the panel's arrays.
         whole: read all of the time columns before, to know of what types they are.
     """
-    clock = None if columns.time is None else Clock(tables, columns.time, whole=whole)
+    clock = None
+    if columns.time is not None:
+        clock = Clock(tables, columns.time, whole=whole, kind=rules.time_kind)
     grouping = group_rows(tables, columns.ids, clock) if columns.ids else group_files(tables, names)
     ending = require_past(tables, grouping)
     filler = _Filler(columns, grouping, clock, make)
@@ -122,6 +125,9 @@ def _fill(
             filler.add(number, table, advance)
     unused = [name for name in columns.unknown_ahead if name in filler.unused]
     panel = replace(filler.panel(), ending=ending, unused=unused)
+    if rules.zone is not None:
+        sources = Sources(tables, grouping, panel.starts)
+        panel = in_zone(panel, sources, str(columns.time), rules.zone, sort=rules.sort)
     require_later(panel, tables, grouping, columns.time)
     order = check_time(panel, tables, grouping, columns, sort=rules.sort)
     check_values(panel, tables, grouping, columns, rules, order)

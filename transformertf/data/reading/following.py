@@ -5,17 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from transformertf.data.reading.steps import next_times
 from transformertf.data.series import Codes, Series
 from transformertf.errors import InputError
 
 # distances that differ by more than this factor are those of other rows
 _UNLIKE = 1.5
-
-
-def next_times(time: pd.Index, steps: int) -> pd.Index:
-    """Return the time stamps that come after others, at the distance of the last two."""
-    later: pd.Index = time[-1] + (time[-1] - time[-2]) * pd.Index(np.arange(1, steps + 1))
-    return later.astype(time.dtype)
 
 
 def following(series: Series, rows: int) -> pd.Index | None:

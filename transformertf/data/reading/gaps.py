@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from transformertf.data.arguments import DownsampleMethod
+from transformertf.data.reading.steps import on_wall
 from transformertf.data.series import IntArray, Series
 from transformertf.errors import InputError, TooShortError
 
@@ -152,7 +153,9 @@ def break_at_gaps(series: Series, max_gap: str | float) -> Series:
     else:
         gap = _number_step("max_gap", max_gap)
         stamps, rounding = _numbers(time)
-        wide = np.diff(stamps) > gap * (1 + _LONGER) + rounding
+        if stamps.dtype.kind == "f":
+            gap = gap * (1 + _LONGER) + rounding
+        wide = np.diff(stamps) > gap
     breaks = np.union1d(series.breaks, np.flatnonzero(wide) + 1).astype(np.int64)
     return replace(series, breaks=tuple(breaks.tolist()))
 
@@ -208,10 +211,10 @@ def _length(step: Offset) -> pd.Timedelta | None:
 
 
 def _numbers(time: pd.Index) -> tuple[npt.NDArray[Any], float]:
-    """Return number stamps, whole ones as int64, and the rounding in a difference of two."""
+    """Return number stamps, whole ones of 64 bits, and the rounding in a difference of two."""
     stamps = time.to_numpy()
     if stamps.dtype.kind != "f":
-        return stamps.astype(np.int64), 0.0
+        return stamps if stamps.dtype == np.uint64 else stamps.astype(np.int64), 0.0
     rounding = 4 * float(np.spacing(np.abs(stamps).max()))
     return stamps.astype(np.float64), rounding
 
@@ -219,10 +222,12 @@ def _numbers(time: pd.Index) -> tuple[npt.NDArray[Any], float]:
 def _number_grid(stretch: pd.Index, step: float) -> Grid:
     stamps, rounding = _numbers(stretch)
     since = stamps - stamps[0]
+    since = since if since.dtype.kind == "f" else since.astype(np.int64)
     place = np.rint(since / step).astype(np.int64)
     off = np.abs(since - place * step) > _OFF_GRID * step + rounding
     off[1:] |= place[1:] == place[:-1]
-    grid = stamps[0] + np.arange(place[-1] + 1) * step
+    rows = np.arange(place[-1] + 1) * step
+    grid = stamps[0] + (rows if rows.dtype.kind == "f" else rows.astype(stamps.dtype))
     if not off.any():
         grid[place] = stamps  # as they are written
     return pd.Index(grid), place, off
@@ -234,10 +239,7 @@ def _date_grid(stretch: pd.Index, offset: Offset) -> Grid:
     if zone is None or isinstance(offset, pd.offsets.Tick):
         grid = _dates(stretch, offset)
     else:
-        wall = _dates(stretch.tz_localize(None), offset)
-        # where midnight comes twice the day begins with the first, where it is skipped later
-        twice = np.ones(len(wall), dtype=np.bool_)
-        grid = wall.tz_localize(zone, ambiguous=twice, nonexistent="shift_forward")
+        grid = on_wall(_dates(stretch.tz_localize(None), offset), zone)
     place = np.minimum(grid.searchsorted(stretch), len(grid) - 1)
     return grid, place, np.asarray(grid[place] != stretch)
 
@@ -253,7 +255,8 @@ def _refuse_growth(
     if isinstance(length, pd.Timedelta):
         steps = (stretch[-1] - stretch[0]) / length
     else:
-        steps = (float(stretch[-1]) - float(stretch[0])) / length
+        first, last = _numbers(stretch[[0, -1]])[0]
+        steps = float(last - first) / length
     if steps > max(_MOST_ROWS, _MOST_GROWTH * len(series)):
         raise InputError(
             f"freq: expected about the distance of rows, found {freq!r}, which makes {steps:.3g} "

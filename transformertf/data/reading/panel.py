@@ -21,7 +21,7 @@ from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.grouping import Grouping
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index
-from transformertf.data.series import CodeArray, Codes, FloatArray, IntArray, Series
+from transformertf.data.series import CodeArray, Codes, FloatArray, IntArray, Series, TimeKind
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
@@ -37,11 +37,15 @@ class Rules:
         missing: what may be missing.
         mask: let missing values of all covariates and the target through, as NaN.
         sort: sort the rows of a series by time where they are not.
+        time_kind: what the time column held in training; None where that is not known.
+        zone: time zone of the time stamps; None for that in which they come.
     """
 
     missing: Missing = "nothing"
     mask: bool = False
     sort: bool = False
+    time_kind: TimeKind | None = None
+    zone: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import require_dates
-from transformertf.data.series import AnyArray, Series, ShortSeries
+from transformertf.data.series import AnyArray, Series, ShortSeries, TimeKind
 from transformertf.errors import InputError, count_names
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Reading:
         downsample: keep one step of so many.
         method: how.
         storage: where the columns are kept.
+        zone: time zone of the time stamps; None for that in which they come.
     """
 
     columns: Columns
@@ -52,6 +54,7 @@ class Reading:
     downsample: int
     method: DownsampleMethod
     storage: Storage
+    zone: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
@@ -60,6 +63,8 @@ class Reading:
                 raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
         if self.sort and self.columns.time is None:
             raise InputError("sort wants time stamps: give time_column, or leave it out")
+        if self.zone is not None:
+            self._check_zone(self.zone)
         fields = self.columns.calendar_fields
         if fields and self.columns.time is None:
             check_calendar(fields)
@@ -71,6 +76,16 @@ class Reading:
                 "would have a gap between them; raise max_gap, or leave one of them out"
             )
 
+    def _check_zone(self, zone: str) -> None:
+        if self.columns.time is None:
+            raise InputError("time_zone wants time stamps: give time_column, or leave it out")
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise InputError(
+                f"time_zone {zone!r} is no time zone; give its name, as Europe/Berlin"
+            ) from None
+
 
 class Reader:
     """Reads the files of arguments, each once until it is told to let go.
@@ -78,10 +93,14 @@ class Reader:
     Args:
         how: how files become series.
         short: which series were too short for a step, and whether they may be.
+        time_kind: gives what the time column held in training; None before that.
     """
 
-    def __init__(self, how: Reading, short: ShortSeries) -> None:
+    def __init__(
+        self, how: Reading, short: ShortSeries, time_kind: Callable[[], TimeKind | None]
+    ) -> None:
         self.how = how
+        self.time_kind = time_kind
         self.short = short
         self._series: dict[str, list[Series]] = {}
         self._keys: dict[str, str] = {}
@@ -98,7 +117,8 @@ class Reader:
             future: the same of the rows that follow.
         """
         if argument not in self._series:
-            rules = Rules(missing, self.how.mask, self.how.sort)
+            how = self.how
+            rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone)
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
@@ -134,7 +154,7 @@ class Reader:
             InputError: several series that no ids tell apart.
         """
         columns, thinned = self.how.columns, steps * self.how.downsample
-        reader = Reader(replace(self.how, downsample=1), self.short)
+        reader = Reader(replace(self.how, downsample=1), self.short, self.time_kind)
         series = reader.read(argument, spec, missing)
         if len(series) > 1 and not columns.ids:
             raise InputError(

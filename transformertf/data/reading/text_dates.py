@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
+from transformertf.data.reading.compact_dates import COMPACT
 from transformertf.data.reading.tables import shown
 from transformertf.errors import InputError
 
@@ -21,6 +22,9 @@ _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _HALF = re.compile(r"(.*\d)(\s?)[AaPp][Mm]")
 _SHORT_YEAR = re.compile(r"(\d{1,2}\.\d{1,2}\.)(\d{2})(?!\d)")
 _COMMA = re.compile(r"(:\d{2}),(\d+)")
+# months alone could be quarters
+_WIDTHS = {written: digits for digits, written in COMPACT.items() if digits > 6}
+_UTC = re.compile(r"\s*(?:UTC|GMT)$")
 
 
 @dataclass
@@ -167,6 +171,8 @@ class TextDates:
         column = _texts(piece)
         if reading.written is None:
             return pd.Series(pd.NaT, column.index)
+        if reading.written in _WIDTHS:  # else pandas takes parts of one digit
+            column = column.where(column.str.len() == _WIDTHS[reading.written])
         try:
             return pd.to_datetime(column, format=reading.written, errors="coerce")
         except ValueError:
@@ -240,6 +246,8 @@ def _texts(column: pd.Series) -> pd.Series:
 
 def _formats(text: str) -> dict[str, str]:
     """Return in which formats a text is a date, by which of day and month comes first."""
+    if text.isdecimal():
+        return {"": COMPACT[len(text)]} if COMPACT.get(len(text)) in _WIDTHS else {}
     plain = _COMMA.sub(r"\1.\2", _SHORT_YEAR.sub(r"\g<1>20\2", text))
     half = _HALF.fullmatch(plain)
     found = {}
@@ -264,6 +272,18 @@ def _formats(text: str) -> dict[str, str]:
             written = written.replace("%H", "%I") + half[2] + "%p"
         found[order] = written
     return found
+
+
+def dates_of(text: str) -> list[pd.Timestamp]:
+    """Return what a text by itself may mean: two dates where day and month may change places."""
+    text = _UTC.sub("Z", text.strip())
+    formats = list(_formats(text).values())
+    if _ISO.match(text):
+        formats.insert(0, "ISO8601")
+    elif re.fullmatch(r"\d{6}", text):
+        formats.append(COMPACT[6])
+    found = (pd.to_datetime(text, format=written, errors="coerce") for written in formats)
+    return list(dict.fromkeys(stamp for stamp in found if isinstance(stamp, pd.Timestamp)))
 
 
 def is_date(column: pd.Series) -> bool:

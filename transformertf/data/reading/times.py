@@ -4,6 +4,7 @@ Text is read in one way for a whole column: ISO dates, or one format that its fi
 Nothing is guessed row by row.
 """
 
+import contextlib
 import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data.reading.compact_dates import (
+    CompactDates,
+    read_compact,
+    tell_likely_dates,
+)
 from transformertf.data.reading.tables import (
     REAL_OBJECTS,
     Table,
@@ -21,6 +27,7 @@ from transformertf.data.reading.tables import (
     plain,
 )
 from transformertf.data.reading.text_dates import TextDates, is_date, refuse_stamp
+from transformertf.data.series import TimeKind
 from transformertf.errors import InputError
 
 # what a column of objects may hold that are dates, in the words of pandas
@@ -41,6 +48,7 @@ class Clock:
         tables: the tables.
         name: their time column.
         whole: read it all to know its type, where the first piece does not tell.
+        kind: what it is known to hold: then whole numbers are dates where they may be, or are none.
 
     Attributes:
         dtype: type of the time stamps, with their time zone.
@@ -49,7 +57,14 @@ class Clock:
         InputError: there is no one type, as with numbers beside dates; text is no time stamp.
     """
 
-    def __init__(self, tables: Sequence[Table], name: str, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        name: str,
+        *,
+        whole: bool = False,
+        kind: TimeKind | None = None,
+    ) -> None:
         self.tables = tables
         self.name = name
         self._texts: dict[int, TextDates] = {}
@@ -60,7 +75,11 @@ class Clock:
             pd.DatetimeIndex([], dtype=self._texts[number].reading.dtype) if head is None else head
             for number, head in enumerate(heads)
         ]
-        self.dtype = self._common(self._heads)
+        self._digits = None if kind == "number" else self._compact(is_date=kind == "date")
+        digits = self._digits
+        self.dtype = self._common(
+            [head if digits is None else _as_dates(head, digits) for head in self._heads]
+        )
 
     @property
     def number_type(self) -> np.dtype[Any]:
@@ -90,6 +109,17 @@ class Clock:
             if head is None or self._heads[number].append(head).dtype != self._heads[number].dtype:
                 raise Unsettled
             index = _read(column, self.name, where, begin)
+        if self._digits is not None:
+            index = _as_dates(index, self._digits)
+        if (
+            self.dtype == np.int64
+            and index.dtype == np.uint64
+            and (index.max() > np.iinfo(np.int64).max)
+        ):
+            raise InputError(
+                f"{where}: time column {self.name!r} holds {index.max()}, beyond int64, of which "
+                "another file is; store both as uint64"
+            )
         try:
             index = index.astype(self.dtype)
         except pd.errors.OutOfBoundsDatetime as error:
@@ -134,6 +164,34 @@ class Clock:
         self._texts[number] = TextDates(name, table.where, lambda: iter([column]))
         return None
 
+    def _compact(self, *, is_date: bool) -> int | None:
+        """Return how many digits the numbers have, where all of them are dates."""
+        found, first = CompactDates(self.name, is_date=is_date), None
+        for where, begin, numbers in self._numbers():
+            first = (numbers, self.name, where) if first is None else first
+            if not found.add(numbers, where, begin):
+                break
+        digits = found.settle()
+        if digits is None and first is not None:
+            tell_likely_dates(*first)
+        return digits
+
+    def _numbers(self) -> Iterator[tuple[str, int, npt.NDArray[Any]]]:
+        """Yield the numbers of tables that hold such: table, first row and a piece."""
+        for number, (table, head) in enumerate(zip(self.tables, self._heads, strict=True)):
+            if isinstance(head, pd.DatetimeIndex):
+                continue
+            if number in self._parsed:
+                yield table.where, 0, self._parsed[number].to_numpy()
+                continue
+            begin = 0
+            for piece in table.pieces([self.name]):
+                column = plain(piece[self.name])
+                if not _is_number(column):
+                    raise Unsettled
+                yield table.where, begin, _read(column, self.name, table.where, begin).to_numpy()
+                begin += len(piece)
+
     def _settle(self) -> None:
         """Take one reading of each text; where a file can be read in two ways, others tell."""
         told = {
@@ -163,6 +221,10 @@ class Clock:
             InputError: there is none.
         """
         common = heads[0].append(list(heads[1:])).dtype
+        if all(head.dtype.kind in "iu" for head in heads):  # floats would lose digits
+            return (
+                heads[0].dtype if len({head.dtype for head in heads}) == 1 else np.dtype(np.int64)
+            )
         if common != np.dtype(object):
             return common
         aware = [head for head in heads if isinstance(head, pd.DatetimeIndex) and head.tz]
@@ -179,6 +241,13 @@ class Clock:
             f"the time columns of the files are of different kinds ({told}); give each kind to a "
             "command of its own"
         )
+
+
+def _as_dates(index: pd.Index, digits: int) -> pd.DatetimeIndex:
+    """Return time stamps as dates, where they are numbers of so many digits."""
+    if isinstance(index, pd.DatetimeIndex):
+        return index
+    return pd.DatetimeIndex(read_compact(index.to_numpy().astype(np.int64), digits))
 
 
 def _is_offset(zone: datetime.tzinfo | None) -> bool:
@@ -283,7 +352,9 @@ def _read_numbers(column: pd.Series, name: str, where: str, begin: int) -> pd.In
         refuse_stamp(float(numbers[row]), name, where, begin + row)
     if _is_number(column):
         return pd.Index(column.to_numpy(dtype=_number_type(column.dtype)))
-    if pd.api.types.infer_dtype(column) in ("integer", "decimal") and not (numbers % 1).any():
-        whole: Stamps = column.map(int).to_numpy()  # as floats they would lose digits
-        numbers = whole if whole.dtype.kind in "iu" else numbers
+    is_whole = pd.api.types.infer_dtype(column) in ("integer", "decimal")
+    for kind in (np.int64, np.uint64) if is_whole else ():
+        with contextlib.suppress(OverflowError):
+            whole = np.array([int(value) for value in column], dtype=kind)
+            return pd.Index(whole if (whole == column.to_numpy()).all() else numbers)
     return pd.Index(numbers)

@@ -18,7 +18,7 @@ from transformertf.data.scaling.chains import TIME, Chain, make_chains, refuse_l
 from transformertf.data.scaling.features import FeatureWriter
 from transformertf.data.scaling.time_features import TimeFeature
 from transformertf.data.scaling.training_rows import TrainingRows
-from transformertf.data.series import FloatArray, Series
+from transformertf.data.series import FloatArray, Series, TimeKind
 from transformertf.data.transform import (
     DeltaTransform,
     StandardScaler,
@@ -112,7 +112,7 @@ class Scaling:
         return self._writer.zone
 
     @property
-    def time_kind(self) -> str | None:
+    def time_kind(self) -> TimeKind | None:
         """What the time column held in training: "date" or "number"."""
         return self._time.kind
 

@@ -13,7 +13,7 @@ from transformertf.data.arguments import TimeFormat
 from transformertf.data.columns import CALENDAR, check_calendar
 from transformertf.data.reading import require_dates
 from transformertf.data.scaling.chains import TIME, largest, naming
-from transformertf.data.series import FloatArray, IntArray, Series
+from transformertf.data.series import FloatArray, IntArray, Series, TimeKind
 from transformertf.data.transform import TransformCollection
 from transformertf.data.windows import Windows
 from transformertf.errors import InputError
@@ -46,7 +46,7 @@ class TimeFeature:
         self.column = column
         self.time_format = time_format
         self.scale = 1.0
-        self.kind: str | None = None
+        self.kind: TimeKind | None = None
         self._extra = extra
 
     def fit(self, series: Sequence[Series], windows: Windows) -> None:

@@ -1,16 +1,43 @@
 """Where forecasts start, at predict and to evaluate: from what the user asked for to windows."""
 
+import datetime
+import numbers
+import re
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
 
+from transformertf.data.reading import row_at
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part, Run, WindowLimits, sliding
 from transformertf.errors import LARGEST, InputError, TooShortError
 
 Kind = Literal["auto", "last", "all", "end", "every", "at"]
+# what users may give for where forecasts start
+OriginLike = str | int | float | datetime.date | np.datetime64 | None
+_ROW = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+def origin_text(given: OriginLike) -> str:
+    """Return a request for origins as the command line has it: None as "auto", times to the digit.
+
+    Raises:
+        InputError: it is of another kind, or no time.
+    """
+    if given is None:
+        return "auto"
+    if isinstance(given, str):
+        return given
+    if isinstance(given, datetime.date | np.datetime64) and not pd.isna(given):
+        return pd.Timestamp(given).isoformat()
+    if not isinstance(given, numbers.Real) or isinstance(given, bool) or not np.isfinite(given):
+        raise InputError(
+            "origin: expected auto, last, all, every:N, end, a time or a row number, found "
+            f"{given!r:.60} ({type(given).__name__})"
+        )
+    return str(int(given)) if given == int(given) else str(given)
 
 
 @dataclass(frozen=True)
@@ -28,12 +55,14 @@ class Origin:
     at: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> "Origin":
+    def parse(cls, given: OriginLike) -> "Origin":
         """Parse `auto`, `last`, `all`, `end`, `every:N` or a time stamp or row number.
 
         Raises:
-            InputError: N is not a whole number above 0, or more than rows can be.
+            InputError: N is not a whole number above 0, or more than rows can be; see also
+                `origin_text`.
         """
+        text = origin_text(given)
         if text in ("auto", "last", "all", "end"):
             return cls(cast(Kind, text))
         if text.startswith("every:"):
@@ -182,22 +211,15 @@ class Origin:
 
     def _row(self, series: Series) -> int:
         """Return the last row at or before the asked time."""
-        try:
-            if series.time is None:
-                row = int(self.at)
-            elif isinstance(series.time, pd.DatetimeIndex):
-                stamp = pd.Timestamp(self.at)
-                if series.time.tz is not None and stamp.tz is None:
-                    stamp = stamp.tz_localize(series.time.tz)
-                row = int(series.time.searchsorted(stamp, side="right")) - 1
-            else:
-                stamps = series.time.to_numpy()
-                row = int(np.searchsorted(stamps, float(self.at), side="right")) - 1
-        except (ValueError, TypeError) as error:
-            kind = "row number" if series.time is None else "time stamp"
+        if series.time is not None:
+            row = row_at(self.at, series.time)
+        elif _ROW.fullmatch(self.at):
+            row = int(self.at)
+        else:
             raise InputError(
-                f"origin {self.at!r} is neither auto, last, all, every:N nor a {kind}"
-            ) from error
+                f"origin {self.at!r} is neither auto, last, all, every:N, end nor a row number; without "
+                "a time_column rows have no time"
+            )
         if not 0 <= row < series.observed:
             last = series.observed - 1
             first_place = 0 if series.time is None else series.time[0]

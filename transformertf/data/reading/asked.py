@@ -1,0 +1,108 @@
+"""A time at which forecasts are asked for, read as the time column of a series is."""
+
+import datetime
+import math
+import re
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+from pandas.api.typing import NaTType
+
+from transformertf.data.reading.text_dates import dates_of
+from transformertf.errors import InputError
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def row_at(text: str, time: pd.Index) -> int:
+    """Return the last row at or before a time, -1 where all rows are later.
+
+    Args:
+        text: the time. Of dates a whole one, which means the same beside any file; without an
+            offset from UTC it is by the clocks of the rows' zone. Of numbers one in the unit of
+            the time column, taken to the last digit.
+        time: (rows,) time stamps, rising.
+
+    Raises:
+        InputError: it is no such time, or may mean several.
+    """
+    if not isinstance(time, pd.DatetimeIndex):
+        return _row_at_number(text, time)
+    stamp = _date(text, time)
+    if stamp < time[0]:
+        return -1
+    if stamp >= time[-1]:
+        return len(time) - 1
+    # rows are as fine as their unit; in UTC no hour comes twice
+    stamp = stamp if stamp.tz is None else stamp.tz_convert("UTC")
+    return int(time.searchsorted(stamp.floor(time.unit), side="right")) - 1
+
+
+def _row_at_number(text: str, time: pd.Index) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InputError(
+            f"origin {text!r} is neither auto, last, all, every:N, end nor a time stamp: expected a "
+            f"number as the time column holds them, from {time[0]} to {time[-1]}"
+        )
+    stamps = time.to_numpy()
+    if stamps.dtype.kind == "f":
+        asked = stamps.dtype.type(text)
+    else:
+        low, high = int(stamps[0]), int(stamps[-1])
+        if (number := Decimal(text)) < low:
+            return -1
+        asked = stamps.dtype.type(math.floor(min(number, Decimal(high))))
+    return int(np.searchsorted(stamps, asked, side="right")) - 1
+
+
+def _date(text: str, time: pd.DatetimeIndex) -> pd.Timestamp:
+    found = dates_of(text)
+    if not found:
+        raise InputError(
+            f"origin {text!r} is neither auto, last, all, every:N, end nor a time stamp: expected a "
+            "whole date, with or without the time of day, such as '2024-01-31 13:00'"
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"origin {text!r} may mean {found[0]:%Y-%m-%d} or {found[1]:%Y-%m-%d}; write the "
+            "year first"
+        )
+    stamp = found[0]
+    if time.tz is None and stamp.tz is not None:
+        raise InputError(
+            f"origin {text!r} has an offset from UTC, and the time stamps have none, as "
+            f"{time[0]}; leave it out"
+        )
+    if time.tz is not None and stamp.tz is None:
+        return _by_clock(stamp, time.tz, text)
+    return stamp
+
+
+def _by_clock(stamp: pd.Timestamp, zone: datetime.tzinfo, text: str) -> pd.Timestamp:
+    """Return the one instant at which the clocks of a zone show a time."""
+    first, second = (  # of what is skipped NaT
+        stamp.tz_localize(zone, ambiguous=is_summer, nonexistent="NaT")
+        for is_summer in (True, False)
+    )
+    if isinstance(first, NaTType) or isinstance(second, NaTType):
+        first, second = (
+            _at_offset(stamp, stamp.tz_localize(zone, nonexistent=side))
+            for side in ("shift_backward", "shift_forward")
+        )
+        told = "is skipped by the clocks"
+    elif first == second:
+        return first
+    else:
+        told = "comes twice by the clocks"
+    raise InputError(
+        f"origin {text!r} {told} of the time zone {zone}; write it with its offset from UTC, "
+        f"'{first}' or '{second}'"
+    )
+
+
+def _at_offset(stamp: pd.Timestamp, other: pd.Timestamp) -> pd.Timestamp:
+    """Return a time of the clocks at the offset from UTC that another one has."""
+    offset = other.utcoffset()
+    assert offset is not None
+    return stamp.tz_localize(datetime.timezone(offset))
