@@ -42,8 +42,8 @@ def row_at(text: str, time: pd.Index) -> int:
 def _row_at_number(text: str, time: pd.Index) -> int:
     if not _NUMBER.fullmatch(text):
         raise InputError(
-            f"origin {text!r} is neither auto, last, all, every:N, end nor a time stamp: expected a "
-            f"number as the time column holds them, from {time[0]} to {time[-1]}"
+            f"origin {text!r} is neither auto, last, all, every:N, end nor a time stamp: expected "
+            f"a number as the time column holds them, from {time[0]} to {time[-1]}"
         )
     stamps = time.to_numpy()
     if stamps.dtype.kind == "f":
@@ -60,8 +60,8 @@ def _date(text: str, time: pd.DatetimeIndex) -> pd.Timestamp:
     found = dates_of(text)
     if not found:
         raise InputError(
-            f"origin {text!r} is neither auto, last, all, every:N, end nor a time stamp: expected a "
-            "whole date, with or without the time of day, such as '2024-01-31 13:00'"
+            f"origin {text!r} is neither auto, last, all, every:N, end nor a time stamp: expected "
+            "a whole date, with or without the time of day, such as '2024-01-31 13:00'"
         )
     if len(found) > 1:
         raise InputError(

@@ -217,8 +217,8 @@ class Origin:
             row = int(self.at)
         else:
             raise InputError(
-                f"origin {self.at!r} is neither auto, last, all, every:N, end nor a row number; without "
-                "a time_column rows have no time"
+                f"origin {self.at!r} is neither auto, last, all, every:N, end nor a row number; "
+                "without a time_column rows have no time"
             )
         if not 0 <= row < series.observed:
             last = series.observed - 1
