@@ -153,7 +153,7 @@ def fitted_data(experiment: Experiment, way: str) -> EncoderDecoderDataModule:
 def naive_errors(data: EncoderDecoderDataModule, season: int) -> dict[int, float]:
     """Return the mean error of repeating the last season, by place of a validation series."""
     training = {one.name: one for one in data.stage_series("train")}
-    share = data.hparams["val_fraction"] + data.hparams["test_fraction"]
+    share = sum(data.hparams[f"{stage}_fraction"] or 0.0 for stage in ("val", "test"))
     found = {}
     for place, one in enumerate(data.stage_series("validation")):
         y = one.values[:, -1]
@@ -167,7 +167,8 @@ def mase(module: EncoderDecoderLSTM, data: EncoderDecoderDataModule, season: int
     """Return the mean over the series of their MASE on all validation windows."""
     series, errors = [], []
     with torch.inference_mode():
-        for batch in data.val_dataloader():
+        loader: Any = data.val_dataloader()
+        for batch in loader:
             point = module.eval().point_forecast(module.decode(module(batch, False)["output"]))
             found, actual = (
                 data.inverse_transform_target(values, batch) for values in (point, batch["target"])

@@ -209,7 +209,7 @@ class ForecastModule(lightning.LightningModule):
         return put_back(result, given[0].mask, given[-1].mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
-        """Forecast a batch; `output` (B, Td, P) in globally scaled units of the target.
+        """Forecast a batch; `output` (B, Td, P) in the units of the batch's target.
 
         Args:
             batch: with inputs, lengths and masks.
