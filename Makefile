@@ -77,6 +77,7 @@ bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(BIN)/python -m scripts.benchmarks.predict
 	$(BIN)/python -m scripts.benchmarks.streaming
 	$(BIN)/python -m scripts.benchmarks.calibration
+	$(BIN)/python -m scripts.benchmarks.normalisation
 
 peers: $(PEERS_STAMP)
 	$(PEERS)/bin/python -m tests.reference.peers

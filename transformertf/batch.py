@@ -44,14 +44,16 @@ class Batch(TypedDict, total=False):
         encoder_categories: (B, Tc, Cp) int64, known ones first; 0 on padding, as those below.
         decoder_categories: (B, Td, Cf) int64, the known ones.
         categories: (B, T, C) int64 of a sequence.
-        target: (B, Td, 1) globally scaled target; absent where no target is known.
+        target: (B, Td, 1) scaled target; absent where no target is known.
         target_mask: (B, Td) bool, on the horizon and observed.
         weight: (B,) weight of each window in the loss; absent means 1.
-        window_loc: (B,) mean of the context's target, in globally scaled units; only where the
+        window_loc: (B,) mean of the context's target, in the units of `target`; only where the
             data is normalised per window.
         window_scale: (B,) spread of the context's target, likewise.
+        window_unit: (B,) what a scaled target was divided by after that; likewise.
         statistics: (B,) int64, which statistics the target was scaled with: 0 for the global
-            ones, 1 and up for those of a series; only where the data is normalised per series.
+            ones, 1 and up for those of a series; only where the data is normalised per series or
+            window.
         target_start: (B,) target of the last context step before it was differenced; only where a
             transform of the target takes differences.
         target_covariate: (B, Td) covariate that a transform of the target depends on, in original
@@ -84,6 +86,7 @@ class Batch(TypedDict, total=False):
     weight: torch.Tensor
     window_loc: torch.Tensor
     window_scale: torch.Tensor
+    window_unit: torch.Tensor
     statistics: torch.Tensor
     target_start: torch.Tensor
     target_covariate: torch.Tensor

@@ -253,14 +253,18 @@ def test_true_means_global(folder, normalize):
     assert batch["target"].abs().mean() < 2
 
 
-def test_window_normalisation_keeps_the_target_globally_scaled(folder):
+def test_window_normalisation_leaves_the_target_in_units_of_series_or_window(folder):
     window = next(iter(fitted(folder, "train", normalize="window").train_dataloader()))
-    plain = next(iter(fitted(folder, "train").train_dataloader()))
-    assert torch.equal(window["target"], plain["target"])
+    plain = next(iter(fitted(folder, "train", normalize="series").train_dataloader()))
+    unit = plain["encoder_input"][..., -1].std(dim=1, correction=0).clamp(min=1)
+    assert (unit > 1).any()
+    torch.testing.assert_close(window["window_unit"], unit)
+    torch.testing.assert_close(window["target"] * unit.view(-1, 1, 1), plain["target"])
     past = window["encoder_input"][..., -1]
     torch.testing.assert_close(past.mean(dim=1), torch.zeros(16), rtol=0, atol=1e-5)
     undone = past * window["window_scale"][:, None] + window["window_loc"][:, None]
-    torch.testing.assert_close(undone, plain["encoder_input"][..., -1], rtol=1e-5, atol=1e-5)
+    expected = plain["encoder_input"][..., -1] / unit[:, None]
+    torch.testing.assert_close(undone, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("normalize", [True, False, "window"])

@@ -97,7 +97,8 @@ class Reference:
 
     def scale(self, name: str, values: Any, unit: int) -> Any:
         """Return scaled values of a column."""
-        rows = self.training[unit] if self.normalize == "series" else pd.concat(self.training)
+        alone = self.normalize == "series" or (self.normalize == "window" and name == "y")
+        rows = self.training[unit] if alone else pd.concat(self.training)
         if name == "power":  # one value of each unit, and statistics of all of them
             rows = pd.concat([own[:1] for own in self.training])
         return (values - rows[name].mean()) / rows[name].std(ddof=0)
@@ -132,6 +133,7 @@ class Reference:
         own = {}
         if self.normalize == "window":
             own = self._normalise(past, future)
+            target = target / own["window_unit"]
         for side in (past, future):
             side["time"] = (side["seconds"] - begin) / data.scaling.time_scale
         unit = self.units[number]
@@ -150,14 +152,18 @@ class Reference:
     def _normalise(self, past: pd.DataFrame, future: pd.DataFrame) -> dict[str, Any]:
         """Normalise a window by its context; return what was taken off the target."""
         seen = past["y"][past["y_observed"] == 1]
-        spread = max(0.1, seen.std(ddof=0))
+        spread, unit = max(0.1, seen.std(ddof=0)), max(1.0, seen.std(ddof=0))
         means = {name: past[name].mean() for name in ("set", "current")}
         for side in (past, future):
             for name, mean in means.items():
                 side[name] -= mean
             for name in ("y", *(f"y_lag_{lag}" for lag in LAGS)):
                 side[name] = (side[name] - seen.mean()) / spread
-        return {"window_loc": np.array(seen.mean()), "window_scale": np.array(spread)}
+        return {
+            "window_loc": np.array(seen.mean() / unit),
+            "window_scale": np.array(spread / unit),
+            "window_unit": np.array(unit),
+        }
 
 
 def windows_in(

@@ -102,8 +102,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         max_gap: longest gap in time that a window may cross, likewise.
         normalize: True or "global" standardises every column with training statistics;
             "series" with those of each series, and with those of all for a series that training
-            did not have; "window" also centres each window on its context's mean and divides its
-            target by the context's spread; False leaves original units.
+            did not have; "window" is global, and centres each window on its context's mean and
+            divides its target by the context's spread; False leaves original units.
         extra_transforms: column, or `__time__` for the time feature, to a transform or a list of
             them, applied before normalising.
         target_depends_on: known covariate that a transform of the target takes as x.

@@ -221,7 +221,7 @@ class ForecastModule(lightning.LightningModule):
         return put_back(result, given[0].mask, given[-1].mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
-        """Forecast a batch; `output` (B, Td, P) in globally scaled units of the target.
+        """Forecast a batch; `output` (B, Td, P) in the units of the batch's target.
 
         Sequences that go on with those of the batches before take up their states.
 

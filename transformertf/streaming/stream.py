@@ -74,8 +74,8 @@ class Stream:
     Args:
         model: trained; put in evaluation mode.
         data: fitted, or with the state of a checkpoint; its files are not read.
-        name: of the series in forecasts, where its rows have no ids; with `normalize: series` that
-            of a training series to take its statistics.
+        name: of the series in forecasts, where its rows have no ids; with `normalize: series` or
+            `window` that of a training series to take its statistics.
         carry: False makes a model with a state windowed.
         finish: what each table goes through at the end, such as a calibration.
 

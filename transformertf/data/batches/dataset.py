@@ -85,6 +85,8 @@ class BatchDataset(Dataset[Batch]):
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)
         batch = Batch(series=torch.from_numpy(series), origin=torch.from_numpy(origin))
+        if self.stored.statistics is not None:
+            batch["statistics"] = torch.from_numpy(self.stored.statistics[series])
         start = self.stored.offset[series] + origin + 1
         begin, counts = start - context, np.full(len(series), request.counts)
         if self.windows.carried:
@@ -137,8 +139,6 @@ class BatchDataset(Dataset[Batch]):
             batch["static_input"] = torch.from_numpy(stored.static[series])
         if stored.static_codes.shape[1]:
             batch["static_categories"] = torch.from_numpy(stored.static_codes[series])
-        if stored.statistics is not None:
-            batch["statistics"] = torch.from_numpy(stored.statistics[series])
         if stored.target is not None:
             # the first difference of a stretch is 0, and so counted from the row itself
             before = start - 1 + np.isin(start, stored.stretches)
@@ -232,7 +232,8 @@ class WindowDataset(BatchDataset):
         super().__init__(stored, windows, scaling, noise_std, device, needs_target)
         self.layout = layout
         columns = self.columns
-        self.window_scaling = WindowScaling(columns) if layout.per_window else None
+        least = scaling.least_spread
+        self.window_scaling = WindowScaling(columns, least) if layout.per_window else None
         features = columns.encoder_features(layout.add_target)
         self.masked = [features.index(name) for name in layout.masked]
         self.encoder_noisy = _noisy(columns, features)
@@ -255,8 +256,12 @@ class WindowDataset(BatchDataset):
         past, future = self.values(encoder), self.values(decoder)
         self._add_target(batch, future, decoder)
         if self.window_scaling is not None:
-            past, future, loc, scale = self.window_scaling(past, encoder, future)
-            batch["window_loc"], batch["window_scale"] = loc, scale
+            statistics = batch.get("statistics")
+            loc, scale, unit = self.window_scaling(past, encoder, future, statistics)
+            batch["window_loc"], batch["window_scale"] = loc / unit, scale / unit
+            batch["window_unit"] = unit
+            if "target" in batch:
+                batch["target"] /= unit.view(-1, 1, 1)
         encoder_parts = [past[..., : self.past_width]]
         decoder_parts = [future[..., : self.future_width]]
         if self.columns.has_time:

@@ -13,7 +13,7 @@ from transformertf.data.series import IntArray
 from transformertf.utils.sequence import Alignment, create_padding_mask
 
 HOST = torch.device("cpu")
-# the least spread of a window that its target is divided by, as a share of the global spread
+# the least spread of a window that its target is divided by, as a share of the series' spread
 _LEAST_SPREAD = 0.1
 
 
@@ -144,12 +144,20 @@ class WindowScaling:
     Lags of the target go with the target. Features of the calendar and indicators stay. Statistics
     are of data steps only, those of the target of observed ones.
 
+    The unit of a window's target, in which losses count, is the spread of the context or of the
+    series, whichever is larger: a still context makes no large loss. The spread of a series is that
+    of its training rows; of one that has none a least one, as it must not depend on what comes
+    later.
+
     Args:
         columns: roles of the columns.
+        least: the spread of a series that has none of its own, in units of all series; None
+            leaves all windows in those units.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, least: float | None) -> None:
         self.indicators = columns.indicators
+        self.least = least
         # (features,) whether each is centred by its own mean
         self.centred = torch.tensor(
             [name in (*columns.known, *columns.past) for name in columns.features]
@@ -162,17 +170,23 @@ class WindowScaling:
         ]  # fmt: skip
 
     def __call__(
-        self, past: torch.Tensor, rows: Rows, future: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        self,
+        past: torch.Tensor,
+        rows: Rows,
+        future: torch.Tensor,
+        statistics: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Normalise contexts and horizons in place, and return what was taken off the target.
 
         Args:
             past: (B, Tc, features) contexts, the target last.
             rows: their rows.
             future: (B, Td, features) horizons.
+            statistics: (B,) which statistics the target was scaled with, 0 for those of all series;
+                None where all were.
 
         Returns:
-            past, future, and mean and spread (B,) of the context's target.
+            mean and spread (B,) of the context's target, as it was given, and its unit (B,).
         """
         target, known = past[..., -1], rows.mask
         # padding repeats a data row, so what counts for nothing is finite
@@ -183,7 +197,14 @@ class WindowScaling:
         count = known.sum(dim=1).clamp(min=1)
         level = torch.where(known, target, 0.0).sum(dim=1) / count  # (B,)
         distance = torch.where(known, target - level.unsqueeze(1), 0.0)
-        spread = (distance.square().sum(dim=1) / count).sqrt().clamp(min=_LEAST_SPREAD)
+        spread = (distance.square().sum(dim=1) / count).sqrt()
+        least = unit = torch.ones_like(spread)
+        if self.least is not None and statistics is not None:
+            # the units of all series tell no smaller spread apart
+            unseen = max(self.least, torch.finfo(spread.dtype).eps)
+            least = torch.where(statistics.to(past.device) > 0, least, unseen)
+            unit = torch.maximum(spread, least)
+        spread = torch.maximum(spread, _LEAST_SPREAD * least)
         loc = torch.where(self.centred.to(past.device), mean, 0.0)
         for place in self.target:
             loc[:, place] = level
@@ -191,4 +212,4 @@ class WindowScaling:
             values -= loc.unsqueeze(1)
             for place in self.target:
                 values[..., place] /= spread.unsqueeze(1)
-        return past, future, level, spread
+        return level, spread, unit

@@ -120,7 +120,7 @@ def store_series(
         keep("elapsed", (rows,), np.float64, each(_write_elapsed)) if columns.has_time else None,
         np.array(static, dtype=dtype).reshape(len(series), -1),
         np.array(static_codes, dtype=np.int64).reshape(len(series), -1),
-        statistics if scaling.normalize == "series" else None,
+        statistics if scaling.normalize in ("series", "window") else None,
         original(columns.target) if scaling.has_delta else None,
         None if scaling.target_x is None else original(scaling.target_x),
         all(sum_is_finite(one.values[:, -1]) for one in series),

@@ -33,6 +33,9 @@ from transformertf.errors import InputError
 
 __all__ = ["Scaling", "TimeFormat"]
 log = logging.getLogger(__name__)
+# the share of the training series that vary less than what is least expected of an unseen one:
+# one that hardly moves is not to speak for all
+_QUIET = 0.1
 
 
 class Scaling:
@@ -42,7 +45,8 @@ class Scaling:
         columns: roles of the columns.
         normalize: True or "global" standardises every column over all training rows, "series"
             each series by itself, False leaves it at the extra transforms. "window" is "global"
-            here: what it does to single windows comes after.
+            here, but for the target, which is standardised by series: what is done to single
+            windows comes after.
         time_format: "absolute" is time since the window's start, "relative" time since the
             previous step of the window.
         extra_transforms: column, or "__time__", to its transforms, as `make_transform` takes
@@ -56,6 +60,8 @@ class Scaling:
         extra: the extra transforms, as primitives.
         target_x: `target_depends_on`.
         impute: as given.
+        least_spread: spread of the target of a quiet training series, in units of all series; None
+            unless `normalize` is "window", and of checkpoints whose windows are all in those units.
 
     Raises:
         InputError: an unknown column, or a transform that has no place where it stands.
@@ -87,6 +93,7 @@ class Scaling:
         self._rows: dict[str, int] = {}
         self._told: set[str] = set()
         self._tables = self._global_tables()
+        self.least_spread: float | None = None
 
     @property
     def constant_columns(self) -> list[str]:
@@ -139,7 +146,7 @@ class Scaling:
         if self.columns.indicators:
             self._writer.fill = [_mean(rows, index) for index in range(len(self._chains))]
         self._tables = self._global_tables()
-        if self.normalize == "series":
+        if self.normalize in ("series", "window"):
             self._fit_series(rows, series, ends)
         if self.columns.has_time:
             self._time.fit(series, windows)
@@ -278,6 +285,10 @@ class Scaling:
         if self.normalize == "series":
             state["series"] = list(self._rows)
             state["statistics"] = [torch.from_numpy(table) for table in self._tables]
+        if self.normalize == "window":
+            targets = np.stack([table[1:, -1] for table in self._tables], axis=1)
+            state["targets"] = dict(zip(self._rows, targets.tolist(), strict=True))
+            state["least_spread"] = self.least_spread
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -303,11 +314,16 @@ class Scaling:
         self._writer.fill = [float(value) for value in state["fill"]]
         self._time.load_state_dict(state["time"])
         self._writer.zone = state["zone"]
-        self._tables = self._global_tables()
+        self._number(state.get("series", state.get("targets", ())))
         if self.normalize == "series":
-            self._rows = {name: row for row, name in enumerate(state["series"], start=1)}
             mean, std = (table.cpu().numpy() for table in state["statistics"])
             self._tables = (mean, std)
+        # earlier checkpoints lack it, and have the windows of all series in the same units
+        self.least_spread = state.get("least_spread")
+        if self.least_spread is not None:
+            targets = np.array(list(state["targets"].values())).reshape(-1, 2)
+            for table, own in zip(self._tables, targets.T, strict=True):
+                table[1:, -1] = own
 
     @property
     def _target(self) -> Chain:
@@ -326,11 +342,13 @@ class Scaling:
 
     def _target_statistics(self, batch: Batch, values: torch.Tensor) -> list[torch.Tensor]:
         """Return loc and scale of the target, each to go with values (B, Td, ...)."""
-        of_series = self.normalize == "series"
-        row = batch["statistics"] if of_series else torch.zeros(1, dtype=torch.int64)
+        row = batch.get("statistics", torch.zeros(1, dtype=torch.int64))
         shape = (-1, *[1] * (values.ndim - 1))
         tables = [torch.from_numpy(table[:, -1]).to(values) for table in self._tables]
-        return [table[row.to(values.device)].view(shape) for table in tables]
+        loc, scale = (table[row.to(values.device)].view(shape) for table in tables)
+        if "window_unit" in batch:
+            scale = scale * batch["window_unit"].to(values).view(shape)
+        return [loc, scale]
 
     def _undo_extra(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the target in original units, of values (B, ..., Td) before standardising."""
@@ -355,23 +373,46 @@ class Scaling:
             return None
         return self.columns.values.index(self.target_x)
 
+    def _number(self, names: Iterable[str]) -> None:
+        """Give series rows in the tables, with the statistics of all series for a start."""
+        self._rows = {name: row for row, name in enumerate(names, start=1)}
+        loc, scale = self._global_tables()
+        rows = 1 + len(self._rows)
+        self._tables = (np.repeat(loc, rows, axis=0), np.repeat(scale, rows, axis=0))
+
     def _fit_series(
         self, rows: TrainingRows, series: Sequence[Series], ends: Sequence[int]
     ) -> None:
-        """Fit the statistics of each series; a column without a value has those of all series."""
-        trained = np.array(ends) > 0
-        self._rows, self._told = {}, set()
-        for one, used in zip(series, trained, strict=True):
-            if used:
-                self._rows[one.name] = len(self._rows) + 1
-        tables = [np.repeat(table, 1 + len(self._rows), axis=0) for table in self._tables]
-        for index, chain in enumerate(self._chains.values()):
-            pieces = rows.pieces(index, self._covariate_of(chain))
-            columns = (column for _, column in chain.extra.transform_pieces(pieces()))
-            for table, own in zip(tables, rows.statistics(columns), strict=True):
-                seen = ~np.isnan(own[trained])
-                table[1:, index][seen] = own[trained][seen]
-        self._tables = (tables[0], tables[1])
+        """Fit the statistics of each series; a column without a value has those of all series.
+
+        For windows they are of the target alone, and of the series whose target varies.
+        """
+        by_window = self.normalize == "window"
+        chosen = [self._target] if by_window else list(self._chains.values())
+        found = {chain.name: self._statistics_by_series(rows, chain) for chain in chosen}
+        known = np.array(ends) > 0
+        if by_window:
+            known &= found[self.columns.target][1] > 0
+        self._number(one.name for one, used in zip(series, known, strict=True) if used)
+        self._told = set()
+        loc, scale = self._tables
+        for index, name in enumerate(self._chains):
+            if name in found:
+                mean, std = (own[known] for own in found[name])
+                seen = ~np.isnan(mean)
+                loc[1:, index][seen] = mean[seen]
+                scale[1:, index][seen] = np.where(std > 0, std, 1.0)[seen]
+        if by_window:
+            spreads = scale[1:, -1] / self._target.scale
+            least = np.quantile(spreads, _QUIET, method="lower") if self._rows else 1.0
+            self.least_spread = float(least)
+
+    def _statistics_by_series(
+        self, rows: TrainingRows, chain: Chain
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return mean and spread (series,) each of a transformed column."""
+        pieces = rows.pieces(list(self._chains.values()).index(chain), self._covariate_of(chain))
+        return rows.statistics(column for _, column in chain.extra.transform_pieces(pieces()))
 
 
 def _zone(series: Series) -> str | None:

@@ -70,13 +70,17 @@ class TrainingRows:
             columns: the pieces of one column.
 
         Returns:
-            NaN where a series has no finite value; the standard deviation of a constant one is 1.
+            NaN where a series has no finite value; the standard deviation of a constant one is 0.
         """
         scalers = [StandardScaler() for _ in self._series]
         for group, column in zip(self._groups, columns, strict=True):
             for row, (series, first, end, _) in zip(_rows_before(group), group, strict=True):
                 scalers[series].partial_fit(column[row : row + end - first])
-        mean, std = np.array([(own.mean, own.std) if own.count else _NOTHING for own in scalers]).T
+        found = [
+            (own.mean, 0.0 if own.is_constant else own.std) if own.count else _NOTHING
+            for own in scalers
+        ]
+        mean, std = np.array(found).T
         return mean, std
 
     def _column(self, group: list[_Segment], column: int) -> FloatArray:

@@ -30,7 +30,7 @@ class ForecastOutput(TypedDict, total=False):
     features first, then categories.
 
     Attributes:
-        output: (B, Td, Q), in globally scaled units from a module.
+        output: (B, Td, Q), in the units of the batch's target from a module.
         encoder_weights: (B, Tc, Vp) of the variable selection, adding up to 1 over features.
         decoder_weights: (B, Td, Vf) likewise.
         static_weights: (B, Vs) likewise.

@@ -148,7 +148,7 @@ class Outputs(ABC):
         return self.shift(raw, last_context_value(past, lengths)) if self.delta else raw
 
     def undo_window(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return outputs (B, Td, P) in globally scaled units, where each window has its own.
+        """Return outputs (B, Td, P) in the target's units, where windows are normalised.
 
         Raises:
             InputError: the criterion is of values that cannot be moved and stretched.
