@@ -13,7 +13,13 @@ from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.columns import Columns
 from transformertf.data.reading import KeepArray, keep_in_memory
-from transformertf.data.scaling import ScaledRows, Scaling, Vocabularies, store_series
+from transformertf.data.scaling import (
+    Inheritance,
+    ScaledRows,
+    Scaling,
+    Vocabularies,
+    store_series,
+)
 from transformertf.data.series import Series
 from transformertf.data.windows import Run, Windows
 
@@ -30,6 +36,9 @@ class Fitted:
         vocabularies: of the categories.
         dtype: floating type of the batches.
         make_dataset: lays the batches of windows out.
+
+    Attributes:
+        inheritance: what a fit takes along of another one; None for nothing.
     """
 
     def __init__(
@@ -43,6 +52,7 @@ class Fitted:
         self.vocabularies = vocabularies
         self.dtype = dtype
         self.make_dataset = make_dataset
+        self.inheritance: Inheritance | None = None
 
     @property
     def columns(self) -> Columns:
@@ -57,6 +67,16 @@ class Fitted:
         """
         self.scaling.fit(series, ends, windows)
         self.vocabularies.fit(series, ends)
+        if self.inheritance is not None:
+            self.inheritance.apply(self.scaling, self.vocabularies)
+
+    def inherit(self, other: "Fitted") -> None:
+        """Let each fit from now on take along what `other` was fitted to, where it means the same.
+
+        Args:
+            other: fitted, of the same kind of data module or another.
+        """
+        self.inheritance = Inheritance(other.scaling, other.vocabularies)
 
     def store(self, series: Sequence[Series], keep: KeepArray = keep_in_memory) -> ScaledRows:
         """Return the scaled rows of series.

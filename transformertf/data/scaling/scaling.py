@@ -54,6 +54,7 @@ class Scaling:
     Attributes:
         normalize: "global", "series", "window" or False.
         extra: the extra transforms, as primitives.
+        chains: what is done to each real column, and to `TIME`.
         target_x: `target_depends_on`.
         impute: as given.
 
@@ -77,7 +78,9 @@ class Scaling:
         self.target_x = target_depends_on
         self.impute = impute
         standardise = normalize is not False
-        chains = make_chains(columns, extra_transforms, target_depends_on, standardise)
+        self.chains = chains = make_chains(
+            columns, extra_transforms, target_depends_on, standardise
+        )
         self._chains = {name: chains[name] for name in columns.values}
         self._static = {name: chains[name] for name in columns.static}
         self._time = TimeFeature(str(columns.time), time_format, chains[TIME].extra)

@@ -201,11 +201,6 @@ class Transform(ABC, Generic[Seen]):
         """Forget what was seen."""
         self._seen = type(self._seen)()
 
-    def _require_fit(self) -> None:
-        """Refuse the use of what is to learn, and saw no finite value."""
-        if self.learns:
-            require_fit(self, self._seen.count)
-
     def state_dict(self) -> dict[str, float | int]:
         """Return what was seen as primitives."""
         return asdict(self._seen)
@@ -342,9 +337,9 @@ def widen(values: torch.Tensor) -> torch.Tensor:
     return values.float() if values.device.type == "mps" else values.double()
 
 
-def require_fit(transform: object, count: int) -> None:
-    """Refuse the use of a transform that saw no finite value."""
-    if count == 0:
+def require_fit(transform: Transform[Any] | TargetTransform, count: int) -> None:
+    """Refuse the use of a transform that is to learn, and saw no finite value."""
+    if count == 0 and transform.learns:
         raise InputError(f"{_name(transform)} is not fitted: call fit first, on finite values")
 
 

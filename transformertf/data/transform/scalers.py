@@ -12,6 +12,7 @@ from transformertf.data.transform.base import (
     Values,
     apply,
     finite_number,
+    require_fit,
 )
 from transformertf.errors import InputError
 
@@ -58,13 +59,13 @@ class StandardScaler(Transform[Moments]):
 
     def transform(self, values: Values) -> Values:
         """Return (values - mean) / std."""
-        self._require_fit()
+        require_fit(self, self._seen.count)
         mean, std = self.mean, self.std
         return apply(lambda column: (column - mean) / std, values)
 
     def inverse_transform(self, values: Values) -> Values:
         """Return values * std + mean."""
-        self._require_fit()
+        require_fit(self, self._seen.count)
         mean, std = self.mean, self.std
         return apply(lambda column: column * std + mean, values)
 
@@ -139,13 +140,13 @@ class MinMaxScaler(Transform[Extremes]):
 
     def transform(self, values: Values) -> Values:
         """Return (values - minimum) / scale + low."""
-        self._require_fit()
+        require_fit(self, self._seen.count)
         minimum, scale, low = self.minimum, self.scale, self.low
         return apply(lambda column: (column - minimum) / scale + low, values)
 
     def inverse_transform(self, values: Values) -> Values:
         """Return (values - low) * scale + minimum."""
-        self._require_fit()
+        require_fit(self, self._seen.count)
         minimum, scale, low = self.minimum, self.scale, self.low
         return apply(lambda column: (column - low) * scale + minimum, values)
 
@@ -180,13 +181,13 @@ class MaxScaler(Transform[Extremes]):
 
     def transform(self, values: Values) -> Values:
         """Return values / scale."""
-        self._require_fit()
+        require_fit(self, self._seen.count)
         scale = self.scale
         return apply(lambda column: column / scale, values)
 
     def inverse_transform(self, values: Values) -> Values:
         """Return values * scale."""
-        self._require_fit()
+        require_fit(self, self._seen.count)
         scale = self.scale
         return apply(lambda column: column * scale, values)
 
