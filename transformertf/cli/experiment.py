@@ -15,10 +15,11 @@ from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
+from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import ForecastCLI, Phase, users_mistakes
 from transformertf.cli.screen import say
-from transformertf.data import Stage
+from transformertf.data import Stage, WindowDataModule
 from transformertf.data.reading import expand_paths
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError
@@ -120,6 +121,16 @@ def load(
     _take_over(checkpoint, cli)
     cli.set_up(phase)
     return cli
+
+
+def fitted_data(checkpoint: Checkpoint) -> WindowDataModule:
+    """Return the data module of a checkpoint, as it was fitted in training; no file is read."""
+    data = checkpoint.data
+    kind = import_class(data["class_path"], "data.class_path")
+    with blamed(checkpoint.place):
+        module: WindowDataModule = kind(**data["init_args"])
+        module.load_state_dict(checkpoint.data_state)
+    return module
 
 
 @users_mistakes()

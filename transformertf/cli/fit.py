@@ -27,7 +27,13 @@ from transformertf.cli.agreement import (
     prepare_resume,
     refuse_unlogged,
 )
-from transformertf.cli.experiment import experiment, find_checkpoint, make_composer, run
+from transformertf.cli.experiment import (
+    experiment,
+    find_checkpoint,
+    fitted_data,
+    make_composer,
+    run,
+)
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
@@ -39,6 +45,8 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Train; a new run folder holds config, metrics, checkpoints and plots."""
     if options.transfer_ckpt is not None and options.ckpt_path is not None:
         raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
+    if options.refit_scaling and options.transfer_ckpt is None:
+        raise InputError("--refit-scaling leaves the scaling of --transfer-ckpt; give that, too")
     name = experiment(options)
     checkpoint = find_checkpoint(options)
     if options.ckpt_path is not None and checkpoint is None:
@@ -48,9 +56,14 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if checkpoint is not None:
         composer.go_on(checkpoint)
     cli = ForecastCLI(composer)
-    cli.build()
+    source = None
+    if options.transfer_ckpt is not None:
+        source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
+    # a resumed fit has the categories of what it goes on from, which the model is made for
+    parent = None if options.refit_scaling else checkpoint or source
+    cli.build(None if parent is None else fitted_data(parent))
     try:
-        _prepare(cli, options, checkpoint)
+        _prepare(cli, source, checkpoint)
     except AlreadyTrainedError as error:
         say(f"nothing to do: {error}")
         return
@@ -75,19 +88,28 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
 
 @users_mistakes()
-def _prepare(cli: ForecastCLI, options: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
+def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint | None) -> None:
     """Bring model and data to where training starts.
+
+    Args:
+        cli: built.
+        source: whose weights are transferred.
+        checkpoint: which the fit goes on from.
 
     Raises:
         AlreadyTrainedError: there is nothing left to train.
     """
     if checkpoint is not None:
         prepare_resume(checkpoint, cli)
-    if options.transfer_ckpt is not None:
-        transfer(Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt"), cli)
+    if source is not None:
+        transfer(source, cli)
     # an impossible setting is told before anything is read
     optimizers = cli.model.configure_optimizers()
     cli.set_up("fit")
+    if source is not None:
+        inheritance = cli.datamodule.fitted.inheritance
+        how = "fitted anew, as told" if inheritance is None else inheritance.report()
+        say(f"scaling and categories of {source.path}: {how}")
     refuse_unlogged(cli, optimizers)
 
 

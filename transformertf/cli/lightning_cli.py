@@ -170,11 +170,17 @@ class ForecastCLI(LightningCLI):
         """Make nothing: LightningCLI asks for it in its constructor, a command by `build`."""
 
     @users_mistakes()
-    def build(self) -> None:
-        """Make the data module, ask it what the model must know, then make the model."""
+    def build(self, parent: WindowDataModule | None = None) -> None:
+        """Make the data module, ask it what the model must know, then make the model.
+
+        Args:
+            parent: whose scaling and categories a fit takes along.
+        """
         if self.config["num_threads"] is not None:  # before anything computes
             torch.set_num_threads(self.config["num_threads"])
         self._make_data()
+        if parent is not None:
+            self.datamodule.fitted.inherit(parent.fitted)
         self._ask_data()
         self._make_model()
         self._check_links()

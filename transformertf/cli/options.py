@@ -76,7 +76,9 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
         f"{', '.join(PACKAGES)})")  # fmt: skip
     if command == "fit":
         add("--transfer-ckpt", type=Path, metavar="FILE",
-            help="start from the weights of this checkpoint that fit")  # fmt: skip
+            help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
+        add("--refit-scaling", action="store_true",
+            help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
     if command == "predict":
         add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
             help="parquet file to write (default: %(default)s)")  # fmt: skip

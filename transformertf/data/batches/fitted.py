@@ -13,7 +13,13 @@ from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.columns import Columns
 from transformertf.data.reading import KeepArray, keep_in_memory
-from transformertf.data.scaling import ScaledRows, Scaling, Vocabularies, store_series
+from transformertf.data.scaling import (
+    Inheritance,
+    ScaledRows,
+    Scaling,
+    Vocabularies,
+    store_series,
+)
 from transformertf.data.series import Series
 from transformertf.data.windows import Run, TrainedRows, Windows
 
@@ -34,6 +40,7 @@ class Fitted:
     Attributes:
         trained: the rows that were fitted to, to find them in other data; None where it is not
             known.
+        inheritance: what a fit takes along of another one; None for nothing.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Fitted:
         self.dtype = dtype
         self.make_dataset = make_dataset
         self.trained: TrainedRows | None = None
+        self.inheritance: Inheritance | None = None
 
     @property
     def columns(self) -> Columns:
@@ -63,6 +71,16 @@ class Fitted:
         self.scaling.fit(series, ends, windows)
         self.vocabularies.fit(series, ends)
         self.trained = TrainedRows.of(series, ends, by_name=bool(self.columns.ids))
+        if self.inheritance is not None:
+            self.inheritance.apply(self.scaling, self.vocabularies)
+
+    def inherit(self, other: "Fitted") -> None:
+        """Let each fit from now on take along what `other` was fitted to, where it means the same.
+
+        Args:
+            other: fitted, of the same kind of data module or another.
+        """
+        self.inheritance = Inheritance(other.scaling, other.vocabularies)
 
     def store(self, series: Sequence[Series], keep: KeepArray = keep_in_memory) -> ScaledRows:
         """Return the scaled rows of series.

@@ -58,6 +58,7 @@ class Scaling:
     Attributes:
         normalize: "global", "series", "window" or False.
         extra: the extra transforms, as primitives.
+        chains: what is done to each real column, and to `TIME`.
         target_x: `target_depends_on`.
         impute: as given.
         least_spread: spread of the target of a quiet training series, in units of all series; None
@@ -83,7 +84,9 @@ class Scaling:
         self.target_x = target_depends_on
         self.impute = impute
         standardise = normalize is not False
-        chains = make_chains(columns, extra_transforms, target_depends_on, standardise)
+        self.chains = chains = make_chains(
+            columns, extra_transforms, target_depends_on, standardise
+        )
         self._chains = {name: chains[name] for name in columns.values}
         self._static = {name: chains[name] for name in columns.static}
         self._time = TimeFeature(str(columns.time), time_format, chains[TIME].extra)

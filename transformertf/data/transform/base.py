@@ -13,8 +13,9 @@ The contract:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -150,7 +151,13 @@ class Transform(ABC, Generic[Seen]):
 
     Args:
         seen: what `fit` gathers, empty.
+
+    Attributes:
+        given: constants that the constructor takes in place of what `fit` would learn; None for
+            those that are learnt.
     """
+
+    given: Mapping[str, float | None] = MappingProxyType({})
 
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
@@ -158,7 +165,8 @@ class Transform(ABC, Generic[Seen]):
     @property
     def learns(self) -> bool:
         """Whether `fit` takes anything from the values."""
-        return not isinstance(self._seen, Nothing)
+        known = self.given and None not in self.given.values()
+        return not (known or isinstance(self._seen, Nothing))
 
     def fit(self, values: Data) -> Self:
         """Forget what was seen and fit to these values."""
@@ -329,9 +337,9 @@ def widen(values: torch.Tensor) -> torch.Tensor:
     return values.float() if values.device.type == "mps" else values.double()
 
 
-def require_fit(transform: object, count: int) -> None:
-    """Refuse the use of a transform that saw no finite value."""
-    if count == 0:
+def require_fit(transform: Transform[Any] | TargetTransform, count: int) -> None:
+    """Refuse the use of a transform that is to learn, and saw no finite value."""
+    if count == 0 and transform.learns:
         raise InputError(f"{_name(transform)} is not fitted: call fit first, on finite values")
 
 

@@ -94,8 +94,11 @@ def describe_transforms(specs: Any) -> Any:
     if not isinstance(specs, Transform | TargetTransform | TransformCollection):
         return specs
     arguments = {}
+    given = getattr(specs, "given", {})
     for name, parameter in inspect.signature(type(specs)).parameters.items():
-        if hasattr(specs, name):
+        if name in given:
+            arguments[name] = given[name]  # what was fitted in its place goes by the same name
+        elif hasattr(specs, name):
             arguments[name] = describe_transforms(getattr(specs, name))
         elif parameter.default is parameter.empty:
             raise InputError(
