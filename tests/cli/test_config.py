@@ -111,7 +111,7 @@ NULLS = [
     ("model", "d_encoder"),
     ("data", "stride"),
     ("data", "normalize"),
-    ("data", "origin"),
+    ("data", "batch_size"),
     ("trainer", "devices"),
     ("trainer", "accumulate_grad_batches"),
 ]
