@@ -156,10 +156,7 @@ def test_a_class_path_that_an_interpolation_made_a_number(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        *itertools.product(["accumulate_grad_batches", "check_val_every_n_epoch"], [0, -1]),
-        ("accumulate_grad_batches", None),  # the other one then counts batches over epochs
-    ],
+    [*itertools.product(["accumulate_grad_batches", "check_val_every_n_epoch"], [0, -1])],
 )
 def test_what_is_divided_by(
     name: str, value: int | None, workdir: Path, experiment: Experiment, tried: Tried

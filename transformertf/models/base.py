@@ -415,7 +415,8 @@ class ForecastModule(lightning.LightningModule):
     def _whole(self, batch: Batch) -> Batch:
         """Return a batch with all its masks and lengths; the first one is looked at, once."""
         batch = complete(batch)
-        if not self._looked:
+        # in a compiled graph there are no values to look at
+        if not torch.compiler.is_compiling() and not self._looked:
             check_batch(batch)
             check_features(batch, self.takes, self.hparams)
             self._looked = True

@@ -151,7 +151,7 @@ def test_the_configurations_of_the_page_are_taken():
     page = Path(__file__).parents[3] / "docs" / "transforms.md"
     texts = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     found = [yaml.safe_load(text)["data"]["init_args"] for text in texts]
-    assert len(found) == 3
+    assert len(found) == 4
     for given in found:
         columns = Columns.of(given)
         chains = make_chains(

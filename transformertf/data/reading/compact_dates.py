@@ -74,7 +74,7 @@ class CompactDates:
             self.digits = count if count in COMPACT else None
         if self.digits is None:
             return False
-        whole = numbers.astype(np.int64)
+        whole = _as_whole(numbers)
         lost = np.isnat(read_compact(whole, self.digits)) | (whole != numbers)
         if lost.any() and self._first_lost is None:
             row = int(lost.argmax())
@@ -108,9 +108,15 @@ class CompactDates:
         return self.digits if self.digits > min(COMPACT) or is_month or self._is_date else None
 
 
+def _as_whole(numbers: npt.NDArray[np.number]) -> npt.NDArray[np.int64]:
+    """Return numbers as whole ones; what is too large becomes another one."""
+    with np.errstate(invalid="ignore"):
+        return numbers.astype(np.int64)
+
+
 def tell_likely_dates(numbers: npt.NDArray[np.number], name: str, where: str) -> None:
     """Warn of unevenly spaced numbers that look like dates of a kind that is not taken for such."""
-    whole = numbers.astype(np.int64)
+    whole = _as_whole(numbers)
     if (whole == numbers).all() and len(np.unique(np.diff(whole))) < 2:
         return
     for written, fits in _LIKELY.items():
