@@ -77,9 +77,10 @@ class Sequences(Watching, TimeSeriesDataModule):
 
 def places(batch: Batch) -> list[tuple[int, int]]:
     """Return series and origin of the windows that count."""
-    if "weight" in batch and not batch["weight"].any():
-        return []
-    return list(zip(batch["series"].tolist(), batch["origin"].tolist(), strict=True))
+    found = zip(batch["series"].tolist(), batch["origin"].tolist(), strict=True)
+    # what only leads in, or keeps a rank in step, has no weight
+    counts = batch["weight"] > 0 if "weight" in batch else [True] * len(batch["series"])
+    return [place for place, taken in zip(found, counts, strict=True) if taken]
 
 
 def make_data(name, table, weighted=False, series=None, batch_size=BATCH, **options):
