@@ -344,8 +344,6 @@ def _check_batches(trainer: Mapping[str, Any]) -> None:
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning divides
         if trainer[name] is not None:
             at_least_one(**{f"trainer.{name}": trainer[name]})
-    if trainer["accumulate_grad_batches"] is None:
-        raise InputError("trainer.accumulate_grad_batches must be at least 1, found None")
     interval = trainer["val_check_interval"]
     if isinstance(interval, int | float) and interval <= 0:
         raise InputError(f"trainer.val_check_interval must be above 0, found {interval}")
