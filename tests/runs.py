@@ -50,6 +50,32 @@ def loader(*batches: Any) -> DataLoader[Any]:
     return DataLoader(cast("Dataset[Any]", batches), batch_size=None)
 
 
+# mean and spread that `Units` brings scaled numbers back with
+UNITS = (6.0, 2.0)
+
+
+class Units(lightning.LightningDataModule):
+    """Batches that are there already, whose original units are those of `UNITS`."""
+
+    def __init__(self, *batches: Any) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return loader(*self.batches)
+
+    train_dataloader = test_dataloader = predict_dataloader = val_dataloader
+
+    def inverse_transform_target(self, values: torch.Tensor, batch: Any) -> torch.Tensor:
+        return UNITS[1] * values + UNITS[0]
+
+    def describe_training_window(self, series: int, origin: int) -> str:
+        return f"run-{series} at {origin}"
+
+    def target_affine(self) -> tuple[float, float]:
+        return UNITS
+
+
 def predicted(trainer: lightning.Trainer, *given: Any, **options: Any) -> list[Any]:
     """Return what a trainer's predict returns of one loader: an item for each batch."""
     found = trainer.predict(*given, **options)

@@ -3,12 +3,11 @@
 import json
 from functools import partial
 
-import lightning
 import numpy as np
 import pytest
 import torch
 
-from tests.runs import loader, predicted, quiet_trainer
+from tests.runs import UNITS, Units, loader, predicted, quiet_trainer
 from transformertf.errors import InputError, NonFiniteLossError
 from transformertf.models import EncoderDecoderLSTM
 from transformertf.nn import HuberLoss, MAELoss, MSELoss, QuantileLoss
@@ -499,25 +498,6 @@ def test_window_scaling_leaves_padding_zero(alignment, ragged_batch):
     assert torch.equal(found.squeeze(-1) != 0, batch["decoder_mask"])
 
 
-class Units(lightning.LightningDataModule):
-    """Original units are 3 times the scaled ones, plus 1."""
-
-    def __init__(self, *batches):
-        super().__init__()
-        self.batches = batches
-
-    def val_dataloader(self):
-        return loader(*self.batches)
-
-    train_dataloader = test_dataloader = predict_dataloader = val_dataloader
-
-    def inverse_transform_target(self, values, batch):
-        return 3 * values + 1
-
-    def describe_training_window(self, series, origin):
-        return f"run-{series} at {origin}"
-
-
 def ragged_pair(ragged_batch):
     """Return two batches of unequal numbers of observed targets."""
     batches = ragged_batch(), ragged_batch((2,), (4,), seed=1)
@@ -549,9 +529,9 @@ def test_logged_loss_and_metrics_are_means_over_data(stage, unobserved, ragged_b
     errors = observed_errors(module.eval(), batches)
     expected = {
         "loss": errors.square().mean(),
-        "MAE": 3 * errors.abs().mean(),
-        "MSE": 9 * errors.square().mean(),
-        "RMSE": 3 * errors.square().mean().sqrt(),
+        "MAE": UNITS[1] * errors.abs().mean(),
+        "MSE": UNITS[1] ** 2 * errors.square().mean(),
+        "RMSE": UNITS[1] * errors.square().mean().sqrt(),
     }
     assert set(found) == {f"{stage}/{name}" for name in expected}
     for name, value in expected.items():
@@ -579,7 +559,7 @@ def test_predictions_are_in_original_units(ragged_batch):
     module, batch = tiny(criterion=QuantileLoss(LEVELS)), ragged_batch()
     del batch["target"]
     (found,) = predicted(quiet_trainer(), module, datamodule=Units(batch))
-    expected = 3 * module(batch)["output"] + 1
+    expected = UNITS[1] * module(batch)["output"] + UNITS[0]
     torch.testing.assert_close(found, expected.sort(dim=-1).values)  # levels rise
 
 

@@ -9,10 +9,9 @@ Context and horizon are padded each on its own, so the keys of a horizon stand a
 """
 
 import torch
-from torch.nn.utils.rnn import PackedSequence
 
 from transformertf.errors import InputError, at_least_one, probability
-from transformertf.utils.sequence import Alignment, data_mask
+from transformertf.utils.sequence import Alignment, check_sequences, data_mask
 
 
 def horizon_attention_mask(
@@ -215,13 +214,7 @@ class _Attention(torch.nn.Module):
     def _check(self, mask: torch.Tensor | None, **sequences: torch.Tensor) -> None:
         name = type(self).__name__
         for role, sequence in sequences.items():
-            if isinstance(sequence, PackedSequence):
-                raise InputError(
-                    f"{name}: {role} must be a padded tensor (B, T, {self.d_model}), found a "
-                    "PackedSequence; unpack it with "
-                    "transformertf.utils.sequence.unpack_to_fixed_length and give a mask made "
-                    "from the lengths"
-                )
+            check_sequences(sequence, None, f"{name}: {role}", "a mask made from the lengths")
         # other dtypes and shapes would broadcast or add to the scores without a word
         if mask is not None and (mask.dtype != torch.bool or mask.dim() != 4 or mask.size(1) != 1):
             raise InputError(

@@ -13,13 +13,12 @@ import torch
 from scipy import stats
 
 from tests.nn.test_distributions import NAMES, OWN_UNITS, by_scipy, log_likelihood
-from tests.runs import loader, predicted, quiet_trainer
+from tests.runs import UNITS, Units, loader, predicted, quiet_trainer
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
 from transformertf.models import GRU, LSTM, EncoderDecoderLSTM
 from transformertf.nn import DistributionLoss, MSELoss, QuantileLoss
 
-UNITS = (6.0, 2.0)
 LEVELS = [0.1, 0.5, 0.9]
 every_family = pytest.mark.parametrize("name", NAMES)
 
@@ -189,28 +188,6 @@ def test_other_outputs_are_shown_as_they_are(ragged_batch):
     output = torch.randn(2, 4, 3)
     assert tiny(criterion=QuantileLoss(LEVELS)).decode(output) is output
     assert tiny(criterion=MSELoss()).decode(output[..., :1]).shape == (2, 4, 1)
-
-
-class Units(lightning.LightningDataModule):
-    """Original units are 2 times the scaled ones, plus 6."""
-
-    def __init__(self, *batches):
-        super().__init__()
-        self.batches = batches
-
-    def val_dataloader(self):
-        return loader(*self.batches)
-
-    train_dataloader = test_dataloader = predict_dataloader = val_dataloader
-
-    def inverse_transform_target(self, values, batch):
-        return UNITS[1] * values + UNITS[0]
-
-    def describe_training_window(self, series, origin):
-        return f"run-{series} at {origin}"
-
-    def target_affine(self):
-        return UNITS
 
 
 @every_family

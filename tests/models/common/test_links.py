@@ -7,13 +7,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 
-from tests.runs import content_of, loader, predicted, quiet_trainer
+from tests.runs import UNITS, Units, content_of, predicted, quiet_trainer
 from transformertf.checkpoint import Checkpoint
 from transformertf.errors import InputError
 from transformertf.models import GRU, EncoderDecoderLSTM
 from transformertf.nn import DistributionLoss, MSELoss
 
-UNITS = (6.0, 2.0)
 POISSON = torch.nn.PoissonNLLLoss()
 
 
@@ -29,28 +28,6 @@ def filled(batch, value=8.0):
     mask = batch["target_mask"].unsqueeze(-1)
     batch["target"] = torch.where(mask, (value - UNITS[0]) / UNITS[1], batch["target"])
     return batch
-
-
-class Units(lightning.LightningDataModule):
-    """Original units are 2 times the scaled ones, plus 6."""
-
-    def __init__(self, *batches):
-        super().__init__()
-        self.batches = batches
-
-    def val_dataloader(self):
-        return loader(*self.batches)
-
-    train_dataloader = test_dataloader = predict_dataloader = val_dataloader
-
-    def inverse_transform_target(self, values, batch):
-        return UNITS[1] * values + UNITS[0]
-
-    def describe_training_window(self, series, origin):
-        return f"run-{series} at {origin}"
-
-    def target_affine(self):
-        return UNITS
 
 
 def in_units(module):

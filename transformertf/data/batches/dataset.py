@@ -1,6 +1,7 @@
 """ScaledRows series and windows to whole batches: one gather for each side of a batch."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +35,23 @@ class Layout:
     add_target: bool
     horizon: int
     masked: tuple[str, ...] = ()
+
+
+class Places(NamedTuple):
+    """Where the windows of a batch lie.
+
+    Attributes:
+        begin: (B,) stored row of the first context step; of a sequence its first row, or that of
+            the one it is a piece of.
+        start: (B,) stored row of the first horizon step.
+        context: (B,) context steps.
+        horizon: (B,) horizon steps.
+    """
+
+    begin: IntArray
+    start: IntArray
+    context: IntArray
+    horizon: IntArray
 
 
 class BatchDataset(Dataset[Batch]):
@@ -94,7 +112,7 @@ class BatchDataset(Dataset[Batch]):
             begin, counts = self.stored.offset[series] + since, counts & forecast
             batch["begins"] = torch.from_numpy(since == origin + 1)
             batch["leads"] = torch.from_numpy(~forecast)
-        steps = self._fill(batch, begin, start, context, horizon, request.noise)
+        steps = self._fill(batch, Places(begin, start, context, horizon), request.noise)
         self._add_series(batch, series, start, steps)
         if not counts.all() and "target" in batch:
             weight = torch.from_numpy(counts).to(batch["target"])
@@ -110,24 +128,12 @@ class BatchDataset(Dataset[Batch]):
         """Return the batch of windows (B,) at full length."""
         return self[Request.whole(index)]
 
-    def _fill(
-        self,
-        batch: Batch,
-        begin: IntArray,
-        start: IntArray,
-        context: IntArray,
-        horizon: IntArray,
-        noise: int | None,
-    ) -> Rows:
+    def _fill(self, batch: Batch, places: Places, noise: int | None) -> Rows:
         """Add inputs and target of windows to a batch, and return the rows that are forecast.
 
         Args:
             batch: to add to.
-            begin: (B,) stored row of the first context step; of a sequence its first row, or that
-                of the one it is a piece of.
-            start: (B,) stored row of the first horizon step.
-            context: (B,) context steps.
-            horizon: (B,) horizon steps.
+            places: where the windows lie.
             noise: seed of the noise on the inputs; None without noise.
         """
         raise NotImplementedError
@@ -242,15 +248,8 @@ class WindowDataset(BatchDataset):
         self.past_width = len(features) - columns.has_time
         self.future_width = len(columns.future_features)
 
-    def _fill(
-        self,
-        batch: Batch,
-        begin: IntArray,
-        start: IntArray,
-        context: IntArray,
-        horizon: IntArray,
-        noise: int | None,
-    ) -> Rows:
+    def _fill(self, batch: Batch, places: Places, noise: int | None) -> Rows:
+        begin, start, context, horizon = places
         encoder = Rows(begin, context, self.layout.encoder_alignment, self.device)
         decoder = Rows(start, horizon, self.layout.decoder_alignment, self.device)
         past, future = self.values(encoder), self.values(decoder)
@@ -313,20 +312,12 @@ class SequenceDataset(BatchDataset):
         self.alignment = alignment
         self.noisy = _noisy(self.columns, self.columns.encoder_features(add_target=False))
 
-    def _fill(
-        self,
-        batch: Batch,
-        begin: IntArray,
-        start: IntArray,
-        context: IntArray,
-        horizon: IntArray,
-        noise: int | None,
-    ) -> Rows:
-        steps = Rows(start, horizon, self.alignment, self.device)
+    def _fill(self, batch: Batch, places: Places, noise: int | None) -> Rows:
+        steps = Rows(places.start, places.horizon, self.alignment, self.device)
         values = self.values(steps)
         parts = [values[..., : -2 if self.columns.indicators else -1]]
         if self.columns.has_time:
-            parts.insert(0, self._time_feature(steps, begin))
+            parts.insert(0, self._time_feature(steps, places.begin))
         batch["input"] = self._inputs(parts, steps, self.noisy, noise)
         batch["lengths"], batch["mask"] = steps.lengths, steps.mask
         if self.stored.codes.shape[1]:
