@@ -39,7 +39,9 @@ def test_code_in_a_checkpoint_is_refused_and_never_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["hyper_parameters", "datamodule_hyper_parameters"])
-@pytest.mark.parametrize("function", ["stranger.run", "pytorch_lightning.cli.instantiate_module", 3])
+@pytest.mark.parametrize(
+    "function", ["stranger.run", "pytorch_lightning.cli.instantiate_module", 3]
+)
 def test_no_other_function_makes_the_modules(tmp_path: Path, key: str, function: object) -> None:
     """Whatever Lightning is installed: before 2.6.6 it calls what stands there."""
     path = tmp_path / "bad.ckpt"

@@ -27,6 +27,7 @@ from transformertf.cli.experiment import (
 )
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import is_first_process, say
+from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
@@ -135,7 +136,7 @@ def _forecast_folds(
             training is not there.
     """
     share = _test_share(cli)
-    paths = _configurations(options, checkpoint)
+    files = _configurations(options, checkpoint)
     # what of the share lies after each fold, where it is cut into equal ones
     rests = [share * (options.refit - 1 - fold) / options.refit for fold in range(options.refit)]
     kept = ForecastFrames()
@@ -144,8 +145,8 @@ def _forecast_folds(
     for fold in range(1, options.refit):
         say(f"training anew for fold {fold + 1} of {options.refit}")
         composer = Composer()
-        for path in paths:
-            composer.add_file(path)
+        for file in files:
+            composer.add_file(file)
         composer.add_flags(flags)
         composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": rests[fold - 1]}}})
         _fit_and_forecast(composer, checkpoint, kept, options, horizon, rests[fold])
@@ -169,7 +170,7 @@ def _test_share(cli: ForecastCLI) -> float:
     return float(share)
 
 
-def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[Path]:
+def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[YamlFile]:
     """Return the files of the configuration, or that of the run.
 
     Raises:
@@ -178,7 +179,7 @@ def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list
     own: Path = checkpoint.path.parent.parent / "config.yaml"
     if not options.config and not own.is_file():
         raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
-    return list(options.config) or [own]
+    return list(options.config) or [YamlFile.read(own)]
 
 
 def _fit_and_forecast(

@@ -19,12 +19,20 @@ LONGEST_NAME = 200  # bytes; file systems take 255, and loggers add to it
 _VERSION = re.compile(r"version_\d+", re.ASCII)
 
 
-def check_name(name: str) -> str:
-    """Return the name of an experiment if it can be a folder's name."""
+def check_name(name: str, given: str) -> str:
+    """Return the name of an experiment if it can be a folder's name.
+
+    Args:
+        name: the name.
+        given: what it is of, for messages.
+
+    Raises:
+        InputError: it cannot.
+    """
     if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
-        raise InputError(f"-n {name!r}: expected a plain name without slashes")
+        raise InputError(f"{given}: expected a plain name without slashes")
     if len(os.fsencode(name)) > LONGEST_NAME:
-        raise InputError(f"-n {name:.40}...: expected a name of at most {LONGEST_NAME} bytes")
+        raise InputError(f"{given}...: expected a name of at most {LONGEST_NAME} bytes")
     return name
 
 
