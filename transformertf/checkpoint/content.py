@@ -10,6 +10,7 @@ import torch
 
 from transformertf.class_paths import class_path
 from transformertf.errors import InputError
+from transformertf.reach import refuse_address, texts
 from transformertf.version import __version__
 
 PRIMITIVES = (bool, int, float, str, type(None))
@@ -100,6 +101,9 @@ def check_content(content: Any, place: str) -> None:
         _check_primitives(described, key, place, DEEPEST)
     data = content["datamodule_hyper_parameters"]["_class_path"].rpartition(".")[2]
     _mapping(content, data, place)
+    # Lightning looks at, and takes away, the files that callbacks have kept
+    for _, _, path, text in texts(content.get("callbacks"), "callbacks"):
+        refuse_address(path, text, f" in {place}")
     if content.get("calibration") is not None:
         _mapping(content, "calibration", place)
 

@@ -25,7 +25,7 @@ from transformertf.cli.experiment import (
     run,
     write_forecasts,
 )
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.lightning_cli import WRITING, ForecastCLI
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
@@ -201,13 +201,12 @@ def _fit_and_forecast(
         rest: share of the rows after the fold.
     """
     # a run of its own has no logger, and leaves no files
-    without = ("logger", "default_root_dir")
-    cli = ForecastCLI(composer, without, is_refit=True, shares=False)
-    cli.build()
-    cli.set_up("fit")
-    writer = _writer(kept, cli, checkpoint, options, horizon, rest)
-    callbacks: list[Callback] = [Interruption(), writer]
+    cli = ForecastCLI(composer, ("logger", *WRITING), is_refit=True, shares=False)
     with tempfile.TemporaryDirectory() as folder:
+        cli.build(folder=Path(folder))
+        cli.set_up("fit")
+        writer = _writer(kept, cli, checkpoint, options, horizon, rest)
+        callbacks: list[Callback] = [Interruption(), writer]
         best: ModelCheckpoint | None = None
         if checkpoint.path.name != "last.ckpt":
             best = ModelCheckpoint(folder, monitor=monitored(cli))

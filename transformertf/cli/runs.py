@@ -47,13 +47,26 @@ def versions(name: str) -> list[Path]:
     return sorted(found, key=number, reverse=True)
 
 
-def new_version(name: str) -> Path:
-    """Make the next run folder; two fits that start at once get different ones.
-
-    Of several processes the first one makes it; the others write nothing, and get a name only.
+@contextlib.contextmanager
+def new_version(name: str) -> Iterator[Path]:
+    """Make the next run folder; an error within takes it away again.
 
     Raises:
         InputError: it cannot be made.
+    """
+    path = _make_version(name)
+    try:
+        yield path
+    except BaseException:
+        if is_first_process():
+            discard(path)
+        raise
+
+
+def _make_version(name: str) -> Path:
+    """Make the next run folder; two fits that start at once get different ones.
+
+    Of several processes the first one makes it; the others write nothing, and get a name only.
     """
     if is_first_process():
         with _told(name):
