@@ -11,6 +11,7 @@ import yaml
 from transformertf import models
 from transformertf.cli import main
 from transformertf.cli.config import Composer
+from transformertf.cli.yaml_file import YamlFile
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "sample_configs").glob("*.yml"))
@@ -76,7 +77,7 @@ def test_real_config_composes(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for name in re.findall(r"\$([A-Z_]+)", path.read_text()):
         monkeypatch.setenv(name, os.environ.get(name, "somewhere.csv"))
     composer = Composer()
-    composer.add_file(path)
+    composer.add_file(YamlFile.read(path))
     config = composer.compose()
     assert config["model"]["init_args"]
     assert config["trainer"]["max_epochs"] > 0

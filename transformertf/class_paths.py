@@ -4,6 +4,7 @@ Importing a module runs its code, and there are classes that start programs. So 
 before anything is imported, and what jsonargparse imports by itself is held to the same places.
 """
 
+import argparse
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator
@@ -44,6 +45,16 @@ CLASS_KEYS = (
     "profiler",
     "strategy",
 )
+
+# what is handed to other packages, whose code then runs and most of which send it over the net
+REMOTE = {
+    "CometLogger": "comet_ml",
+    "LitLogger": "litlogger",
+    "MLFlowLogger": "mlflow",
+    "NeptuneLogger": "neptune",
+    "WandbLogger": "wandb",
+    "XLAProfiler": "torch_xla",
+}
 
 _allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed places", default=PLACES)
 # jsonargparse keeps its settings for the whole process
@@ -118,7 +129,7 @@ def refuse_foreign(node: Any, where: str, source: str = "") -> None:
     """Refuse a tree that names, anywhere in it, a class of another place than allowed.
 
     Args:
-        node: mappings, lists and values; nothing of it is imported.
+        node: mappings, lists, values, and namespaces of an argument parser; nothing is imported.
         where: the key it stands at, for messages.
         source: names where the tree comes from, likewise.
 
@@ -126,7 +137,9 @@ def refuse_foreign(node: Any, where: str, source: str = "") -> None:
         InputError: names the first such class, or what stands where one should.
     """
     items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(node, dict):
+    if isinstance(node, argparse.Namespace):
+        items = vars(node).items()
+    elif isinstance(node, dict):
         items = node.items()
     elif isinstance(node, list | tuple):
         items = enumerate(node)
@@ -141,6 +154,11 @@ def refuse_foreign(node: Any, where: str, source: str = "") -> None:
                 if isinstance(path, str):
                     refuse_package(path, place, source)
         refuse_foreign(value, place, source)
+
+
+def needs_package(path: str) -> str | None:
+    """Return the package that the class of an import path hands what it gets to, if any."""
+    return REMOTE.get(path.rpartition(".")[2])
 
 
 def refuse_package(path: str, where: str, source: str = "") -> None:
@@ -158,6 +176,12 @@ def refuse_package(path: str, where: str, source: str = "") -> None:
     allowed = _allowed.get()
     if not dot or not package.isidentifier():
         return
+    other = needs_package(path)
+    if other is not None and other not in allowed:
+        raise InputError(
+            f"{where}{source}: {path!r} hands a run to the package {other}, whose code would run "
+            f"and may send it over the net; if you trust it, give --allow {other}"
+        )
     if any(path == place or path.startswith(f"{place}.") for place in allowed):
         return
     own = [place for place in PLACES if place.partition(".")[0] == package]

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ import torch
 from transformertf.checkpoint.checkpoint import Checkpoint
 from transformertf.errors import InputError
 
-CONTENT = {
+OWN = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
+CONTENT: dict[str, Any] = {
     "state_dict": {"weight": torch.zeros(2, 3)},
-    "hyper_parameters": {"_class_path": "a.Linear", "_instantiator": "x", "width": 3},
-    "datamodule_hyper_parameters": {"_class_path": "b.Data", "stride": 1},
+    "hyper_parameters": {"_class_path": "a.Linear", **OWN, "width": 3},
+    "datamodule_hyper_parameters": {"_class_path": "b.Data", **OWN, "stride": 1},
     "Data": {"seed": 5},
     "transformertf_format": 1,
 }
@@ -34,6 +36,26 @@ def test_code_in_a_checkpoint_is_refused_and_never_runs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"would run code \(posix\.mkdir\)"):
         Checkpoint.read(path)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("key", ["hyper_parameters", "datamodule_hyper_parameters"])
+@pytest.mark.parametrize(
+    "function", ["stranger.run", "pytorch_lightning.cli.instantiate_module", 3]
+)
+def test_no_other_function_makes_the_modules(tmp_path: Path, key: str, function: object) -> None:
+    """Whatever Lightning is installed: before 2.6.6 it calls what stands there."""
+    path = tmp_path / "bad.ckpt"
+    torch.save({**CONTENT, key: {**CONTENT[key], "_instantiator": function}}, path)
+    with pytest.raises(InputError, match=rf"{key}\._instantiator in it: expected lightning\.pytor"):
+        Checkpoint.read(path)
+
+
+@pytest.mark.parametrize("key", ["hparams", "module_arguments"])
+def test_no_arguments_where_lightning_once_kept_them(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "bad.ckpt"
+    torch.save({**CONTENT, key: {"_instantiator": "stranger.run"}}, path)
+    with pytest.raises(InputError, match=f"{key} in it: expected nothing"):
+        Checkpoint.read(path)
 
 
 @pytest.mark.parametrize("cut", [1, 100, 500])

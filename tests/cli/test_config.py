@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from transformertf.cli.classes import BARE_NAMES, arguments_of
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import explain
-from transformertf.cli.yaml_file import read_yaml
+from transformertf.cli.yaml_file import YamlFile
+from transformertf.data.reading import expand_paths
 from transformertf.errors import InputError
 from transformertf.models import EncoderDecoderLSTM
 
@@ -69,7 +71,7 @@ def test_names_are_text_whatever_yaml_would_read(name: str, tmp_path: Path) -> N
         f"  extra_transforms: {{{name}: MaxScaler}}\n  static_covariates: null\n  shuffle: no\n"
     )
     composer = Composer()
-    composer.add_file(tmp_path / "c.yml")
+    composer.add_file(YamlFile.read(tmp_path / "c.yml"))
     assert composer.sources[0][1]["data"]["init_args"] == {
         "target_covariate": name,
         "time_column": name,
@@ -95,7 +97,7 @@ def test_anchors_tags_and_interpolations_of_names_stay(tmp_path: Path) -> None:
         "  series_id: ${data.k}\n  k: !!str 5\n"
     )
     composer = Composer()
-    composer.add_file(tmp_path / "c.yml")
+    composer.add_file(YamlFile.read(tmp_path / "c.yml"))
     found = composer.sources[0][1]["data"]["init_args"]
     assert found == {
         "target_covariate": "NO",
@@ -267,9 +269,71 @@ def test_paths_relative_to_the_yaml_only_where_nothing_else_is(
     yaml_file = folder / "c.yml"
     yaml_file.write_text("data: {train_df_paths: [a.csv, b.csv, none.csv]}\nmodel: LSTM\n")
     composer = Composer()
-    composer.add_file(Path("there/c.yml"))
+    composer.add_file(YamlFile.read(Path("there/c.yml")))
     paths = composer.sources[0][1]["data"]["init_args"]["train_df_paths"]
     assert paths == ["there/a.csv", "b.csv", "none.csv"]
+
+
+@pytest.mark.parametrize("folder", ["run[1]", "what?*", "[a-z]"])
+def test_signs_of_globs_in_the_name_of_a_folder(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(folder, "more").mkdir(parents=True)
+    for name in ("a.csv", "more/b.csv"):
+        Path(folder, name).touch()
+    transforms = "{x: [{DiscreteFunctionTransform: {x: a.csv}}]}"
+    Path(folder, "c.yml").write_text(
+        f"data: {{train_df_paths: ['a.*', more/b.csv], extra_transforms: {transforms}}}\n"
+    )
+    composer = Composer()
+    composer.add_file(YamlFile.read(Path(folder, "c.yml")))
+    found = composer.sources[0][1]["data"]["init_args"]
+    assert expand_paths(found["train_df_paths"], "x") == [
+        Path(folder, name) for name in ("a.csv", "more/b.csv")
+    ]
+    assert next(iter(found["extra_transforms"]["x"][0].values()))["x"] == f"{folder}/a.csv"
+
+
+def test_paths_expand_but_for_those_of_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths = {"train_df_paths": ["$MINE/a.csv", "~/$b.csv"], "val_df_paths": "$NONE/a.csv"}
+    tree = {"data": {"init_args": paths}}
+    (tmp_path / "c.yml").write_text(yaml.safe_dump(tree))
+    composer = Composer()
+    composer.add_file(YamlFile.read(tmp_path / "c.yml"))
+    composer.add_flags(["--data.train_df_paths", "$MINE/a.csv", "~/$b.csv"])
+    composer.add_checkpoint(Path("x.ckpt"), tree)
+    own, flags, foreign = (source["data"]["init_args"] for _, source in composer.sources)
+    assert own["train_df_paths"] == [f"{tmp_path}/a.csv", "~/$b.csv"]
+    assert flags["train_df_paths"] == own["train_df_paths"]
+    assert foreign["train_df_paths"] == ["[$]MINE/a.csv", "~/$b.csv"]
+    assert own["val_df_paths"] == foreign["val_df_paths"] == "$NONE/a.csv"
+
+
+def test_nothing_in_a_checkpoint_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "secret")
+    composer = Composer()
+    composer.add_checkpoint(Path("x.ckpt"), {**BASE, "optimizer": {"lr": "${oc.env:MINE}"}})
+    composer.add_flags(["--trainer.max_epochs", "${model.init_args.d_encoder}"])
+    config = composer.compose()
+    assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == "${oc.env:MINE}"
+    assert config["trainer"]["max_epochs"] == 3
+
+
+def test_a_file_whose_name_begins_with_dashes_is_no_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("--trainer.yml").write_text("trainer: {default_root_dir: /}\n")
+    composer = Composer()
+    composer.add_file(YamlFile.read(Path("--trainer.yml")))
+    assert not composer.is_typed("trainer.default_root_dir")
+    composer.add_flags(["--trainer.callbacks", "[{class_path: Timer}]"])
+    assert composer.is_typed("trainer.callbacks.0.class_path")
 
 
 def test_arguments_pass_through_the_bases() -> None:
@@ -306,6 +370,9 @@ def test_a_time_that_yaml_would_count_by_sixties_is_refused(tmp_path: Path) -> N
     path = tmp_path / "my.yml"
     path.write_text("data:\n  init_args:\n    origin: 12:30\n")
     with pytest.raises(InputError, match="12:30 in line 3 would be a number by sixties"):
-        read_yaml(path)
+        YamlFile.read(path).tree()
     path.write_text("data:\n  init_args:\n    origin: '12:30'\n    at: 2024-01-01 12:30:00\n")
-    assert read_yaml(path)["data"]["init_args"] == {"origin": "12:30", "at": "2024-01-01 12:30:00"}
+    assert YamlFile.read(path).tree()["data"]["init_args"] == {
+        "origin": "12:30",
+        "at": "2024-01-01 12:30:00",
+    }

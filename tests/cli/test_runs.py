@@ -1,13 +1,17 @@
 """The folder of runs: what stands in its place, and what cannot be made, is told in one line."""
 
+import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Experiment
 from transformertf.cli import main
+from transformertf.cli.experiment import experiment as name_of
+from transformertf.cli.yaml_file import YamlFile
 
 Fails = Callable[..., str]
 
@@ -54,6 +58,39 @@ def test_names_that_are_none_leave_nothing(
     name: str, experiment: Experiment, workdir: Path, fails: Fails
 ) -> None:
     assert "expected a" in fails("fit", "--config", experiment.write(workdir), "-n", name)
+
+
+@pytest.mark.parametrize("file", ["..yml", "...yml", "a\\b.yml", "../config.yaml"])
+def test_no_configuration_names_a_run_outside_of_runs(
+    file: str, experiment: Experiment, workdir: Path, monkeypatch: Any, fails: Fails
+) -> None:
+    config = experiment.write(workdir)
+    if file == "../config.yaml":  # of a run that lies beside the root of all files
+        monkeypatch.setattr(os.path, "abspath", lambda _: "/version_0/config.yaml")
+        file = "config.yaml"
+    config.rename(file)
+    assert "give -n NAME" in fails("fit", "--config", file)
+
+
+def test_a_run_is_gone_on_from_below(
+    experiment: Experiment, workdir: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(experiment.checkpoint.parent)
+    for path in ("../config.yaml", experiment.checkpoint.parents[1] / "config.yaml"):
+        options = argparse.Namespace(name=None, config=[YamlFile(Path(path), b"")])
+        assert name_of(options) == "tiny"
+
+
+def test_a_configuration_may_be_a_pipe(workdir: Path, fails: Fails) -> None:
+    end, start = os.pipe()
+    with os.fdopen(start, "w") as pipe:
+        pipe.write("model: EncoderDecoderLSTM\ndata: {target_covariate: y}\nnothing: 1\n")
+    try:
+        assert "unknown key 'nothing' in /dev/fd/" in fails("fit", "--config", f"/dev/fd/{end}")
+    finally:
+        os.close(end)
+    piped = argparse.Namespace(name=None, config=[YamlFile(Path("/dev/stdin"), b"")])
+    assert name_of(piped) is None
 
 
 def test_a_run_that_keeps_nothing_goes_where_runs_is_a_link(

@@ -265,7 +265,7 @@ def test_a_best_checkpoint_that_is_gone_is_told(
     (best,) = Path("runs/tiny/version_0/checkpoints").glob("epoch=*")
     best.unlink()
     assert fit(config, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 0
-    assert f"{best.resolve()} is gone: the best checkpoint counts from here" in caplog.text
+    assert f"{best.resolve()} is no checkpoint: the best one counts from here" in caplog.text
     assert list(Path("runs/tiny/version_1/checkpoints").glob("epoch=2*"))
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
+from transformertf.cli.yaml_file import YamlFile
 
 ROOT = Path(__file__).parents[2]
 FRAGMENTS = ("ddp", "multi_node", "fsdp")
@@ -20,8 +21,8 @@ SCRIPT = ROOT / "scripts" / "cluster" / "slurm_fit.sh"
 @pytest.mark.parametrize("name", FRAGMENTS)
 def test_a_fragment_lies_over_an_experiment(name: str) -> None:
     composer = Composer()
-    composer.add_file(ROOT / "sample_configs" / "lstm.yml")
-    composer.add_file(ROOT / "configs" / f"{name}.yml")
+    composer.add_file(YamlFile.read(ROOT / "sample_configs" / "lstm.yml"))
+    composer.add_file(YamlFile.read(ROOT / "configs" / f"{name}.yml"))
     tree = composer.compose()
     assert tree["model"]["class_path"]
     parser = LightningArgumentParser()

@@ -155,8 +155,8 @@ class BestCheckpoint(ModelCheckpoint):
         if score is None:
             return
         source = Path(state_dict["best_model_path"])
-        if not source.is_file():
-            log.warning("%s is gone: the best checkpoint counts from here", source)
+        if not source.is_file() or source.suffix != self.FILE_EXTENSION:
+            log.warning("%s is no checkpoint: the best one counts from here", source)
             return
         assert self.dirpath is not None
         self._taken, own = source, str(Path(self.dirpath, source.name))
@@ -167,6 +167,7 @@ class BestCheckpoint(ModelCheckpoint):
                 "best_model_path": own,
                 "kth_best_model_path": own,
                 "best_k_models": {own: score},
+                "last_model_path": "",
             }
         )
 

@@ -10,11 +10,16 @@ import torch
 
 from transformertf.class_paths import class_path
 from transformertf.errors import InputError
+from transformertf.reach import refuse_address, texts
 from transformertf.version import __version__
 
 PRIMITIVES = (bool, int, float, str, type(None))
 # of what a checkpoint holds, and how; one that is read must be of the same
 CHECKPOINT_FORMAT = 1
+# what Lightning's loader imports and calls: a checkpoint may name no other function
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
+# where Lightning's first versions kept what it still calls
+EARLIER_KEYS = ("hparams", "module_arguments")
 
 
 def describe(module: object, **arguments: Any) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def describe(module: object, **arguments: Any) -> dict[str, Any]:
     """
     return {
         "_class_path": class_path(module),
-        "_instantiator": "lightning.pytorch.cli.instantiate_module",
+        "_instantiator": INSTANTIATOR,
         **{name: _as_primitive(value) for name, value in arguments.items()},
     }
 
@@ -78,6 +83,9 @@ def check_content(content: Any, place: str) -> None:
             "data module); give one that `transformertf fit` wrote"
         )
     _check_format(content, place)
+    for key in EARLIER_KEYS:
+        if key in content:
+            raise _incomplete(place, key, "nothing", content[key])
     weights = _mapping(content, "state_dict", place)
     for name, weight in weights.items():
         if not isinstance(weight, torch.Tensor) or not _is_plain(weight):
@@ -88,9 +96,14 @@ def check_content(content: Any, place: str) -> None:
             raise _incomplete(
                 place, f"{key}._class_path", "a class path", described.get("_class_path")
             )
+        if (function := described.get("_instantiator")) != INSTANTIATOR:
+            raise _incomplete(place, f"{key}._instantiator", INSTANTIATOR, function)
         _check_primitives(described, key, place, DEEPEST)
     data = content["datamodule_hyper_parameters"]["_class_path"].rpartition(".")[2]
     _mapping(content, data, place)
+    # Lightning looks at, and takes away, the files that callbacks have kept
+    for _, _, path, text in texts(content.get("callbacks"), "callbacks"):
+        refuse_address(path, text, f" in {place}")
     if content.get("calibration") is not None:
         _mapping(content, "calibration", place)
 

@@ -4,7 +4,6 @@ Files merge from left to right, flags come last, and `${...}` is resolved after 
 Bare names of this package's classes become full paths, so that `MSELoss` means ours.
 """
 
-import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.class_paths import refuse_foreign
+from transformertf.cli import paths
 from transformertf.cli.classes import (
     BARE_NAMES,
     arguments_of,
@@ -26,7 +26,8 @@ from transformertf.cli.classes import (
     never_null,
     refuse_other_batches,
 )
-from transformertf.cli.yaml_file import quote_names, read_yaml
+from transformertf.cli.interpolation import as_text, part_of, resolve
+from transformertf.cli.yaml_file import YamlFile, quote_names
 from transformertf.data import ARGUMENTS
 from transformertf.errors import InputError, nearest
 
@@ -64,18 +65,24 @@ class Composer:
     sources: list[tuple[str, Tree]] = field(default_factory=list)
 
     def add_tree(self, name: str, tree: Tree) -> None:
-        """Add a tree, such as what a checkpoint says of itself."""
+        """Add a tree that a command makes."""
         self.sources.append((name, _shape(tree, name)))
 
-    def add_file(self, path: Path) -> None:
+    def add_checkpoint(self, path: Path, tree: Tree) -> None:
+        """Add what a checkpoint says of itself: nothing in it is resolved or expands."""
+        shaped = as_text(_shape(tree, str(path)))
+        paths.from_checkpoint(shaped)
+        self.sources.append((_named(path), shaped))
+
+    def add_file(self, file: YamlFile) -> None:
         """Add a YAML file.
 
         Raises:
-            InputError: no such file, or not a mapping in YAML.
+            InputError: not a mapping in YAML.
         """
-        tree = _shape(read_yaml(path, naming=NAMING), str(path))
-        _find_data(tree, path.parent)
-        self.sources.append((str(path), tree))
+        tree = _shape(file.tree(NAMING), str(file.path))
+        paths.from_file(tree, file.path.parent)
+        self.sources.append((_named(file.path), tree))
 
     def add_flags(self, flags: Sequence[str]) -> None:
         """Add what is left of the command line: `--a.b value`, `--a.b=value`, `--a.b v1 v2`.
@@ -91,7 +98,9 @@ class Composer:
             for parent in parents:
                 node = node.setdefault(parent, {})
             node[leaf] = parsed[0] if len(parsed) == 1 else parsed
-            self.sources.append((f"--{key}", _shape(tree, f"--{key}")))
+            shaped = _shape(tree, f"--{key}")
+            paths.from_flags(shaped)
+            self.sources.append((f"--{key}", shaped))
 
     def go_on(self, checkpoint: Checkpoint) -> None:
         """Let a checkpoint say what the sources leave unsaid of optimizer and scheduler."""
@@ -100,7 +109,8 @@ class Composer:
             own = checkpoint.model["init_args"]
             names = ("lr_scheduler_interval", "lr_scheduler_monitor")
             tree["model"] = {"init_args": {name: own[name] for name in names if name in own}}
-        self.sources.insert(0, (str(checkpoint.path), _shape(tree, str(checkpoint.path))))
+        shaped = as_text(_shape(tree, str(checkpoint.path)))
+        self.sources.insert(0, (_named(checkpoint.path), shaped))
 
     def compose(self) -> Tree:
         """Return the merged, resolved and checked configuration.
@@ -111,13 +121,7 @@ class Composer:
         merged: Tree = {}
         for _, source in self.sources:
             merged = _merge(merged, source, "")
-        try:
-            config = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
-        except OmegaConfBaseException as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"config: {reason}{self.where(error.full_key or '')}") from error
-        assert isinstance(config, dict)
-        tree: Tree = {str(key): value for key, value in config.items()}
+        tree = resolve(merged, self.where)
         self._refuse_options(tree)
         self._check_keys(tree, "", TOP_LEVEL)
         self._check_keys(tree.get("trainer", {}), "trainer", arguments_of(lightning.Trainer))
@@ -170,16 +174,16 @@ class Composer:
         for key in tree:
             if known is not None and key not in known:
                 path = f"{prefix}.{key}" if prefix else key
-                where = self.where(path)
                 # a misspelt option of the command is left over as a flag
-                options = () if prefix or not where.startswith(" in --") else COMMAND_OPTIONS
-                raise InputError(f"unknown key {path!r}{where}; {nearest(key, [*known, *options])}")
+                options = () if prefix or not self.is_typed(path) else COMMAND_OPTIONS
+                hint = nearest(key, [*known, *options])
+                raise InputError(f"unknown key {path!r}{self.where(path)}; {hint}")
 
     def _refuse_options(self, tree: Tree) -> None:
         """Refuse what only a command can be told: a configuration is that of every run."""
         for key in tree:
             option = OPTION_KEYS.get(key.replace("-", "_"))
-            if option is not None and not self.where(key).startswith(" in --"):
+            if option is not None and not self.is_typed(key):
                 raise InputError(
                     f"{key}{self.where(key)}: an option of the command and no key of a "
                     f"configuration; leave it out, and give {option} on the command line"
@@ -192,10 +196,19 @@ class Composer:
         for name, tree in reversed(self.sources):
             node: Any = tree
             for part in path.split("."):
-                node = node.get(part) if isinstance(node, dict) else None
+                node = part_of(node, part)
             if node is not None:
                 return f" in {name}"
         return ""
+
+    def is_typed(self, path: str) -> bool:
+        """Whether a key is of the command line, and not of a file or a checkpoint."""
+        return self.where(path).startswith(" in --")
+
+
+def _named(path: Path) -> str:
+    """Return the name of a file as a source; what begins with dashes is a flag."""
+    return os.path.join(os.curdir, path) if str(path).startswith("-") else str(path)
 
 
 def _shape(tree: Tree, source: str) -> Tree:
@@ -278,17 +291,6 @@ def _qualify(node: Any) -> Any:
     return tree
 
 
-def _find_data(tree: Tree, folder: Path) -> None:
-    """Let data paths start at the YAML's folder where they lead nowhere from here."""
-    arguments = tree.get("data", {}).get("init_args", {})
-    _find_functions(arguments.get("extra_transforms"), folder)
-    for key, spec in arguments.items():
-        if key.endswith("_df_paths") and isinstance(spec, str):
-            arguments[key] = _find_path(spec, folder)
-        elif key.endswith("_df_paths") and isinstance(spec, list):
-            arguments[key] = [_find_path(str(path), folder) for path in spec]
-
-
 def _shorten(spec: Any) -> Any:
     """Return transforms as mappings of a name to arguments.
 
@@ -302,30 +304,6 @@ def _shorten(spec: Any) -> Any:
     if "class_path" in spec:
         return {spec["class_path"]: _shorten(spec.get("init_args") or {})}
     return {key: _shorten(value) for key, value in spec.items()}
-
-
-def _find_functions(specs: Any, folder: Path) -> None:
-    """Do the same for the files of functions among transforms."""
-    if isinstance(specs, list):
-        for spec in specs:
-            _find_functions(spec, folder)
-    if not isinstance(specs, dict):
-        return
-    whole = str(specs.get("class_path", "")).endswith("DiscreteFunctionTransform")
-    for key, spec in specs.items():
-        if str(key).endswith("DiscreteFunctionTransform") or (whole and key == "init_args"):
-            if isinstance(spec, dict) and isinstance(spec.get("x"), str):
-                spec["x"] = _find_path(spec["x"], folder)
-        else:
-            _find_functions(spec, folder)
-
-
-def _find_path(path: str, folder: Path) -> str:
-    pattern = os.path.expanduser(os.path.expandvars(str(path)))
-    beside = os.path.join(folder, pattern)
-    if "$" in pattern or glob.glob(pattern, recursive=True):
-        return path
-    return beside if glob.glob(beside, recursive=True) else path
 
 
 def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -25,8 +25,9 @@ from transformertf.cli.experiment import (
     run,
     write_forecasts,
 )
-from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.lightning_cli import WRITING, ForecastCLI
 from transformertf.cli.screen import is_first_process, say
+from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
@@ -135,7 +136,7 @@ def _forecast_folds(
             training is not there.
     """
     share = _test_share(cli)
-    paths = _configurations(options, checkpoint)
+    files = _configurations(options, checkpoint)
     # what of the share lies after each fold, where it is cut into equal ones
     rests = [share * (options.refit - 1 - fold) / options.refit for fold in range(options.refit)]
     kept = ForecastFrames()
@@ -144,8 +145,8 @@ def _forecast_folds(
     for fold in range(1, options.refit):
         say(f"training anew for fold {fold + 1} of {options.refit}")
         composer = Composer()
-        for path in paths:
-            composer.add_file(path)
+        for file in files:
+            composer.add_file(file)
         composer.add_flags(flags)
         composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": rests[fold - 1]}}})
         _fit_and_forecast(composer, checkpoint, kept, options, horizon, rests[fold])
@@ -169,7 +170,7 @@ def _test_share(cli: ForecastCLI) -> float:
     return float(share)
 
 
-def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[Path]:
+def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list[YamlFile]:
     """Return the files of the configuration, or that of the run.
 
     Raises:
@@ -178,7 +179,7 @@ def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list
     own: Path = checkpoint.path.parent.parent / "config.yaml"
     if not options.config and not own.is_file():
         raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
-    return list(options.config) or [own]
+    return list(options.config) or [YamlFile.read(own)]
 
 
 def _fit_and_forecast(
@@ -200,13 +201,12 @@ def _fit_and_forecast(
         rest: share of the rows after the fold.
     """
     # a run of its own has no logger, and leaves no files
-    without = ("logger", "default_root_dir")
-    cli = ForecastCLI(composer, without, is_refit=True, shares=False)
-    cli.build()
-    cli.set_up("fit")
-    writer = _writer(kept, cli, checkpoint, options, horizon, rest)
-    callbacks: list[Callback] = [Interruption(), writer]
+    cli = ForecastCLI(composer, ("logger", *WRITING), is_refit=True, shares=False)
     with tempfile.TemporaryDirectory() as folder:
+        cli.build(folder=Path(folder))
+        cli.set_up("fit")
+        writer = _writer(kept, cli, checkpoint, options, horizon, rest)
+        callbacks: list[Callback] = [Interruption(), writer]
         best: ModelCheckpoint | None = None
         if checkpoint.path.name != "last.ckpt":
             best = ModelCheckpoint(folder, monitor=monitored(cli))

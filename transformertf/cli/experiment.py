@@ -1,6 +1,7 @@
 """From the options of a command to what it runs: checkpoint, configuration, model and data."""
 
 import argparse
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,15 +31,24 @@ PHASES: dict[Stage, Phase] = {"validation": "validate", "test": "test"}
 
 
 def experiment(options: argparse.Namespace) -> str | None:
-    """Return the name of the experiment, as given or from the configuration's file."""
+    """Return the name of the experiment, as given or from the configuration's file.
+
+    Raises:
+        InputError: it cannot be the name of a folder among those of runs.
+    """
     if options.name is not None:
-        return runs.check_name(options.name)
-    if not options.config:
+        return runs.check_name(options.name, f"-n {options.name!r:.40}")
+    path = options.config[0].path if options.config else None
+    # a pipe has no name
+    if path is None or not path.is_file():
         return None
-    first: Path = options.config[0]
+    first = Path(os.path.abspath(path))
     # the configuration that a run left behind belongs to that run's experiment
     left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
-    return first.parent.parent.name if left_behind else first.stem
+    name = first.parent.parent.name if left_behind else first.stem
+    return runs.check_name(
+        name, f"--config {options.config[0].path}: give -n NAME, for {name!r:.40}"
+    )
 
 
 def find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
@@ -94,9 +104,9 @@ def make_composer(
             # files that are given now take the place of a share of those trained on
             if any(flag.split("=")[0].endswith(f".{OWN_PATHS[stage]}") for flag in flags):
                 tree["data"]["init_args"][share] = None
-        composer.add_tree(str(checkpoint.path), tree)
-    for path in options.config:
-        composer.add_file(path)
+        composer.add_checkpoint(checkpoint.path, tree)
+    for file in options.config:
+        composer.add_file(file)
     composer.add_flags(flags)
     return composer
 

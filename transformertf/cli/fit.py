@@ -55,25 +55,26 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     composer = make_composer(options, flags)
     if checkpoint is not None:
         composer.go_on(checkpoint)
-    cli = ForecastCLI(composer)
+    cli = ForecastCLI(composer, writes_run=True)
     source = None
     if options.transfer_ckpt is not None:
         source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
     # a resumed fit has the categories of what it goes on from, which the model is made for
     parent = None if options.refit_scaling else checkpoint or source
-    cli.build(None if parent is None else fitted_data(parent))
+    interruption = Interruption(patient=True)
     try:
-        _prepare(cli, source, checkpoint)
+        with runs.new_version(name or cli.model_name) as folder:
+            cli.build(None if parent is None else fitted_data(parent), folder)
+            _prepare(cli, source, checkpoint)
     except AlreadyTrainedError as error:
         say(f"nothing to do: {error}")
         return
-    interruption = Interruption(patient=True)
-    folder = runs.new_version(name or type(cli.model).__name__)
     try:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
             _sweep(options, name, checkpoint)
-        cli.make_trainer(_callbacks(cli, folder, interruption), logger=_loggers(folder))
+        callbacks = _callbacks(cli, folder, interruption)
+        cli.make_trainer(callbacks, logger=_loggers(folder), default_root_dir=folder)
         say(f"run: {folder}")
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,14 +16,15 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from transformertf.class_paths import refuse_package
+from transformertf.class_paths import refuse_foreign, refuse_package
 from transformertf.cli.classes import arguments_of, import_class
-from transformertf.cli.config import Composer
+from transformertf.cli.config import NAMING, Composer
 from transformertf.cli.ranks import supervise
 from transformertf.cli.screen import say
 from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
 from transformertf.models import ForecastModule, precision_of
+from transformertf.reach import check, place
 
 # what a trainer runs, in Lightning's words
 Phase = Literal["fit", "validate", "test", "predict"]
@@ -43,7 +45,12 @@ LINKS = {
 FITTED = tuple(source for source in LINKS if source.endswith("_sizes"))
 LARGEST_SEED = 2**32 - 1  # of numpy's generators
 # callbacks that write files or want a logger
-WATCHING = ("DeviceStatsMonitor", "ForecastPlots", "LearningRateMonitor", "ModelCheckpoint")
+WATCHING = (
+    "DeviceStatsMonitor", "ForecastPlots", "LearningRateMonitor", "LossCurve", "ModelCheckpoint",
+    "OnExceptionCheckpoint", "SpikeDetection",
+)  # fmt: skip
+# keys of the trainer that write files
+WRITING = ("default_root_dir", "profiler")
 # how jsonargparse frames the reason it then tells
 UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
 
@@ -77,6 +84,7 @@ class ForecastCLI(LightningCLI):
         is_refit: a run is done again on other rows: without what its model knew of the data, and
             without callbacks that write files or want a logger.
         shares: this command can share its work among processes.
+        writes_run: it has a run folder; without one, what a file says of writing is left out.
 
     Attributes:
         given: the resolved configuration.
@@ -96,12 +104,14 @@ class ForecastCLI(LightningCLI):
         is_trained: bool = False,
         is_refit: bool = False,
         shares: bool = True,
+        writes_run: bool = False,
     ) -> None:
         self._shares, self._is_trained = shares, is_trained
         self._composer = composer
         self.given = composer.compose()
-        for key in without:
-            self.given.get("trainer", {}).pop(key, None)
+        for key in (*without, *(() if writes_run else WRITING)):
+            if key in without or not composer.is_typed(f"trainer.{key}"):
+                self.given.get("trainer", {}).pop(key, None)
         model = import_class(self.given["model"]["class_path"], "model.class_path")
         data = import_class(self.given["data"]["class_path"], "data.class_path")
         taken = arguments_of(model) or []
@@ -129,6 +139,12 @@ class ForecastCLI(LightningCLI):
             run=False,
             auto_configure_optimizers=False,
         )
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model's class."""
+        path: str = self.given["model"]["class_path"]
+        return path.rpartition(".")[2]
 
     @property
     def own_callbacks(self) -> list[Callback]:
@@ -162,6 +178,9 @@ class ForecastCLI(LightningCLI):
             self.config = _with_values(parser.parse_object(args))
         except argparse.ArgumentError as error:
             raise InputError(explain(str(error), self.given, self._composer.where)) from error
+        # again, for what a text names as a file has been read into it
+        refuse_foreign(self.config, "")
+        check(self.config, self._composer.is_typed, self._composer.where, NAMING)
         seed = self.config["seed_everything"]
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
             raise InputError(f"seed_everything must be from 0 to {LARGEST_SEED}, found {seed}")
@@ -170,11 +189,12 @@ class ForecastCLI(LightningCLI):
         """Make nothing: LightningCLI asks for it in its constructor, a command by `build`."""
 
     @users_mistakes()
-    def build(self, parent: WindowDataModule | None = None) -> None:
+    def build(self, parent: WindowDataModule | None = None, folder: Path | None = None) -> None:
         """Make the data module, ask it what the model must know, then make the model.
 
         Args:
             parent: whose scaling and categories a fit takes along.
+            folder: what a configuration names as places to write lies in it.
         """
         if self.config["num_threads"] is not None:  # before anything computes
             torch.set_num_threads(self.config["num_threads"])
@@ -182,7 +202,7 @@ class ForecastCLI(LightningCLI):
         if parent is not None:
             self.datamodule.fitted.inherit(parent.fitted)
         self._ask_data()
-        self._make_model()
+        self._make_model(folder)
         self._check_links()
         chosen = self.config_init["trainer"]
         _check_batches(chosen)
@@ -205,9 +225,10 @@ class ForecastCLI(LightningCLI):
         """
         return self._said.get(target)
 
-    def _make_model(self) -> None:
+    def _make_model(self, folder: Path | None) -> None:
         """Make the model, and the callbacks and loggers of the configuration."""
         config = self.config.clone()
+        place(config, folder, self._composer.is_typed)
         config["data"] = self.datamodule
         self.config_init = self.parser.instantiate(config)
         self.model = self.config_init["model"]
@@ -223,12 +244,14 @@ class ForecastCLI(LightningCLI):
 
         Args:
             callbacks: of the command, after those of the configuration.
-            **options: arguments of the trainer that are the command's; a logger gives way to one
-                of the configuration.
+            **options: arguments of the trainer that are the command's; a logger and a folder give
+                way to those of the configuration.
         """
         chosen = self.config_init["trainer"]
         if chosen["logger"] not in (None, True):
             options.pop("logger", None)
+        if chosen["default_root_dir"] is not None:
+            options.pop("default_root_dir", None)
         if chosen["precision"] is None:
             options["precision"] = self._precision()
         # the data module shares windows out itself, so that none is forecast twice

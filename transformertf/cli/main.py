@@ -16,7 +16,7 @@ from transformertf.class_paths import allowing
 from transformertf.cli.options import make_parser
 from transformertf.cli.screen import is_first_process, quiet, say
 from transformertf.cli.signals import ended_by_sigterm, imported_whole
-from transformertf.cli.yaml_file import read_yaml
+from transformertf.cli.yaml_file import YamlFile
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 
 Command = Callable[[argparse.Namespace, Sequence[str]], None]
@@ -102,8 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
-    for path in getattr(options, "config", ()):
-        read_yaml(path)
+    if paths := getattr(options, "config", ()):
+        options.config = [YamlFile.read(path) for path in paths]
+        for file in options.config:
+            file.tree()
     with imported_whole():
         from transformertf.cli.ranks import ending_together, fast_process
 

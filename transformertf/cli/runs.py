@@ -19,12 +19,20 @@ LONGEST_NAME = 200  # bytes; file systems take 255, and loggers add to it
 _VERSION = re.compile(r"version_\d+", re.ASCII)
 
 
-def check_name(name: str) -> str:
-    """Return the name of an experiment if it can be a folder's name."""
+def check_name(name: str, given: str) -> str:
+    """Return the name of an experiment if it can be a folder's name.
+
+    Args:
+        name: the name.
+        given: what it is of, for messages.
+
+    Raises:
+        InputError: it cannot.
+    """
     if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
-        raise InputError(f"-n {name!r}: expected a plain name without slashes")
+        raise InputError(f"{given}: expected a plain name without slashes")
     if len(os.fsencode(name)) > LONGEST_NAME:
-        raise InputError(f"-n {name:.40}...: expected a name of at most {LONGEST_NAME} bytes")
+        raise InputError(f"{given}...: expected a name of at most {LONGEST_NAME} bytes")
     return name
 
 
@@ -39,13 +47,26 @@ def versions(name: str) -> list[Path]:
     return sorted(found, key=number, reverse=True)
 
 
-def new_version(name: str) -> Path:
-    """Make the next run folder; two fits that start at once get different ones.
-
-    Of several processes the first one makes it; the others write nothing, and get a name only.
+@contextlib.contextmanager
+def new_version(name: str) -> Iterator[Path]:
+    """Make the next run folder; an error within takes it away again.
 
     Raises:
         InputError: it cannot be made.
+    """
+    path = _make_version(name)
+    try:
+        yield path
+    except BaseException:
+        if is_first_process():
+            discard(path)
+        raise
+
+
+def _make_version(name: str) -> Path:
+    """Make the next run folder; two fits that start at once get different ones.
+
+    Of several processes the first one makes it; the others write nothing, and get a name only.
     """
     if is_first_process():
         with _told(name):

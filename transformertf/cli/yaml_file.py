@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +16,67 @@ from transformertf.errors import InputError
 # what a configuration never reaches: parts within each other, and values with aliases written out
 DEEPEST, LARGEST = 32, 100_000
 NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+# OmegaConf takes a number alone for a file that cannot be read
+_NO_YAML = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OverflowError, OSError)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # the byte order marks that such a file begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_yaml(path: Path, flag: str = "--config", naming: Collection[str] = ()) -> dict[str, Any]:
-    """Return what a YAML file holds; keys are text, `${...}` stays as it is.
+@dataclass(frozen=True)
+class YamlFile:
+    """A YAML file, read once: of a pipe there is no second time.
 
-    Args:
-        path: the file, in UTF-8 or, with a byte order mark, UTF-16.
-        flag: the flag that named it, for messages.
-        naming: keys whose values name something: they are text as it is written, where YAML
-            would make false of `NO`, and 7 of `007`.
-
-    Raises:
-        InputError: no such file, not a mapping in YAML, or one that nests or repeats without end.
+    Attributes:
+        path: the file.
+        content: its bytes, in UTF-8 or, with a byte order mark, UTF-16.
     """
-    place = f"{flag} {path}"
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
-        # tags are only read here; what they would construct, OmegaConf refuses
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _measure(root, place, DEEPEST, {})
-        quoted = _quote(text, _names(root, naming))
-        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(quoted)), resolve=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{place}: no such file") from error
-    except RecursionError as error:
-        raise _too_deep(place) from error
-    except OSError as error:
-        raise InputError(f"{place}: cannot be read ({error.strerror or error})") from error
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{place}: not valid YAML ({reason:.500})") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"{place}: expected keys and values, found {tree!r:.60}")
-    named: dict[str, Any] = _with_names(tree)
-    return named
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "YamlFile":
+        """Read a file.
+
+        Raises:
+            InputError: there is none, or it cannot be read.
+        """
+        try:
+            return cls(path, path.read_bytes())
+        except FileNotFoundError as error:
+            raise InputError(f"--config {path}: no such file") from error
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"--config {path}: cannot be read ({reason})") from error
+
+    def tree(self, naming: Collection[str] = ()) -> dict[str, Any]:
+        """Return what it holds; keys are text, `${...}` stays as it is.
+
+        Args:
+            naming: keys whose values name something: they are text as it is written, where YAML
+                would make false of `NO`, and 7 of `007`.
+
+        Raises:
+            InputError: not a mapping in YAML, or one that nests or repeats without end.
+        """
+        place = f"--config {self.path}"
+        try:
+            text = self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
+            # tags are only read here; what they would construct, OmegaConf refuses
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            _measure(root, place, DEEPEST, {})
+            quoted = _quote(text, _names(root, naming))
+            tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(quoted)), resolve=False)
+        except RecursionError as error:
+            raise _too_deep(place) from error
+        except _NO_YAML as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{place}: not valid YAML ({reason:.500})") from error
+        if not isinstance(tree, dict):
+            raise InputError(f"{place}: expected keys and values, found {tree!r:.60}")
+        named: dict[str, Any] = _with_names(tree)
+        return named
 
 
 def quote_names(text: str) -> str:

@@ -96,6 +96,15 @@ def test_a_file_whose_name_looks_like_a_pattern_is_found(tmp_path, name):
     assert expand_paths(str(tmp_path / name), ARGUMENT) == [tmp_path / name]
 
 
+@pytest.mark.parametrize("pattern", ["*.csv", "**/*.csv", "[a].csv"])
+def test_a_glob_in_a_folder_whose_name_looks_like_one(tmp_path, pattern):
+    for name in ("run[1]", "run1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").touch()
+    found = expand_paths(str(tmp_path / "run[1]" / pattern), ARGUMENT)
+    assert found == [tmp_path / "run[1]" / "a.csv"]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -43,13 +43,7 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
         pattern = os.path.expanduser(os.path.expandvars(os.fspath(item)))
         if "$" in pattern and not os.path.exists(pattern):
             raise InputError(f"{argument}: an environment variable in {item!r} is not set")
-        if os.path.exists(pattern):
-            found = [pattern]
-        else:
-            found = sorted(glob.glob(pattern, recursive=True))
-            if "**" in pattern:
-                # it also names the folders whose files it names
-                found = [name for name in found if not os.path.isdir(name)]
+        found = matches(pattern)
         if not found:
             name = pattern if pattern and pattern.isprintable() else repr(pattern)
             raise InputError(
@@ -69,6 +63,22 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
     for path in paths:
         unique.setdefault(os.path.realpath(path), path)
     return list(unique.values())
+
+
+def matches(pattern: str) -> list[str]:
+    """Return what a path or a glob names, sorted; brackets of a folder that is there are its name.
+
+    Args:
+        pattern: in which all has expanded.
+    """
+    if os.path.exists(pattern):
+        return [pattern]
+    folder = os.path.dirname(pattern)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    found = glob.glob(glob.escape(folder) + pattern[len(folder) :], recursive=True)
+    # ** also names the folders whose files it names
+    return sorted(name for name in found if "**" not in pattern or not os.path.isdir(name))
 
 
 def series_names(paths: Sequence[Path]) -> list[str]:

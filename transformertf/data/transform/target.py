@@ -127,7 +127,7 @@ class DiscreteFunctionTransform(TargetTransform):
         if isinstance(x, str | os.PathLike):
             if y is not None:
                 raise InputError("DiscreteFunctionTransform: give a file or x and y, found both")
-            self._path = os.path.expandvars(os.path.expanduser(x))
+            self._path = os.fspath(x)
         elif y is None:
             raise InputError("DiscreteFunctionTransform: y is missing, give one for each x")
         else:
@@ -141,7 +141,8 @@ class DiscreteFunctionTransform(TargetTransform):
         """Positions, rising, and values (n,) each."""
         if self._points is None:
             assert self._path is not None
-            self._points = _sorted_points(*_read_points(self._path), place=f" {self._path}")
+            path = os.path.expandvars(os.path.expanduser(self._path))
+            self._points = _sorted_points(*_read_points(path), place=f" {path}")
         return self._points
 
     def partial_fit(self, x: Data, y: Data | None = None) -> Self:
@@ -234,8 +235,12 @@ def _read_points(path: str) -> tuple[FloatArray, FloatArray]:
         InputError: no such file, other columns, or a cell that is not a number.
     """
     name = f"DiscreteFunctionTransform {path}"
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{name}: expected a file; correct the path")
     try:
-        cells = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True)
+        # of a path, pandas would make an address on the net
+        with open(path, "rb") as file:
+            cells = pd.read_csv(file, header=None, dtype=str, skipinitialspace=True)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
     except (ValueError, pd.errors.ParserError) as error:
