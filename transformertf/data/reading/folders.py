@@ -11,8 +11,9 @@ import pyarrow.dataset as ds
 
 from transformertf.data.reading.headers import match_columns
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
-from transformertf.data.reading.tables import Table, readable, shown, state_of, to_frames
+from transformertf.data.reading.tables import Table, readable, shown, to_frames
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 
 
 def parquet_parts(folder: Path) -> list[Path]:
@@ -108,7 +109,7 @@ def open_parts(
     headers, states = [], []
     for path in files:
         with readable(path, "parquet file"):
-            states.append(state_of(path))
+            states.append(FileState.of(path))
             headers.append(parquet_columns(path))
     own, given = (
         [match_columns(wanted, [*part], path, wanted) for part, path in zip(of, files, strict=True)]

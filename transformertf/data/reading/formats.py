@@ -16,10 +16,10 @@ from transformertf.data.reading.tables import (
     ReadArrow,
     Table,
     readable,
-    state_of,
     to_frames,
 )
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 
 
 def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) -> list[Path]:
@@ -164,7 +164,7 @@ def open_tables(
         raise InputError(f"{path}: expected a file, found {what}; correct the path")
     kind = f"{ending[1:]} file"
     with readable(path, kind):
-        state = state_of(path)
+        state = FileState.of(path)
         names = match_columns(wanted, HEADERS[ending](path), path, optional)
         columns = list(dict.fromkeys(names.values()))
         as_written, times = (

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from transformertf.data.series import FloatArray
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 
 ReadPieces = Callable[[list[str]], Iterator[pd.DataFrame]]
 ReadArrow = Callable[[list[str]], Iterator[pa.Table]]
@@ -50,16 +51,6 @@ def refuse_foreign_types(where: object, schema: pa.Schema, columns: Sequence[str
                 f"{where}: column {name!r} is of the type {kind.extension_name}; expected numbers, "
                 "text or dates; store it as one of them"
             )
-
-
-# what tells that a file is another one, or was written to: device, number, size, time in ns
-FileState = tuple[int, int, int, int]
-
-
-def state_of(path: Path) -> FileState:
-    """Return the state of a file."""
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def changed(where: str) -> InputError:
@@ -148,7 +139,7 @@ class Table:
         self._compare()
 
     def _compare(self, error: Exception | None = None) -> None:
-        if self.state is not None and state_of(self.path) != self.state:
+        if self.state is not None and FileState.of(self.path) != self.state:
             raise changed(self.where) from error
 
 
