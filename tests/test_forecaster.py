@@ -1,11 +1,16 @@
 """The Python door, against the command line."""
 
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 import yaml
 
 from transformertf import Forecaster
@@ -104,6 +109,45 @@ def test_one_forecaster_serves_many_times(forecaster):
     pd.testing.assert_frame_equal(forecaster.predict(future()), one)
     assert one["time"].dt.tz is not None
     assert one["actual"].isna().all()
+
+
+def put_other_scaling(path):
+    content = torch.load(path, weights_only=True)
+    scaling = content["EncoderDecoderDataModule"]["scaling"]
+    text = json.dumps(scaling).replace('"mean": ', '"mean": 1e6, "_": ')
+    content["EncoderDecoderDataModule"]["scaling"] = json.loads(text)
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize("change", [put_other_scaling, Path.unlink, "truncate", "go elsewhere"])
+def test_a_loaded_forecaster_is_what_it_was_whatever_becomes_of_its_file(
+    checkpoint, forecaster, tmp_path, monkeypatch, change
+):
+    expected = forecaster.predict(future())
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(checkpoint, "model.ckpt")
+    own = Forecaster.load("model.ckpt", accelerator="cpu")
+    if change == "truncate":
+        os.truncate("model.ckpt", 100)
+    elif change == "go elsewhere":
+        (tmp_path / "else").mkdir()
+        monkeypatch.chdir("else")
+    else:
+        change(Path("model.ckpt"))
+    pd.testing.assert_frame_equal(own.predict(future()), expected, check_exact=True)
+    own.stream("a")
+    own.save("saved.ckpt")
+    found = Forecaster.load("saved.ckpt", accelerator="cpu").predict(future())
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_forecasts_in_several_threads_are_those_of_one(forecaster):
+    frames = [make_frame(rows) for rows in range(20, 24)]
+    expected = [forecaster.predict(frame, origin="all") for frame in frames]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda frame: forecaster.predict(frame, origin="all"), frames))
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_a_frame_whose_columns_do_not_fit_is_refused(forecaster):

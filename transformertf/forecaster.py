@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ import lightning
 import pandas as pd
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.checkpoint import Checkpoint, blamed
+from transformertf.checkpoint import Checkpoint
 from transformertf.class_paths import allowing, find_object, refuse_foreign
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
 from transformertf.data.reading import as_frame
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
+# a trainer takes the model for itself: threads take turns
+_turn = threading.RLock()
 Kind = TypeVar("Kind", ForecastModule, WindowDataModule)
 Given = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame
 
@@ -80,8 +83,8 @@ class Forecaster:
         self.allow = tuple(allow)
         checkpoint.refuse_non_finite()
         model = self._class(checkpoint.model, ForecastModule)
-        self.model = self._build(model, map_location="cpu")
-        checkpoint.fill(self.model)
+        with allowing(self.allow):
+            self.model = checkpoint.make_model(model)
         self.calibration = calibration_of(checkpoint)
 
     @classmethod
@@ -214,8 +217,9 @@ class Forecaster:
         _log(remarks(module, steps))
         if not samples:
             raise InputError(f"samples must be at least 2, found {samples}")
-        self.model.eval()
-        return sample_paths(self.model, module, steps, samples, seed)
+        with _turn:
+            self.model.eval()
+            return sample_paths(self.model, module, steps, samples, seed)
 
     def evaluate(
         self,
@@ -263,7 +267,9 @@ class Forecaster:
                     file.write(piece)
             write_metrics(place, evaluation)
             if can_plot():
-                write_report(place, evaluation, make_sections(evaluation, self.model, module))
+                with _turn:
+                    sections = make_sections(evaluation, self.model, module)
+                write_report(place, evaluation, sections)
         return evaluation
 
     def calibrate(
@@ -334,7 +340,8 @@ class Forecaster:
             Columns `side`, `variable`, `importance`.
         """
         module = self._stage_data(data, stage, None)
-        found = look_inside(self.model, module, stage).importance
+        with _turn:
+            found = look_inside(self.model, module, stage).importance
         if found is None:
             raise InputError("importance wants two windows or more that can be forecast")
         return found
@@ -382,14 +389,8 @@ class Forecaster:
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
-        return self._build(data, **given)
-
-    def _build(self, cls: type[Kind], **given: Any) -> Kind:
-        """Return the model or data module of the checkpoint, with arguments on top."""
-        with allowing(self.allow), blamed(self.checkpoint.place):
-            made = cls.load_from_checkpoint(self.checkpoint.path, weights_only=True, **given)
-        assert isinstance(made, cls)
-        return made
+        with allowing(self.allow):
+            return self.checkpoint.make_data(data, **given)
 
     def _class(self, described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
         """Return the class that the checkpoint names.
@@ -429,7 +430,8 @@ class Forecaster:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.predict(self.model, datamodule=module, return_predictions=False)
+        with _turn:
+            trainer.predict(self.model, datamodule=module, return_predictions=False)
         return frames.pieces
 
 

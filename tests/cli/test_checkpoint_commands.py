@@ -1,7 +1,9 @@
 """validate, test and predict: a checkpoint and data are all they need."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
 from tests.processes import run_command
+from tests.runs import last, same, weights
+from transformertf.checkpoint import Checkpoint
 from transformertf.cli import main
 
 Fails = Callable[..., str]
@@ -210,3 +214,54 @@ def test_time_of_another_kind_is_refused(
         "predict", "--ckpt_path", experiment.checkpoint, "--data.predict_df_paths", "run.parquet"
     )
     assert "time column 't' holds dates, in training it held numbers" in message
+
+
+# files that are replaced once they were read
+
+
+@pytest.fixture
+def replaced(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
+    """Let a file take the place of a checkpoint as soon as this one was read."""
+    path = workdir / "runs" / "model" / "version_0" / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    shutil.copy(experiment.checkpoint, path)
+    own = Checkpoint.read
+
+    def read(*args: Any) -> Checkpoint:
+        found = own(*args)
+        path.write_bytes(b"another")
+        return found
+
+    monkeypatch.setattr(Checkpoint, "read", read)
+    yield ["--config", str(experiment.write(workdir)), "--ckpt_path", str(path)]
+    assert path.read_bytes() == b"another"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["predict", "--data.predict_df_paths", "a.parquet"], ["validate"], ["test"], ["evaluate"]],
+    ids=lambda words: words[0],
+)
+def test_a_command_uses_the_checkpoint_that_it_read(replaced: list[str], words: list[str]) -> None:
+    make_frame(30, 8).to_parquet("a.parquet")
+    more = ["--no-plots"] if words == ["evaluate"] else []
+    assert main([*words, *replaced, *more]) == 0
+
+
+def test_a_fit_goes_on_from_the_checkpoint_that_it_read(
+    experiment: Experiment, workdir: Path, replaced: list[str]
+) -> None:
+    longer = ["--trainer.max_epochs", "3"]
+    assert main(["fit", *replaced, *longer, "-n", "own"]) == 0
+    words = ["--config", replaced[1], "--ckpt_path", str(experiment.checkpoint)]
+    assert main(["fit", *words, *longer, "-n", "other"]) == 0
+    assert same(weights(last("own")), weights(last("other")))
+
+
+def test_calibrate_writes_over_no_checkpoint_but_the_one_that_it_read(
+    replaced: list[str], fails: Fails
+) -> None:
+    told = fails("calibrate", *replaced)
+    assert "last.ckpt: changed since it was read; run again" in told

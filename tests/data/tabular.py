@@ -87,7 +87,7 @@ def write(frames: Sequence[pd.DataFrame], folder: Path, ending: str) -> list[str
 def piece_of(rows: int) -> Iterator[None]:
     """Read in pieces of so many rows."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("formats", "parquet_files", "checks"):
+        for module in ("feather_files", "parquet_files", "checks"):
             patch.setattr(f"transformertf.data.reading.{module}.PIECE", rows)
         # rows of text are about as long
         patch.setattr("transformertf.data.reading.csv_files.BLOCK", 8 * rows)

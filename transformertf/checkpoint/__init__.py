@@ -1,5 +1,5 @@
 """One file that holds a forecaster: described, read without running code, written whole."""
 
 from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
-from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe
+from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe, unshared
 from transformertf.checkpoint.writing import WholeCheckpoints, check_folder_of, sweep, whole_file

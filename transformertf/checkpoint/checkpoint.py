@@ -5,18 +5,24 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
+import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from lightning.pytorch.cli import instantiate_module
 
-from transformertf.checkpoint.content import check_content
+from transformertf.checkpoint.content import check_content, unshared
 from transformertf.checkpoint.writing import check_folder_of, write_checkpoint
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 from transformertf.version import __version__
 
 TRAINING = ("optimizer", "lr_scheduler")
+Model = TypeVar("Model", bound=lightning.LightningModule)
+Data = TypeVar("Data", bound=lightning.LightningDataModule)
+Module = TypeVar("Module", lightning.LightningModule, lightning.LightningDataModule)
 # how Python's own pickles begin, in its protocols 2 to 5
 PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
@@ -29,15 +35,19 @@ class Checkpoint:
         path: its file.
         content: what Lightning stored, tensors and primitives.
         flag: the flag that named it, for messages.
+        state: of the file that was read; None where it is not known.
     """
 
     path: Path
     content: dict[str, Any]
     flag: str = "--ckpt_path"
+    state: FileState | None = None
 
     @classmethod
     def read(cls, path: Path, flag: str = "--ckpt_path") -> "Checkpoint":
         """Read a checkpoint onto the CPU, tensors and primitives only.
+
+        Whatever takes the place of the file from then on, this is what was read.
 
         Args:
             path: its file.
@@ -49,8 +59,15 @@ class Checkpoint:
         """
         place = f"{flag} {path}"
         try:
-            _check_archive(path, place)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            if path.exists() and not path.is_file():
+                raise InputError(f"{place}: not a file; give the checkpoint itself")
+            with path.open("rb") as file:
+                state = FileState.of(file.fileno())
+                _check_archive(file, place)
+                file.seek(0)
+                content = torch.load(file, map_location="cpu", weights_only=True)
+                if FileState.of(file.fileno()) != state:
+                    raise InputError(f"{place}: changed while it was read; run again")
         except InputError:
             raise
         except FileNotFoundError as error:
@@ -63,7 +80,7 @@ class Checkpoint:
                 f"({type(error).__name__}); give another one"
             ) from error
         check_content(content, place)
-        return cls(path, content, flag)
+        return cls(path, content, flag, state)
 
     @property
     def place(self) -> str:
@@ -82,6 +99,17 @@ class Checkpoint:
                     f"{self.place}: the weights {name} hold NaN or infinite numbers: its "
                     "training diverged; give an earlier checkpoint"
                 )
+
+    def refuse_changed(self) -> None:
+        """Refuse to go on where the file is not what was read.
+
+        Raises:
+            InputError: it was replaced, written to or taken away.
+        """
+        with contextlib.suppress(OSError):
+            if self.state in (None, FileState.of(self.path)):
+                return
+        raise InputError(f"{self.place}: changed since it was read; run again")
 
     @property
     def model(self) -> dict[str, Any]:
@@ -153,6 +181,37 @@ class Checkpoint:
             content["calibration"] = calibration
         write_checkpoint(content, path)
 
+    def make_model(self, kind: type[Model]) -> Model:
+        """Return the model, with its weights.
+
+        Args:
+            kind: its class.
+
+        Raises:
+            InputError: what is described makes none, or the weights do not fit.
+        """
+        with blamed(self.place):
+            model = _make(kind, self.content["hyper_parameters"])
+            model.on_load_checkpoint(self.content)
+            model.load_state_dict(self.content["state_dict"])
+        self.fill(model)
+        return model
+
+    def make_data(self, kind: type[Data], **given: Any) -> Data:
+        """Return the data module as it was fitted in training; no file is read.
+
+        Args:
+            kind: its class.
+            **given: arguments that take the place of those of the training.
+
+        Raises:
+            InputError: what is described makes none, or what was fitted does not fit.
+        """
+        with blamed(self.place):
+            data = _make(kind, {**self.content["datamodule_hyper_parameters"], **given})
+            data.load_state_dict(unshared(self.data_state))
+        return data
+
     def fill(self, model: torch.nn.Module) -> None:
         """Bring weights in float64 into a model, which Lightning has built from rounded ones.
 
@@ -203,6 +262,12 @@ class Checkpoint:
         return "".join(f" ({name}: {stored[name]} there, {own[name]} here)" for name in names[:3])
 
 
+def _make(kind: type[Module], described: dict[str, Any]) -> Module:
+    # who makes it is not for the file to say
+    named = {name: value for name, value in described.items() if name != "_instantiator"}
+    return instantiate_module(kind, unshared(named))
+
+
 @contextlib.contextmanager
 def blamed(place: str) -> Iterator[None]:
     """Tell that what fails within is a fault of a checkpoint's content.
@@ -237,7 +302,7 @@ def check_place(path: Path, flag: str) -> None:
     check_folder_of(path, flag, remedy="; give another")
 
 
-def _check_archive(path: Path, place: str) -> None:
+def _check_archive(file: BinaryIO, place: str) -> None:
     """Refuse a file that is no archive of `torch.save`, or whose bytes have changed.
 
     Nothing in it is unpickled. torch itself does not look at the check sums.
@@ -246,16 +311,12 @@ def _check_archive(path: Path, place: str) -> None:
         InputError: it is not, or they have.
         OSError: it cannot be read.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{place}: not a file; give the checkpoint itself")
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start in PICKLES:
+    if file.read(2) in PICKLES:
         raise InputError(
             f"{place}: a pickle, which holds objects that can run code; it was not read; give a "
             "checkpoint that `transformertf fit` wrote"
         )
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         # torch stores what it writes as it is: what unpacks could fill the memory
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
@@ -268,7 +329,8 @@ def _check_archive(path: Path, place: str) -> None:
         )
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         raise InputError(f"{place}: a TorchScript archive, which holds code; it was not read")
-    unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    file.seek(0)
+    unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     if unsafe:
         raise InputError(
             f"{place}: holds objects that would run code ({', '.join(unsafe[:3])}); it was not "

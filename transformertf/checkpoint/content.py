@@ -3,6 +3,7 @@
 Primitives and tensors only, so that it is read without running code.
 """
 
+import copy
 import inspect
 from typing import Any
 
@@ -38,6 +39,15 @@ def describe(module: object, **arguments: Any) -> dict[str, Any]:
         "_instantiator": INSTANTIATOR,
         **{name: _as_primitive(value) for name, value in arguments.items()},
     }
+
+
+def unshared(node: Any) -> Any:
+    """Return what can be changed without changing what it was made of, but for its tensors."""
+    if isinstance(node, dict):
+        made = copy.copy(node)  # with the attributes that torch gives the weights
+        made.update((key, unshared(value)) for key, value in node.items())
+        return made
+    return [unshared(value) for value in node] if isinstance(node, list) else node
 
 
 def _as_primitive(value: Any) -> Any:

@@ -10,6 +10,7 @@ import torch
 from filelock import lock_descriptor
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from transformertf.checkpoint.content import unshared
 from transformertf.errors import InputError
 
 SUFFIX = ".part"
@@ -90,7 +91,15 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes the checkpoints of a trainer by `write_checkpoint`."""
+    """Writes the checkpoints of a trainer by `write_checkpoint`, and reads none twice.
+
+    Args:
+        path: of a checkpoint that was read before; None for none.
+        content: what it held, which is handed out whatever lies there now.
+    """
+
+    def __init__(self, path: Path | None = None, content: dict[str, Any] | None = None) -> None:
+        self._path, self._content = path, content
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -98,6 +107,13 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint; see `write_checkpoint`."""
         assert storage_options is None
         write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return what was read before, else read it; the trainer changes what it is given."""
+        if self._content is not None and Path(path) == self._path:
+            content: dict[str, Any] = unshared(self._content)
+            return content
+        return super().load_checkpoint(path, *args, **options)
 
 
 def _of_the_system(error: BaseException) -> OSError | None:

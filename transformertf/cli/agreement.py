@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from transformertf.checkpoint import TRAINING, Checkpoint, blamed
+from transformertf.checkpoint import TRAINING, Checkpoint, blamed, unshared
 from transformertf.cli.lightning_cli import LARGEST_SEED, ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.data import ARGUMENTS, as_list
@@ -98,7 +98,7 @@ def _renew(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     for name, (before, now) in changed_settings(stored, own).items():
         say(f"{name} is {now} now, {before} in the checkpoint")
     # of no use here, but it is refused before anything is written
-    renew(checkpoint.content, own, cli.model.configure_optimizers)
+    renew(unshared(checkpoint.content), own, cli.model.configure_optimizers)
 
 
 def _is_default(checkpoint: Checkpoint, optimizer: str | None) -> bool:

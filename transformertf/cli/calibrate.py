@@ -43,8 +43,10 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         say(line)
     kept = ForecastFrames()
     make_trainer(cli, ForecastWriter(kept, ForecastTables(cli.datamodule)))
-    run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    run(cli, "predict", checkpoint, return_predictions=False)
     calibration = Calibration.fit(kept.pieces, options.levels, options.by_series)
+    if path == checkpoint.path:  # a fit may have written a later one
+        checkpoint.refuse_changed()
     checkpoint.write(path, calibration.state_dict())
     levels = ", ".join(f"{level:g}" for level in calibration.levels)
     rows = sum(map(len, kept.pieces))

@@ -141,7 +141,7 @@ def _forecast_folds(
     rests = [share * (options.refit - 1 - fold) / options.refit for fold in range(options.refit)]
     kept = ForecastFrames()
     make_trainer(cli, _writer(kept, cli, checkpoint, options, horizon, rests[0]))
-    run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+    run(cli, "predict", checkpoint, return_predictions=False)
     for fold in range(1, options.refit):
         say(f"training anew for fold {fold + 1} of {options.refit}")
         composer = Composer()

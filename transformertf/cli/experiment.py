@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from transformertf.callbacks import Interruption
-from transformertf.checkpoint import Checkpoint, blamed
+from transformertf.checkpoint import Checkpoint, WholeCheckpoints, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
 from transformertf.cli.classes import import_class
@@ -135,12 +136,8 @@ def load(
 
 def fitted_data(checkpoint: Checkpoint) -> WindowDataModule:
     """Return the data module of a checkpoint, as it was fitted in training; no file is read."""
-    data = checkpoint.data
-    kind = import_class(data["class_path"], "data.class_path")
-    with blamed(checkpoint.place):
-        module: WindowDataModule = kind(**data["init_args"])
-        module.load_state_dict(checkpoint.data_state)
-    return module
+    kind: type[WindowDataModule] = import_class(checkpoint.data["class_path"], "data.class_path")
+    return checkpoint.make_data(kind)
 
 
 @users_mistakes()
@@ -161,14 +158,25 @@ def make_trainer(cli: ForecastCLI, *callbacks: Callback) -> None:
     cli.make_trainer([Interruption(), *callbacks], logger=False, enable_checkpointing=False)
 
 
-def run(cli: ForecastCLI, phase: Phase, **arguments: Any) -> None:
+def run(
+    cli: ForecastCLI, phase: Phase, checkpoint: Checkpoint | None = None, **arguments: Any
+) -> None:
     """Run a phase of the trainer.
+
+    Args:
+        cli: with a trainer.
+        phase: what to run.
+        checkpoint: what model, data and training take over; what lies there now is not read.
+        **arguments: of the phase.
 
     Raises:
         InputError: Lightning refuses what the user asked for.
         KeyboardInterrupt: it was interrupted, and has ended in order.
     """
     command = getattr(cli.trainer, phase)
+    if checkpoint is not None:
+        _hand_out(cli, checkpoint)
+        arguments["ckpt_path"] = checkpoint.path
     try:
         command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
     except MisconfigurationException as error:
@@ -190,6 +198,15 @@ def run(cli: ForecastCLI, phase: Phase, **arguments: Any) -> None:
         if cli.trainer.state.status == TrainerStatus.INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
+
+
+def _hand_out(cli: ForecastCLI, checkpoint: Checkpoint) -> None:
+    """Let the trainer restore what was read, and not what lies at its path by then."""
+    strategy = cli.trainer.strategy
+    if type(strategy.checkpoint_io) is TorchCheckpointIO:
+        strategy.checkpoint_io = WholeCheckpoints(checkpoint.path, checkpoint.content)
+    else:  # a user's own reads for itself
+        checkpoint.refuse_changed()
 
 
 def _raised_by_lightning(error: BaseException) -> bool:
@@ -215,7 +232,7 @@ def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint
         InputError: nothing came out.
     """
     with file:
-        run(cli, "predict", ckpt_path=checkpoint.path, return_predictions=False)
+        run(cli, "predict", checkpoint, return_predictions=False)
         # of several processes each has a part, which the first one joins
         cli.trainer.strategy.barrier()
     if cli.trainer.is_global_zero and file.rows == 0:

@@ -78,7 +78,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         say(f"run: {folder}")
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
-        run(cli, "fit", ckpt_path=None if checkpoint is None else checkpoint.path)
+        run(cli, "fit", checkpoint)
     except KeyboardInterrupt:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             requeue()

@@ -27,4 +27,4 @@ def _measure(phase: Phase, options: argparse.Namespace, flags: Sequence[str]) ->
     checkpoint = require_checkpoint(options)
     cli = load(checkpoint, make_composer(options, flags, checkpoint), phase)
     make_trainer(cli)
-    run(cli, phase, ckpt_path=checkpoint.path)
+    run(cli, phase, checkpoint)

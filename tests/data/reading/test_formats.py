@@ -248,7 +248,7 @@ def test_a_file_is_read_in_pieces_and_only_the_columns_asked_for(
     tmp_path, frame, monkeypatch, ending
 ):
     path = write(frame, tmp_path / f"run.{ending}")
-    for module in ("formats", "parquet_files"):
+    for module in ("feather_files", "parquet_files"):
         monkeypatch.setattr(f"transformertf.data.reading.{module}.PIECE", 3)
     (table,) = open_tables(path, ["force", "count"])
     for _ in range(2):

@@ -347,8 +347,6 @@ def cached_panel(
 
     def build(folder: Path) -> dict[str, Any]:
         made = fill_panel(tables, columns, names, rules, partial(new_array, folder))
-        if panel_key(tables, columns, names, rules) != key:
-            raise InputError(f"{what}: changed while it was read; run again")
         for name in ("starts", "static", "observed"):
             np.save(folder / f"{name}.npy", getattr(made, name))
         return {

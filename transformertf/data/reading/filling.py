@@ -25,7 +25,7 @@ from transformertf.data.reading.panel import (
     require_later,
     require_past,
 )
-from transformertf.data.reading.tables import Table, ahead, as_numbers, shown
+from transformertf.data.reading.tables import Table, ahead, as_numbers, changed, shown
 from transformertf.data.reading.times import Clock, Unsettled
 from transformertf.data.reading.zones import in_zone
 from transformertf.data.series import IntArray, Series
@@ -92,7 +92,11 @@ def fill_panel(
     try:
         return _fill(tables, columns, names, rules, make)
     except Unsettled:
+        pass
+    try:
         return _fill(tables, columns, names, rules, make, whole=True)
+    except Unsettled as error:  # though a pass before has settled it
+        raise changed(str(error)) from error
 
 
 def _fill(
@@ -178,11 +182,14 @@ class _Filler:
     def add(self, number: int, table: Table, advance: Callable[[int], None]) -> None:
         """Read a table, and tell of the rows read."""
         cursor = self.grouping.cursor(number)
+        ends = self.grouping.ends(cursor)
         begin = 0
         for piece in ahead(table.pieces(self.columns.stored)):
             frame = self._known_ahead(piece) if table.future else piece
             series = self.grouping.series_of(frame, number, table.where)
             places = _advance(cursor, series)
+            if (cursor[series] > ends[series]).any():  # other rows than those that were counted
+                raise changed(table.where)
             for index, name in enumerate(self.columns.values):
                 self.values[index, places] = (
                     as_numbers(frame[name], table.where, begin) if name in frame else np.nan

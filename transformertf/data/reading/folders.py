@@ -13,6 +13,7 @@ from transformertf.data.reading.headers import match_columns
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
 from transformertf.data.reading.tables import Table, readable, shown, to_frames
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 
 
 def parquet_parts(folder: Path) -> list[Path]:
@@ -105,9 +106,10 @@ def open_parts(
     """
     files = parquet_parts(folder)
     keys = [_keys(folder, path) for path in files]
-    headers = []
+    headers, states = [], []
     for path in files:
         with readable(path, "parquet file"):
+            states.append(FileState.of(path))
             headers.append(parquet_columns(path))
     own, given = (
         [match_columns(wanted, [*part], path, wanted) for part, path in zip(of, files, strict=True)]
@@ -122,7 +124,7 @@ def open_parts(
     ]
     whole = {name: name not in text and _are_whole(name, told) for name in found}
     tables = []
-    for path, names, values in zip(files, own, told, strict=True):
+    for path, names, values, state in zip(files, own, told, states, strict=True):
         with readable(path, "parquet file"):
             file = ParquetFile(path, [*names.values()], [names[n] for n in text if n in names])
         typed = {
@@ -130,7 +132,8 @@ def open_parts(
         }
         part = _Part(file, names, values, typed)
         headers_of = {name: name for name in wanted if name in found}
-        tables.append(Table(str(path), file.rows, headers_of, to_frames(part.read), "parquet file"))
+        read = to_frames(part.read)
+        tables.append(Table(str(path), file.rows, headers_of, read, "parquet file", state=state))
     whole_folder = Table(str(folder), 0, {}, lambda _: iter([]))
     return [table for table in tables if table.rows] or [whole_folder]
 

@@ -3,26 +3,23 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.feather
-
 from transformertf.data.reading.csv_files import CsvFile, csv_columns
+from transformertf.data.reading.feather_files import FeatherFile, feather_columns
 from transformertf.data.reading.folders import open_parts, parquet_parts
 from transformertf.data.reading.headers import match_columns
-from transformertf.data.reading.memory import PIECE
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
 from transformertf.data.reading.tables import (
     ReadArrow,
     Table,
     readable,
-    refuse_foreign_types,
     to_frames,
 )
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 
 
 def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) -> list[Path]:
@@ -118,16 +115,8 @@ def _open_parquet(path: Path, columns: list[str], text: list[str], _: list[str])
 
 
 def _open_feather(path: Path, columns: list[str], _: list[str], __: list[str]) -> Opened:
-    table = pyarrow.feather.read_table(path, columns=columns, memory_map=True)
-    # else text of a damaged file could be read from anywhere in memory
-    table.validate(full=True)
-    refuse_foreign_types(path, table.schema, columns)
-
-    def read(names: list[str]) -> Iterator[pa.Table]:
-        for batch in table.select(names).to_batches(PIECE):
-            yield pa.Table.from_batches([batch])
-
-    return table.num_rows, read
+    file = FeatherFile(path, columns)
+    return file.rows, file.read
 
 
 def _open_csv(path: Path, columns: list[str], text: list[str], dates: list[str]) -> Opened:
@@ -142,7 +131,7 @@ OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str]], Opened]] = 
 }
 HEADERS: dict[str, Callable[[Path], list[str]]] = {
     ".parquet": parquet_columns,
-    ".feather": lambda path: pyarrow.feather.read_table(path, memory_map=True).schema.names,
+    ".feather": feather_columns,
     ".csv": csv_columns,
 }
 
@@ -185,10 +174,11 @@ def open_tables(
         raise InputError(f"{path}: expected a file, found {what}; correct the path")
     kind = f"{ending[1:]} file"
     with readable(path, kind):
+        state = FileState.of(path)
         names = match_columns(wanted, HEADERS[ending](path), path, optional)
         columns = list(dict.fromkeys(names.values()))
         as_written, times = (
             [names[name] for name in own if name in names] for own in (text, dates)
         )
         rows, read = OPENERS[ending](path, columns, as_written, times)
-    return [Table(str(path), rows, names, to_frames(read), kind)]
+    return [Table(str(path), rows, names, to_frames(read), kind, state=state)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transformertf.data.reading.tables import Table, shown
+from transformertf.data.reading.tables import Table, changed, shown
 from transformertf.data.reading.times import Clock
 from transformertf.data.series import IntArray
 from transformertf.errors import InputError
@@ -168,11 +168,24 @@ class Grouping:
         places[self.series[mine]] = self.start[mine]
         return places
 
+    def ends(self, cursor: IntArray) -> IntArray:
+        """Return where the rows of each series in a table end, of its `cursor`."""
+        ends = np.append(self.start[1:], self.rows)
+        after = np.searchsorted(self.start, cursor, side="right") - 1
+        return np.where(cursor < 0, cursor, ends[after])
+
     def series_of(self, frame: pd.DataFrame, table: int, where: str) -> IntArray:
-        """Return the series of each row of a piece of a table."""
+        """Return the series of each row of a piece of a table.
+
+        Raises:
+            InputError: there is one that was not there when rows were counted.
+        """
         if self.ids is None:
             return np.broadcast_to(self.rank[table], len(frame))
-        return self.rank[self.ids.number(frame, where)[0]]
+        numbers = self.ids.number(frame, where)[0]
+        if len(self.ids) > len(self.rank):
+            raise changed(where)
+        return self.rank[numbers]
 
 
 def group_files(tables: Sequence[Table], names: Sequence[str]) -> Grouping:

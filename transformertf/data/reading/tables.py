@@ -4,6 +4,7 @@ import numbers
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from transformertf.data.series import FloatArray
 from transformertf.errors import InputError
+from transformertf.utils.files import FileState
 
 ReadPieces = Callable[[list[str]], Iterator[pd.DataFrame]]
 ReadArrow = Callable[[list[str]], Iterator[pa.Table]]
@@ -51,9 +53,17 @@ def refuse_foreign_types(where: object, schema: pa.Schema, columns: Sequence[str
             )
 
 
+def changed(where: str) -> InputError:
+    """Return what is told of a table that is not what it was in an earlier pass."""
+    return InputError(f"{where}: changed while it was read; run again once nothing writes to it")
+
+
 @dataclass(frozen=True)
 class Table:
     """A file, or a file of a folder.
+
+    It is read in several passes, and what one has counted another one fills. So each pass holds
+    the rows that it reads against those that there should be, and the file against what it was.
 
     Attributes:
         where: its name, for messages.
@@ -62,6 +72,7 @@ class Table:
         read: takes headers, gives their columns piece by piece; each time from the start.
         kind: what kind of file it is, for messages.
         future: whether its rows follow those of the tables that are forecast.
+        state: of the file, before anything of it was read; None of what is no file.
     """
 
     where: str
@@ -70,6 +81,7 @@ class Table:
     read: ReadPieces
     kind: str = "table"
     future: bool = False
+    state: FileState | None = None
 
     @classmethod
     def of_frame(
@@ -99,14 +111,36 @@ class Table:
         """Read some of the wanted columns, those that there are, under the names wanted.
 
         Raises:
-            InputError: the file cannot be read.
+            InputError: the file cannot be read, has changed, or has other rows than it says.
         """
         headers = {name: self.headers[name] for name in names if name in self.headers}
-        with readable(self.where, self.kind):
+        with readable(self.where, self.kind), self._unchanged():
+            rows = 0
             for piece in self.read(list(dict.fromkeys(headers.values()))):
+                rows += len(piece)
+                if rows > self.rows:
+                    break
                 columns = {name: piece[header] for name, header in headers.items()}
                 if len(piece):  # files may have empty row groups
                     yield pd.DataFrame(columns, piece.index, copy=False)
+            if rows != self.rows:
+                found = "more" if rows > self.rows else rows
+                raise ValueError(f"expected {self.rows} rows, found {found}")
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Tell that the file is not what it was, rather than what came of that."""
+        try:
+            self._compare()
+            yield
+        except Exception as error:
+            self._compare(error)
+            raise
+        self._compare()
+
+    def _compare(self, error: Exception | None = None) -> None:
+        if self.state is not None and FileState.of(self.path) != self.state:
+            raise changed(self.where) from error
 
 
 def _of_file(column: pd.Series, where: str) -> pd.Series:

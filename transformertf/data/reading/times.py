@@ -107,7 +107,7 @@ class Clock:
         else:
             head = _head_of(column)
             if head is None or self._heads[number].append(head).dtype != self._heads[number].dtype:
-                raise Unsettled
+                raise Unsettled(where)
             index = _read(column, self.name, where, begin)
         if self._digits is not None:
             index = _as_dates(index, self._digits)
@@ -188,7 +188,7 @@ class Clock:
             for piece in table.pieces([self.name]):
                 column = plain(piece[self.name])
                 if not _is_number(column):
-                    raise Unsettled
+                    raise Unsettled(table.where)
                 yield table.where, begin, _read(column, self.name, table.where, begin).to_numpy()
                 begin += len(piece)
 
