@@ -124,7 +124,6 @@ class ForecastPlots(Callback):
             return None
         located = dataset.windows.locate(index)
         batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])
-        batch = trainer.precision_plugin.convert_input(batch)
         with trainer.precision_plugin.val_step_context():
             outputs = model.shown(batch)
         point, series = model.point_forecast(outputs), data.stages.series("validation")

@@ -37,6 +37,7 @@ from transformertf.models.common import (
     freeze_all_but,
     gradient_norm,
     in_precision_of,
+    keeping_digits,
     loss_weight,
     make_metrics,
     make_optimizers,
@@ -206,14 +207,14 @@ class ForecastModule(lightning.LightningModule):
             run: called in the place of `model`, which a stream carries a state through.
         """
         batch = self._whole(batch)
-        batch = in_precision_of(self.model, batch)
         given = sides(batch)
         inputs, lengths = [*map(bring_first, given)], [side.lengths for side in given]
         covariates = take_covariates(batch, self.sizes, self.takes)
+        read, covariates = in_precision_of(self.model, inputs, covariates)
         options: dict[str, Any] = {"need_weights": need_weights} if self.interpretable else {}
         if self.widening is None:
             options |= covariates.by_name()
-        wide = inputs if self.widening is None else self.widening(inputs, covariates)
+        wide = read if self.widening is None else self.widening(read, covariates)
         run = run or partial(call_for_all_shapes, self.model)
         result = run(*wide, *lengths, **options)
         output = at_least_single(result["output"])
@@ -362,6 +363,12 @@ class ForecastModule(lightning.LightningModule):
         """Clip the gradients of a step; torch refuses to clip where there are none."""
         if self._nonfinite.steps:
             super().configure_gradient_clipping(*args, **options)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+        """Change types and devices; what the criterion computes with keeps its digits."""
+        exact = {id(each) for each in (*self.criterion.parameters(), *self.criterion.buffers())}
+        keep = keeping_digits(fn)
+        return super()._apply(lambda each: (keep if id(each) in exact else fn)(each), recurse)
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """Return what keeps the weights from what is not finite."""
