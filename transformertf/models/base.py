@@ -259,9 +259,9 @@ class ForecastModule(lightning.LightningModule):
         """
         return self.outputs.draw(output, levels)
 
-    def point_forecast(self, shown: torch.Tensor) -> torch.Tensor:
-        """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q)."""
-        return self.outputs.point(shown)
+    def point_forecast(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the point forecast (B, Td, 1) of outputs (B, Td, P): the median, or the number."""
+        return self.outputs.point(output)
 
     def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the mean loss over data elements, and quantiles: sum(w l) / sum(w).
@@ -320,10 +320,13 @@ class ForecastModule(lightning.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Any:
         """Return forecasts (B, Td, Q) in original units, or what `predicts` makes of the batch."""
-        return self.shown(batch) if self.predicts is None else self.predicts(batch)
+        return self.shown(batch)[1] if self.predicts is None else self.predicts(batch)
 
-    def shown(self, batch: Batch) -> torch.Tensor:
-        """Return the numbers (B, Td, Q) that a forecast shows of a batch, in original units."""
+    def shown(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the point forecasts (B, Td, 1) of a batch, and the numbers (B, Td, Q) it shows.
+
+        Both are in original units; without quantiles they are the same.
+        """
         batch = self._whole(batch)
         output = self(batch, need_weights=False)["output"]
         return self.way_back(output, batch, self._source())
@@ -414,7 +417,7 @@ class ForecastModule(lightning.LightningModule):
         self.losses.of(stage).update(loss, loss_weight(batch, self.use_loss_masking))
         self._log_mean_loss(stage)
         source = self._source()
-        point = self.point_forecast(self.way_back(output, batch, source))[..., 0]
+        point = self.way_back(output, batch, source)[0][..., 0]
         target, mask = actual_of(source, batch, stage, point)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)
