@@ -169,7 +169,7 @@ def mase(module: EncoderDecoderLSTM, data: EncoderDecoderDataModule, season: int
     with torch.inference_mode():
         loader: Any = data.val_dataloader()
         for batch in loader:
-            point = module.eval().point_forecast(module.decode(module(batch, False)["output"]))
+            point = module.eval().point_forecast(module(batch, False)["output"])
             found, actual = (
                 data.inverse_transform_target(values, batch) for values in (point, batch["target"])
             )

@@ -84,8 +84,15 @@ class Reference:
     def __init__(self, frame: pd.DataFrame, data: Any, training: float) -> None:
         self.data, self.normalize = data, data.hparams["normalize"]
         self.units = [rows.reset_index(drop=True) for _, rows in frame.groupby("unit")]
+        limits, lag = data.limits, max(LAGS) if data.limits.context else 0
+        least = lag + limits.min_context + limits.min_horizon
         self.training = [
             rows[: len(rows) - int(len(rows) * (1 - training) + 1e-9)] for rows in self.units
+        ]
+        # a stretch that is too short for a window is left out
+        self.training = [
+            rows.groupby(stretches_of(rows)).filter(lambda own: len(own) >= least)
+            for rows in self.training
         ]
         self.features = [self._features(number) for number in range(len(self.units))]
 

@@ -146,8 +146,7 @@ def test_those_of_a_distribution_are_exact_at_any_levels(name, levels):
     expected = quantiles_of(way, levels)
     for point, quantiles in forecasts(model, make_data(transforms)).values():
         np.testing.assert_allclose(quantiles, expected, rtol=1e-9, atol=1e-12)
-        if 0.5 in levels:
-            np.testing.assert_allclose(point, way(0.45, X), rtol=1e-9)
+        np.testing.assert_allclose(point, way(0.45, X), rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -198,6 +197,39 @@ def test_the_point_of_levels_without_0_5_is_that_of_the_columns_in_every_command
     actual = [batch["target"][batch["target_mask"]] for batch in batches]
     errors = np.abs(sigmoid_back(torch.cat(actual).numpy()) - middle)
     np.testing.assert_allclose(logged["validation/MAE"], errors.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [0, 4000])
+@pytest.mark.parametrize("levels", [(0.5,), (0.1, 0.9), (0.8, 0.9)])
+def test_a_long_horizon_goes_on_with_the_median_whatever_levels_are_shown(levels, samples):
+    transforms, way = WAYS["rising"]
+    model = Fixed([0.45, -3.0], DistributionLoss("normal", levels)).eval()
+    frame = pd.DataFrame({"x": X[[0, 1, 2, 3, 4] * 2], "y": np.nan})
+    data = make_data(transforms)
+    past = pd.read_parquet("train.parquet")
+    data.stages.give("predict_df_paths", pd.concat([past, frame], ignore_index=True))
+    (batch,) = data.predict_dataloader()
+    rolled = roll(model, data, batch, data.predict_series, 2 * HORIZON, samples, 0)
+    sampled = {"atol": 0.01 if samples else 1e-9}
+    np.testing.assert_allclose(rolled.point[0, :, 0], way(0.45, 0.0), **sampled)
+    assert rolled.outputs.shape[-1] == len(levels)
+
+
+def test_what_is_logged_is_of_the_median_whatever_levels_are_shown():
+    logged = []
+    for levels in ((0.1, 0.5, 0.9), (0.8, 0.9)):
+        criterion = DistributionLoss("student_t", levels)
+        model = Fixed([0.45, -3.0, 3.0], criterion, logging_metrics=["MAE"])
+        data = make_data(["Log1pTransform"], val_df_paths="train.parquet")
+        logged += trainer().validate(model, datamodule=data, verbose=False)
+    assert logged[0] == pytest.approx(logged[1], rel=1e-12)
+
+
+def test_levels_on_one_side_of_the_median_are_told(caplog):
+    model = Fixed([0.3, 0.6], QuantileLoss([0.8, 0.9]))
+    for point, quantiles in forecasts(model, make_data(["Log1pTransform"])).values():
+        np.testing.assert_array_equal(point, quantiles[:, 0])
+    assert caplog.text.count("prediction is the quantile at 0.8") == 1
 
 
 DELTAS: dict[str, Any] = {

@@ -147,8 +147,7 @@ def predict(model, data, frame, row=None, **lengths):
     assert len(batches) == 1
     with torch.no_grad():
         output = model(batches[0], need_weights=False)["output"]
-        outputs = model.way_back(output, batches[0], other)
-    point = model.point_forecast(outputs)
+        point, outputs = model.way_back(output, batches[0], other)
     found = forecast_frame(batches[0], point, outputs, other.predict_series, model.quantiles)
     return found.drop(columns="actual")
 

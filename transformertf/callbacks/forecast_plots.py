@@ -124,10 +124,9 @@ class ForecastPlots(Callback):
             return None
         located = dataset.windows.locate(index)
         batch = trainer.strategy.batch_to_device(dataset[Request(index, *located[2:])])
-        batch = trainer.precision_plugin.convert_input(batch)
         with trainer.precision_plugin.val_step_context():
-            outputs = model.shown(batch)
-        point, series = model.point_forecast(outputs), data.stages.series("validation")
+            point, outputs = model.shown(batch)
+        series = data.stages.series("validation")
         frame = forecast_frame(batch, point, outputs, series, model.quantiles)
         # each window has a panel of its own
         begin = frame.groupby(["series", "origin"], dropna=False)["time"].transform("min")

@@ -50,6 +50,7 @@ from transformertf.data.windows import (
     WindowLimits,
     Windows,
     sliding,
+    trained_spans,
 )
 from transformertf.errors import InputError
 
@@ -415,12 +416,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         series, parts = self.stage_series("train"), self.stages.parts("train")
         windows = self._sliding("train", parts)
         # what is left out as too short is left out of what is fitted, too
-        ends = [0] * len(series)
-        used = {run.series for run in windows.runs}
-        for part in parts:
-            if part.series in used:
-                ends[part.series] = max(ends[part.series], part.end)
-        self.fitted.fit(series, ends, windows)
+        self.fitted.fit(series, trained_spans(series, windows), windows)
         self._timed.clear()
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
         self.seed, self._fitted_here = seed, True

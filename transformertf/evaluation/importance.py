@@ -375,5 +375,5 @@ def _error(model: ForecastModule, values: Mapping[str, torch.Tensor], score: Sco
     if "target" not in batch:
         return 0.0
     output = model(batch, need_weights=False)["output"]
-    point = model.point_forecast(model.decode(output))
+    point = model.point_forecast(output)
     return float(score(point, batch)[batch["target_mask"]].sum(dtype=torch.float64))

@@ -120,23 +120,23 @@ class _Chunks:
         # what is fed back: paths, or the one of the point forecast
         self.targets = np.zeros((count, max(samples, 1), steps))
         self.outputs = np.zeros((count, steps, model.outputs.num_shown))
+        self.points = np.zeros((count, steps, 1))
 
     def first(self, batch: Batch) -> None:
         """Forecast the first chunk."""
         every = np.arange(len(self.windows.steps))
         forecast = _Forecast(self.model, self.data, batch)
-        quantiles = forecast.quantiles()
-        paths = None
-        if self.samples:
-            paths = forecast.paths(self._levels(every, 0))
-        self._keep(every, 0, quantiles, paths)
+        paths = forecast.paths(self._levels(every, 0)) if self.samples else None
+        self._keep(every, 0, *forecast.shown(), paths)
 
     def next(self, going: IntArray, done: int) -> None:
         """Forecast the chunk after the first `done` steps of some windows (W,)."""
         batches = self.windows.batches(going, done, self.targets)
         forecasts = (_Forecast(self.model, self.data, batch) for batch in batches)
         if not self.samples:
-            self._keep(going, done, _join([forecast.quantiles() for forecast in forecasts]))
+            shown = zip(*(forecast.shown() for forecast in forecasts), strict=True)
+            points, quantiles = map(_join, shown)
+            self._keep(going, done, points, quantiles)
             return
         levels, parts, first = self._levels(going, done).reshape(-1, 1), [], 0
         for forecast in forecasts:
@@ -146,36 +146,34 @@ class _Chunks:
         paths = whole.reshape(len(going), self.samples, -1)
         assert self.model.quantiles is not None
         # right in the median whatever the distribution (Hyndman and Fan 1996, definition 8)
-        quantiles = np.quantile(
-            paths, np.array(self.model.quantiles), axis=1, method="median_unbiased"
-        )
-        self._keep(going, done, np.moveaxis(quantiles, 0, -1), paths)
+        found = np.quantile(paths, [0.5, *self.model.quantiles], axis=1, method="median_unbiased")
+        found = np.moveaxis(found, 0, -1)
+        self._keep(going, done, found[..., :1], found[..., 1:], paths)
 
     def rolled(self, horizon: int) -> Rolled:
         """Return what was forecast, up to the horizon."""
         steps = self.windows.steps.clip(max=horizon)
         cut = slice(int(steps.max()))
-        outputs, paths = self.outputs[:, cut], self.targets[..., cut]
+        paths = self.targets[..., cut]
         return Rolled(
-            torch.from_numpy(self._point(outputs)),
-            torch.from_numpy(outputs),
+            torch.from_numpy(self.points[:, cut]),
+            torch.from_numpy(self.outputs[:, cut]),
             torch.from_numpy(np.arange(cut.stop) < steps[:, None]),
             torch.from_numpy(paths) if self.samples else None,
         )
 
     def _keep(
-        self, going: IntArray, done: int, outputs: FloatArray, paths: FloatArray | None = None
+        self,
+        going: IntArray,
+        done: int,
+        points: FloatArray,
+        outputs: FloatArray,
+        paths: FloatArray | None = None,
     ) -> None:
-        """Keep quantiles (W, Td, Q) and paths (W, K, Td), or without them the point forecast."""
-        if paths is None:
-            paths = self._point(outputs).swapaxes(1, 2)
+        """Keep points (W, Td, 1), quantiles (W, Td, Q) and paths (W, K, Td), else the points."""
         steps = slice(done, done + outputs.shape[1])
-        self.outputs[going, steps], self.targets[going, :, steps] = outputs, paths
-
-    def _point(self, outputs: FloatArray) -> FloatArray:
-        """Return point forecasts (B, Td, 1) of rising quantiles, or of themselves."""
-        point: FloatArray = self.model.point_forecast(torch.from_numpy(outputs)).numpy()
-        return point
+        self.points[going, steps], self.outputs[going, steps] = points, outputs
+        self.targets[going, :, steps] = points.swapaxes(1, 2) if paths is None else paths
 
     def _levels(self, going: IntArray, done: int) -> FloatArray:
         """Return the levels (W, K) that the paths follow through a chunk."""
@@ -220,9 +218,10 @@ class _Forecast:
         """Return the number of windows."""
         return len(self._output)
 
-    def quantiles(self) -> FloatArray:
-        """Return the quantiles (B, Td, Q), rising, or the point forecast (B, Td, 1)."""
-        return self._data_first(self._model.way_back(self._output, self._batch, self._data))
+    def shown(self) -> tuple[FloatArray, FloatArray]:
+        """Return point forecasts (B, Td, 1) and quantiles (B, Td, Q), rising, or the points."""
+        point, shown = self._model.way_back(self._output, self._batch, self._data)
+        return self._data_first(point), self._data_first(shown)
 
     def paths(self, levels: FloatArray) -> FloatArray:
         """Return paths (B, K, Td) that each follow a level (B, K) through all steps."""

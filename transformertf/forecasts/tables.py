@@ -106,8 +106,7 @@ class ForecastTables:
         has_quantiles, steps = model.quantiles is not None, self.horizon.steps
         trained = 0 if steps is None else self.data.limits.horizon
         if steps is None or steps <= trained:
-            outputs = model.shown(batch)
-            point = model.point_forecast(outputs)
+            point, outputs = model.shown(batch)
             rows = ForecastRows.of(batch, point, outputs if has_quantiles else None)
             return rows if steps is None or steps == trained else rows.take(rows.step <= steps)
         assert isinstance(self.data, EncoderDecoderDataModule)

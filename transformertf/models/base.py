@@ -37,6 +37,7 @@ from transformertf.models.common import (
     freeze_all_but,
     gradient_norm,
     in_precision_of,
+    keeping_digits,
     loss_weight,
     make_metrics,
     make_optimizers,
@@ -206,14 +207,14 @@ class ForecastModule(lightning.LightningModule):
             run: called in the place of `model`, which a stream carries a state through.
         """
         batch = self._whole(batch)
-        batch = in_precision_of(self.model, batch)
         given = sides(batch)
         inputs, lengths = [*map(bring_first, given)], [side.lengths for side in given]
         covariates = take_covariates(batch, self.sizes, self.takes)
+        read, covariates = in_precision_of(self.model, inputs, covariates)
         options: dict[str, Any] = {"need_weights": need_weights} if self.interpretable else {}
         if self.widening is None:
             options |= covariates.by_name()
-        wide = inputs if self.widening is None else self.widening(inputs, covariates)
+        wide = read if self.widening is None else self.widening(read, covariates)
         run = run or partial(call_for_all_shapes, self.model)
         result = run(*wide, *lengths, **options)
         output = at_least_single(result["output"])
@@ -258,9 +259,9 @@ class ForecastModule(lightning.LightningModule):
         """
         return self.outputs.draw(output, levels)
 
-    def point_forecast(self, shown: torch.Tensor) -> torch.Tensor:
-        """Return the point forecast (B, Td, 1) of what `decode` gives (B, Td, Q)."""
-        return self.outputs.point(shown)
+    def point_forecast(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the point forecast (B, Td, 1) of outputs (B, Td, P): the median, or the number."""
+        return self.outputs.point(output)
 
     def calc_loss(self, output: ForecastOutput | torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the mean loss over data elements, and quantiles: sum(w l) / sum(w).
@@ -319,10 +320,13 @@ class ForecastModule(lightning.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Any:
         """Return forecasts (B, Td, Q) in original units, or what `predicts` makes of the batch."""
-        return self.shown(batch) if self.predicts is None else self.predicts(batch)
+        return self.shown(batch)[1] if self.predicts is None else self.predicts(batch)
 
-    def shown(self, batch: Batch) -> torch.Tensor:
-        """Return the numbers (B, Td, Q) that a forecast shows of a batch, in original units."""
+    def shown(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the point forecasts (B, Td, 1) of a batch, and the numbers (B, Td, Q) it shows.
+
+        Both are in original units; without quantiles they are the same.
+        """
         batch = self._whole(batch)
         output = self(batch, need_weights=False)["output"]
         return self.way_back(output, batch, self._source())
@@ -362,6 +366,12 @@ class ForecastModule(lightning.LightningModule):
         """Clip the gradients of a step; torch refuses to clip where there are none."""
         if self._nonfinite.steps:
             super().configure_gradient_clipping(*args, **options)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+        """Change types and devices; what the criterion computes with keeps its digits."""
+        exact = {id(each) for each in (*self.criterion.parameters(), *self.criterion.buffers())}
+        keep = keeping_digits(fn)
+        return super()._apply(lambda each: (keep if id(each) in exact else fn)(each), recurse)
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """Return what keeps the weights from what is not finite."""
@@ -407,7 +417,7 @@ class ForecastModule(lightning.LightningModule):
         self.losses.of(stage).update(loss, loss_weight(batch, self.use_loss_masking))
         self._log_mean_loss(stage)
         source = self._source()
-        point = self.point_forecast(self.way_back(output, batch, source))[..., 0]
+        point = self.way_back(output, batch, source)[0][..., 0]
         target, mask = actual_of(source, batch, stage, point)
         metrics.update(point[mask], target[mask])
         self.log_dict(metrics, prog_bar=True)

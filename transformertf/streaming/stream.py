@@ -250,8 +250,7 @@ class Stream:
             self.model.eval()
         with torch.inference_mode():
             output, state = self._run(batch, reads=history.end > max(before, self._lag))
-            shown = self.model.way_back(output, batch, self.data)
-            point = self.model.point_forecast(shown)
+            point, shown = self.model.way_back(output, batch, self.data)
         return self._table(history, series, before, point, shown), state
 
     def _run(self, batch: Batch, reads: bool) -> tuple[torch.Tensor, Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.data.spans import spans_before
 from transformertf.data.batches.dataset import Layout, WindowDataset
 from transformertf.data.columns import Columns
 from transformertf.data.scaling.scaled_rows import store_series
@@ -53,8 +54,9 @@ def make_dataset(
         )
     scaling = Scaling(columns, enabled, time_format)
     training = make_series(columns, seed=1)
-    ends = [len(item) for item in training]
-    scaling.fit(training, ends, Windows([sliding(Part(0, "s0", 0, 30), LIMITS, 1)]))
+    scaling.fit(
+        training, spans_before(training), Windows([sliding(Part(0, "s0", 0, 30), LIMITS, 1)])
+    )
     options = {
         "encoder_alignment": "left",
         "decoder_alignment": "left",
@@ -68,7 +70,7 @@ def make_dataset(
 
 def fitted_vocabularies(columns, training):
     vocabularies = Vocabularies(columns)
-    vocabularies.fit(training, [len(item) for item in training])
+    vocabularies.fit(training, spans_before(training))
     return vocabularies
 
 
@@ -359,7 +361,7 @@ def test_the_time_feature_is_finite_scaled_and_starts_at_zero(steps, time_format
     columns = Columns((), (), "y", "t")
     windows = Windows([sliding(Part(0, "s", 0, 60), LIMITS, 1)])
     scaling = Scaling(columns, True, time_format)
-    scaling.fit(series, [60], windows)
+    scaling.fit(series, spans_before(series), windows)
     layout = Layout("left", "left", False, True, LIMITS.horizon)
     stored = store_series(series, scaling, Vocabularies(columns), "float32")
     batch = fetch(WindowDataset(stored, windows, scaling, layout))
@@ -385,7 +387,7 @@ def test_time_keeps_its_resolution_far_from_its_origin(time_format):
     series = [Series("s", np.random.default_rng(0).normal(size=(rows, 1)), time, rows)]
     windows = Windows([sliding(Part(0, "s", 0, rows), LIMITS, 1)])
     scaling = Scaling(columns, True, time_format)
-    scaling.fit(series, [rows], windows)
+    scaling.fit(series, spans_before(series), windows)
     layout = Layout("left", "left", False, True, LIMITS.horizon)
     stored = store_series(series, scaling, Vocabularies(columns), "float32")
     feature = fetch(WindowDataset(stored, windows, scaling, layout))["encoder_input"][..., 0]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.spans import spans_before
 from transformertf.data.columns import Columns
 from transformertf.data.scaling import features
 from transformertf.data.scaling.features import Places
@@ -39,7 +40,8 @@ def make_series(values, breaks=(), name="s", **others):
 def make_scaling(columns, extra=None, impute="last", normalize=True, training=FITTED):
     depends = "k" if extra else None
     scaling = Scaling(columns, normalize, "absolute", extra, depends, impute)
-    scaling.fit([make_series(training)], [len(training)], Windows([]))
+    series = [make_series(training)]
+    scaling.fit(series, spans_before(series), Windows([]))
     return scaling
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.data.spans import spans_before
 from transformertf.data.columns import Columns
 from transformertf.data.scaling import Inheritance, Scaling, Vocabularies
 from transformertf.data.series import Series
@@ -20,7 +21,7 @@ def fitted(
     columns = Columns(tuple(names[:-1]), (), names[-1], None)
     scaling = Scaling(columns, normalize, "absolute", **options)
     series = [Series(name, table, None, len(table)) for name, table in tables.items()]
-    scaling.fit(series, [len(one) for one in series], Windows([]))
+    scaling.fit(series, spans_before(series), Windows([]))
     return scaling
 
 

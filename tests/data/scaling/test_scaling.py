@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.spans import spans_before
 from transformertf.batch import Batch
 from transformertf.data.columns import Columns
 from transformertf.data.scaling import training_rows
@@ -38,7 +39,7 @@ def make_series(seed=0, breaks=()):
 def fitted(normalize=True, series=None, extra=None, depends=None, columns=COLUMNS, ends=ENDS):
     scaling = Scaling(columns, normalize, "absolute", extra, depends)
     series = make_series() if series is None else series
-    scaling.fit(series, ends[: len(series)], Windows([]))
+    scaling.fit(series, spans_before(series, ends), Windows([]))
     return scaling
 
 
@@ -85,7 +86,7 @@ def test_rows_behind_the_training_part_do_not_matter(normalize):
 @pytest.mark.parametrize("normalize", [True, "series"])
 def test_a_second_fit_forgets_the_first(normalize):
     scaling, others = fitted(normalize, extra=CHAINS), make_series(seed=1)[:2]
-    scaling.fit(others, ENDS[:2], Windows([]))
+    scaling.fit(others, spans_before(others, ENDS), Windows([]))
     expected = fitted(normalize, others, CHAINS)
     assert same_state(scaling.state_dict(), expected.state_dict())
     np.testing.assert_array_equal(written(scaling, others[0]), written(expected, others[0]))
@@ -113,7 +114,9 @@ def test_pieces_of_any_size_give_the_fit_of_the_whole(size, breaks, missing, nor
 
 def test_long_series_are_cut_and_short_ones_share_a_piece(monkeypatch):
     monkeypatch.setattr(training_rows, "PIECE", 16)
-    found = list(training_rows.TrainingRows(make_series(), (40, 5, 6)).pieces(0, 2)())
+    series = make_series()
+    spans = spans_before(series, (40, 5, 6))
+    found = list(training_rows.TrainingRows(series, spans).pieces(0, 2)())
     assert [len(piece.column) for piece in found] == [16, 16, 13, 6]
     assert [list(piece.starts) for piece in found] == [[0], [], [8], [0]]
     covariates = [piece.covariate for piece in found if piece.covariate is not None]
@@ -388,9 +391,8 @@ def test_calendar_features_are_of_the_zone_of_training():
     columns = Columns((), (), "y", "t", calendar=("hour",))
     scaling = Scaling(columns, True, "absolute")
     training = calendar_series(ZURICH)
-    scaling.fit(
-        [training], [48], Windows([sliding(Part(0, "a", 0, 48), WindowLimits(4, 2, 4, 2), 1)])
-    )
+    windows = Windows([sliding(Part(0, "a", 0, 48), WindowLimits(4, 2, 4, 2), 1)])
+    scaling.fit([training], spans_before([training]), windows)
     again = Scaling(columns, True, "absolute")
     again.load_state_dict(scaling.state_dict())
     expected, found = (np.empty((48, 3)) for _ in range(2))
@@ -403,7 +405,6 @@ def test_calendar_features_are_of_the_zone_of_training():
         again.check_time([calendar_series(ZURICH.tz_localize(None))])
     # without calendar features the zone does not matter
     plain = Scaling(Columns((), (), "y", "t"), True, "absolute")
-    plain.fit(
-        [training], [48], Windows([sliding(Part(0, "a", 0, 48), WindowLimits(4, 2, 4, 2), 1)])
-    )
+    windows = Windows([sliding(Part(0, "a", 0, 48), WindowLimits(4, 2, 4, 2), 1)])
+    plain.fit([training], spans_before([training]), windows)
     plain.check_time([calendar_series(ZURICH.tz_localize(None))])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.data.spans import spans_before
 from transformertf.data.columns import Columns
 from transformertf.data.scaling.chains import TIME
 from transformertf.data.scaling.scaling import Scaling
@@ -42,7 +43,7 @@ def make_windows(series):
 def fitted(steps, time_format, extra=None, dates=False):
     series = make_series(steps, dates)
     scaling = Scaling(COLUMNS, True, time_format, extra)
-    scaling.fit(series, [ROWS] * len(series), make_windows(series))
+    scaling.fit(series, spans_before(series), make_windows(series))
     return scaling
 
 
@@ -100,14 +101,14 @@ def test_the_scale_of_many_windows_is_a_sample_of_them():
     rows = 3000
     series = [Series("a", np.ones((rows, 1)), pd.Index(np.arange(rows) * 0.25), rows)]
     scaling = Scaling(COLUMNS, True, "absolute")
-    scaling.fit(series, [rows], Windows([Run(0, 4, 1, rows - 7, 5, 3)]))
+    scaling.fit(series, spans_before(series), Windows([Run(0, 4, 1, rows - 7, 5, 3)]))
     assert scaling.time_scale == pytest.approx(0.25 * np.sqrt(np.mean(np.arange(8) ** 2)))
 
 
 def test_one_row_windows_leave_time_as_it_is():
     scaling = Scaling(COLUMNS, True, "relative")
     series = [Series("a", np.eye(2, 1), pd.Index([0.0, 1.0]), 2)]
-    scaling.fit(series, [2], Windows([Run(0, 0, 1, 1, 1, 0)]))
+    scaling.fit(series, spans_before(series), Windows([Run(0, 0, 1, 1, 1, 0)]))
     assert scaling.time_scale == 1.0
     assert scaling.transform_time(torch.tensor([2.0])).tolist() == [2.0]
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.spans import spans_before
 from transformertf.data.columns import Columns
 from transformertf.data.scaling import vocabulary
 from transformertf.data.scaling.vocabulary import Vocabularies
@@ -38,7 +39,7 @@ def make_series(day, mode, x, name="s", texts=None):
 
 def fitted(series, ends=None):
     vocabularies = Vocabularies(COLUMNS)
-    vocabularies.fit(series, ends or [len(item) for item in series])
+    vocabularies.fit(series, spans_before(series, ends))
     return vocabularies
 
 
@@ -92,7 +93,7 @@ def test_a_second_fit_forgets_the_first():
     found = fitted([make_series(["a"], ["u"], "red")])
     again = make_series(["b"], ["v"], "blue")
     assert found.codes(again).tolist() == [[0, 0]]
-    found.fit([again], [1])
+    found.fit([again], [[(0, 1)]])
     assert found.texts == {"day": ["b"], "mode": ["v"], "x": ["blue"]}
     assert found.codes(again).tolist() == [[1, 1]]
 

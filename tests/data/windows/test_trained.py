@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.data.spans import spans_before
 from transformertf.data.series import Series
 from transformertf.data.windows import Run, TrainedRows, count_rows
 
@@ -46,7 +47,7 @@ def part(series, first, end, name=None):
 
 
 def found(series, ends, other, *, by_name):
-    trained = TrainedRows.of(series, ends, by_name=by_name)
+    trained = TrainedRows.of(series, spans_before(series, ends), by_name=by_name)
     assert trained is not None
     state = trained.state_dict()
     again = TrainedRows.from_state_dict(state)
@@ -101,8 +102,8 @@ def test_a_file_of_two_training_files_has_the_rows_of_both_once():
 def test_too_many_series_are_not_kept(monkeypatch):
     monkeypatch.setattr("transformertf.data.windows.trained.MOST", 1)
     series = [make_series("a", 0), make_series("b", 1)]
-    assert TrainedRows.of(series, [40, 40], by_name=True) is None
-    one = TrainedRows.of(series, [40, 0], by_name=True)
+    assert TrainedRows.of(series, spans_before(series, [40, 40]), by_name=True) is None
+    one = TrainedRows.of(series, spans_before(series, [40, 0]), by_name=True)
     assert one is not None
     assert one.names == ["a"]
-    assert TrainedRows.of(series, [0, 0], by_name=True) is None
+    assert TrainedRows.of(series, spans_before(series, [0, 0]), by_name=True) is None

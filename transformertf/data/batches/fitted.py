@@ -21,7 +21,7 @@ from transformertf.data.scaling import (
     store_series,
 )
 from transformertf.data.series import Series
-from transformertf.data.windows import Run, TrainedRows, Windows
+from transformertf.data.windows import Run, Spans, TrainedRows, Windows
 
 # what lays the batches of windows out: scaled rows, the windows over them, where the batches are
 # made, and whether they have a target though none of it is observed
@@ -62,15 +62,15 @@ class Fitted:
         """Roles of the columns."""
         return self.scaling.columns
 
-    def fit(self, series: Sequence[Series], ends: Sequence[int], windows: Windows) -> None:
-        """Fit to the rows before `ends` of each series, and to the time in training windows.
+    def fit(self, series: Sequence[Series], spans: Sequence[Spans], windows: Windows) -> None:
+        """Fit to the `spans` of each series, its training rows, and to the time in `windows`.
 
         Raises:
             InputError: what there is cannot be fitted to, see `Scaling.fit`.
         """
-        self.scaling.fit(series, ends, windows)
-        self.vocabularies.fit(series, ends)
-        self.trained = TrainedRows.of(series, ends, by_name=bool(self.columns.ids))
+        self.scaling.fit(series, spans, windows)
+        self.vocabularies.fit(series, spans)
+        self.trained = TrainedRows.of(series, spans, by_name=bool(self.columns.ids))
         if self.inheritance is not None:
             self.inheritance.apply(self.scaling, self.vocabularies)
 

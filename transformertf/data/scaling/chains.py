@@ -149,16 +149,16 @@ def make_chains(
     return chains
 
 
-def refuse_spread(chain: Chain, columns: Iterable[tuple[str, FloatArray]]) -> None:
+def refuse_spread(chain: Chain, columns: Iterable[tuple[str, int, FloatArray]]) -> None:
     """Refuse training values so large that they have no mean or spread in float64.
 
     Args:
         chain: what was fitted to them.
-        columns: name and values (n,) of each series.
+        columns: name of the series, first row and values (n,) of rows of each.
     """
     if not np.isfinite([chain.loc, chain.scale]).all():
-        for name, values in columns:
-            refuse_large(values, values, np.float64, name, chain.name)
+        for name, first, values in columns:
+            refuse_large(values, values, np.float64, name, chain.name, first)
 
 
 def refuse_large(

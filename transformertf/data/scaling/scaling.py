@@ -28,7 +28,7 @@ from transformertf.data.transform import (
 )
 from transformertf.data.transform.base import widen
 from transformertf.data.transform.collection import Piece
-from transformertf.data.windows import Windows
+from transformertf.data.windows import Spans, Windows
 from transformertf.errors import InputError
 
 __all__ = ["Scaling", "TimeFormat"]
@@ -126,8 +126,8 @@ class Scaling:
         """What the time column held in training: "date" or "number"."""
         return self._time.kind
 
-    def fit(self, series: Sequence[Series], ends: Sequence[int], windows: Windows) -> None:
-        """Fit to the rows before `ends` of each series, and to the time in training windows.
+    def fit(self, series: Sequence[Series], spans: Sequence[Spans], windows: Windows) -> None:
+        """Fit to the `spans` of each series, its training rows, and to the time in `windows`.
 
         Static columns are fitted to each series that has such rows, once.
 
@@ -135,25 +135,31 @@ class Scaling:
             InputError: a column has no value to be standardised with, or one that its extra
                 transforms refuse.
         """
-        rows = TrainingRows(series, ends)
+        rows = TrainingRows(series, spans)
+        trained = [(one, own) for one, own in zip(series, spans, strict=True) if own]
         for index, chain in enumerate(self._chains.values()):
             chain.fit(rows.pieces(index, self._covariate_of(chain)))
-            training = zip(series, ends, strict=True)
-            refuse_spread(chain, ((one.name, one.values[:end, index]) for one, end in training))
+            refuse_spread(
+                chain,
+                (
+                    (one.name, first, one.values[first:end, index])
+                    for one, own in trained
+                    for first, end in own
+                ),
+            )
             release()
-        trained = [one for one, end in zip(series, ends, strict=True) if end > 0]
         for index, chain in enumerate(self._static.values()):
-            column = np.array([one.static[index] for one in trained])
+            column = np.array([one.static[index] for one, _ in trained])
             chain.fit(partial(iter, [Piece(column)]))
-            refuse_spread(chain, ((one.name, one.static[[index]]) for one in trained))
+            refuse_spread(chain, ((one.name, 0, one.static[[index]]) for one, _ in trained))
         if self.columns.indicators:
             self._writer.fill = [_mean(rows, index) for index in range(len(self._chains))]
         self._tables = self._global_tables()
         if self.normalize in ("series", "window"):
-            self._fit_series(rows, series, ends)
+            self._fit_series(rows, series, spans)
         if self.columns.has_time:
             self._time.fit(series, windows)
-            self._writer.zone = _zone(series[0]) if self.columns.calendar_fields else None
+            self._writer.zone = _zone(trained[0][0]) if self.columns.calendar_fields else None
 
     def check_time(self, series: Sequence[Series]) -> None:
         """Refuse time stamps of another kind than those the time feature was scaled on.
@@ -384,7 +390,7 @@ class Scaling:
         self._tables = (np.repeat(loc, rows, axis=0), np.repeat(scale, rows, axis=0))
 
     def _fit_series(
-        self, rows: TrainingRows, series: Sequence[Series], ends: Sequence[int]
+        self, rows: TrainingRows, series: Sequence[Series], spans: Sequence[Spans]
     ) -> None:
         """Fit the statistics of each series; a column without a value has those of all series.
 
@@ -393,7 +399,7 @@ class Scaling:
         by_window = self.normalize == "window"
         chosen = [self._target] if by_window else list(self._chains.values())
         found = {chain.name: self._statistics_by_series(rows, chain) for chain in chosen}
-        known = np.array(ends) > 0
+        known = np.array([bool(own) for own in spans])
         if by_window:
             known &= found[self.columns.target][1] > 0
         self._number(one.name for one, used in zip(series, known, strict=True) if used)

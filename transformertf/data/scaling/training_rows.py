@@ -10,6 +10,7 @@ from transformertf.data.reading import PIECE, slices
 from transformertf.data.series import FloatArray, Series
 from transformertf.data.transform import StandardScaler
 from transformertf.data.transform.collection import Array, Piece
+from transformertf.data.windows import Spans
 
 # mean and standard deviation of a series without values
 _NOTHING = (np.nan, np.nan)
@@ -31,14 +32,14 @@ class TrainingRows:
 
     Args:
         series: the series.
-        ends: of each, the row after its last training row.
+        spans: training rows of each, within its stretches.
     """
 
-    def __init__(self, series: Sequence[Series], ends: Sequence[int]) -> None:
+    def __init__(self, series: Sequence[Series], spans: Sequence[Spans]) -> None:
         self._series = series
         self._groups: list[list[_Segment]] = []
         room = 0
-        for segment in _segments(series, ends):
+        for segment in _segments(spans):
             rows = segment.end - segment.first
             if rows > room:
                 self._groups.append([])
@@ -88,11 +89,11 @@ class TrainingRows:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _segments(series: Sequence[Series], ends: Sequence[int]) -> Iterator[_Segment]:
-    """Yield the training rows of each stretch, cut into pieces."""
-    for index, (one, end) in enumerate(zip(series, ends, strict=True)):
-        for first, last in one.stretches:
-            for rows in slices(first, min(last, end), PIECE):
+def _segments(spans: Sequence[Spans]) -> Iterator[_Segment]:
+    """Yield the training rows, cut into pieces."""
+    for index, own in enumerate(spans):
+        for first, end in own:
+            for rows in slices(first, end, PIECE):
                 yield _Segment(index, rows.start, rows.stop, rows.start == first)
 
 

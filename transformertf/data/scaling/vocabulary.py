@@ -11,6 +11,7 @@ import numpy.typing as npt
 from transformertf.data.columns import Columns
 from transformertf.data.reading import PIECE, slices
 from transformertf.data.series import Codes, Series
+from transformertf.data.windows import Spans
 from transformertf.errors import first_names
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,11 @@ class Vocabularies:
         # series of one panel share their texts, so the last table made mostly serves again
         self._tables: dict[str, tuple[Sequence[str], CodeTable]] = {}
 
-    def fit(self, series: Sequence[Series], ends: Sequence[int]) -> None:
-        """Take the values of the rows before `ends`, static ones of the series with such rows."""
-        training = [(one, end) for one, end in zip(series, ends, strict=True) if end > 0]
+    def fit(self, series: Sequence[Series], spans: Sequence[Spans]) -> None:
+        """Take the values of the `spans`, the training rows, static ones of series with such."""
+        training = [(one, own) for one, own in zip(series, spans, strict=True) if own]
         for place, name in enumerate(self.columns.categories):
-            self._learn(name, _texts_in([(one.categories[place], end) for one, end in training]))
+            self._learn(name, _texts_in([(one.categories[place], own) for one, own in training]))
         for place, name in enumerate(self.columns.static_categories):
             texts = {one.static_texts[place] for one, _ in training}
             self._learn(name, {text for text in texts if text is not None})
@@ -142,16 +143,16 @@ def tell_unknown(vocabularies: Vocabularies, series: Sequence[Series], argument:
         )
 
 
-def _texts_in(columns: Sequence[tuple[Codes, int]]) -> set[str]:
-    """Return the texts that occur in the first rows of columns."""
+def _texts_in(columns: Sequence[tuple[Codes, Spans]]) -> set[str]:
+    """Return the texts that occur in some rows of columns."""
     found: set[str] = set()
     texts: Sequence[str] | None = None
     seen = np.zeros(1, dtype=bool)
-    for column, end in columns:
+    for column, spans in columns:
         if column.texts is not texts:
             found |= _picked(texts, seen)
             texts, seen = column.texts, np.zeros(len(column.texts) + 1, dtype=bool)
-        for rows in slices(0, end, PIECE):
+        for rows in (rows for span in spans for rows in slices(*span, PIECE)):
             # the last entry, which -1 picks, is that of missing values
             seen[column.codes[rows]] = True
     return found | _picked(texts, seen)

@@ -1,6 +1,7 @@
-"""Which rows a model was trained on, found again in other data."""
+"""Which rows a model is trained on, and where they are found again in other data."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,11 +12,28 @@ import pandas as pd
 
 from transformertf.data.reading import as_index
 from transformertf.data.series import FloatArray, IntArray, Series
-from transformertf.data.windows.windows import Run
+from transformertf.data.windows.windows import Run, Windows
 
 BoolArray = npt.NDArray[np.bool_]
+# first row, and row after the last, of rows without a break; rising
+Spans = Sequence[tuple[int, int]]
 # rows of each series that are kept to know it again, and the most series that are kept
 MARKS, MOST = 8, 20_000
+
+
+def trained_spans(series: Sequence[Series], windows: Windows) -> list[Spans]:
+    """Return the rows of each series that are trained on, which all is fitted to.
+
+    Of each stretch with training windows they reach from its start, whose rows may give lags, to
+    the end of the last window. What is left out has none: series and stretches that are too short.
+    """
+    spans: list[list[tuple[int, int]]] = [[] for _ in series]
+    for run in windows.runs:
+        breaks = series[run.series].breaks
+        place = bisect_right(breaks, run.origin + 1 - run.context)
+        end = run.origin + 1 + (run.count - 1) * run.step + run.horizon
+        spans[run.series].append((breaks[place - 1] if place else 0, end))
+    return [*spans]
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,9 @@ class TrainedRows:
     targets: FloatArray
 
     @classmethod
-    def of(cls, series: Sequence[Series], ends: Sequence[int], *, by_name: bool) -> Self | None:
-        """Return those of series trained on before their `ends`; None of too many series."""
-        rows = [
-            (one, np.linspace(0, end - 1, MARKS).astype(np.int64))
-            for one, end in zip(series, ends, strict=True) if end
-        ]  # fmt: skip
+    def of(cls, series: Sequence[Series], spans: Sequence[Spans], *, by_name: bool) -> Self | None:
+        """Return those of the `spans` of series, see `trained_spans`; None of too many series."""
+        rows = [(one, _marks(own)) for one, own in zip(series, spans, strict=True) if own]
         if not rows or len(rows) > MOST:
             return None
         stamps = [pd.Index(row) if one.time is None else one.time[row] for one, row in rows]
@@ -114,6 +129,16 @@ class TrainedRows:
         alike = both & (targets == self.targets)
         same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
         return same
+
+
+def _marks(spans: Spans) -> IntArray:
+    """Return rows of spans (MARKS,), evenly spread over them, from the first to the last."""
+    first, end = np.array(spans, dtype=np.int64).T
+    before = np.cumsum(end - first)
+    place = np.linspace(0, before[-1] - 1, MARKS).astype(np.int64)
+    span = np.searchsorted(before, place, side="right")
+    marks: IntArray = end[span] - (before[span] - place)
+    return marks
 
 
 def count_rows(run: Run, steps: int, end: int, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:

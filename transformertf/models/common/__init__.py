@@ -26,6 +26,7 @@ from transformertf.models.common.loss import (
     MeanLosses,
     actual_of,
     at_least_single,
+    keeping_digits,
     loss_weight,
     make_metrics,
     match_criterion,

@@ -184,16 +184,24 @@ def widening_for(sizes: CovariateSizes, d_category: int, selects: bool) -> WideS
     return None
 
 
-def in_precision_of(network: torch.nn.Module, batch: Batch) -> Batch:
-    """Return a batch whose inputs are in the precision of a network's weights.
+def in_precision_of(
+    network: torch.nn.Module, inputs: Sequence[torch.Tensor], covariates: Covariates
+) -> tuple[list[torch.Tensor], Covariates]:
+    """Return what a network reads in the precision of its weights.
 
-    What the data was read in, and what it is computed in, are two choices.
+    What the data was read in, and what it is computed in, are two choices. All else of a batch
+    keeps its digits: forecasts come back with it, and are measured on it.
+
+    Args:
+        network: as it computes.
+        inputs: (B, T, F) of each side.
+        covariates: what else there is.
     """
     dtype = next((weight.dtype for weight in network.parameters()), None)
-    keys = ("input", "encoder_input", "decoder_input", "static_input")
-    values = cast(Mapping[str, torch.Tensor], batch)
-    other = {key: values[key].to(dtype) for key in keys if key in values and dtype is not None}
-    return cast(Batch, {**batch, **other})
+    static = covariates.static
+    if static is not None:
+        covariates = covariates._replace(static=static.to(dtype or static.dtype))
+    return [values.to(dtype or values.dtype) for values in inputs], covariates
 
 
 def take_covariates(batch: Batch, sizes: CovariateSizes, kind: BatchKind) -> Covariates:

@@ -22,6 +22,7 @@ from transformertf.nn import (
     symmetric_error,
 )
 
+_HALVES = (torch.float16, torch.bfloat16)
 # mps alone has no double
 _WIDEST = torch.float32 if torch.backends.mps.is_available() else torch.float64
 
@@ -116,7 +117,20 @@ def actual_of(
 
 def at_least_single(values: torch.Tensor) -> torch.Tensor:
     """Return half-precision values as single ones, others as they are."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    return values.float() if values.dtype in _HALVES else values
+
+
+def keeping_digits(
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a change of type or device that puts nothing into half precision."""
+
+    def changed(values: torch.Tensor) -> torch.Tensor:
+        found = change(values)
+        halves = found.dtype in _HALVES and values.dtype not in _HALVES
+        return values.to(found.device) if halves else found
+
+    return changed
 
 
 def mean_over_ranks(loss: torch.Tensor, total: torch.Tensor) -> torch.Tensor:

@@ -48,7 +48,8 @@ def make_optimizers(
 def take_precision(module: lightning.LightningModule, trainer: lightning.Trainer | None) -> None:
     """Bring weights into double precision where the trainer wants it; refuse to train in float16.
 
-    In float16 the squares of most gradients are 0, and so is what Adam adds to their root.
+    In float16 the squares of most gradients are 0, and so is what Adam adds to their root. Batches
+    keep their digits: a module converts what its network reads, see `in_precision_of`.
 
     Raises:
         InputError: names the precision.
@@ -57,11 +58,17 @@ def take_precision(module: lightning.LightningModule, trainer: lightning.Trainer
         return
     if isinstance(trainer.precision_plugin, DoublePrecision):
         module.double()  # Lightning does so after it has read a checkpoint, in single digits
+    # half-precision plugins would round what a forecast comes back with, and is measured on
+    setattr(trainer.precision_plugin, "convert_input", _as_it_is)  # noqa: B010 -- a method
     if trainer.precision == "16-true" and trainer.state.fn == "fit":
         raise InputError(
             "trainer.precision 16-true keeps the weights in float16, in which training gives NaN "
             "after few steps; take 16-mixed or bf16-true"
         )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def precision_of(module: torch.nn.Module) -> Literal["64-true"] | None:

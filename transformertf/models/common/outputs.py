@@ -173,9 +173,9 @@ class Outputs(ABC):
         """Return what outputs (B, Td, P) show: (B, Td, Q), in the same units."""
         return output
 
-    def point(self, shown: torch.Tensor) -> torch.Tensor:
-        """Return the point forecast (B, Td, 1) of what is shown (B, Td, Q): the 0.5 quantile."""
-        return shown if self.levels is None else ordered_median(shown, self.levels)
+    @abstractmethod
+    def point(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the point forecast (B, Td, 1) of outputs (B, Td, P), in the same units."""
 
     def draw(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return the quantile (B, K, Td) at any level of each step.
@@ -298,6 +298,10 @@ class PointOutputs(Outputs):
             return self.criterion.estimate(output)
         return output
 
+    def point(self, output: torch.Tensor) -> torch.Tensor:
+        """Return what is shown (B, Td, 1)."""
+        return self.shown(output)
+
     def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         raise InputError(
             f"criterion {self.name} gives no spread to draw from; train with QuantileLoss "
@@ -329,6 +333,10 @@ class QuantileOutputs(Outputs):
         """Return quantiles (B, Td, Q) of the target's values, from the numbers of the network."""
         values = rising_quantiles(raw, self.levels) if self.monotone else raw
         return super().of_target(values, past, lengths)
+
+    def point(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the median (B, Td, 1) of quantiles (B, Td, Q), in any units."""
+        return ordered_median(output, self.levels)
 
     def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         return interpolate_quantiles(output, self.levels, levels)
@@ -375,6 +383,10 @@ class DistributionOutputs(Outputs):
     def shown(self, output: torch.Tensor) -> torch.Tensor:
         """Return the quantiles (B, Td, Q), in double precision where the device has it."""
         return self.criterion.icdf(output, torch.tensor(self.levels, dtype=torch.float64))
+
+    def point(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the median (B, Td, 1), whatever levels are shown."""
+        return self.criterion.icdf(output, torch.tensor([0.5], dtype=torch.float64))
 
     def _quantiles_at(self, output: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         return self.criterion.icdf(output, levels)

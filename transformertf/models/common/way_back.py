@@ -15,6 +15,7 @@ from transformertf.models.common.outputs import (
     DistributionOutputs,
     PointOutputs,
     QuantileOutputs,
+    ordered_median,
 )
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,36 @@ class WayBack:
 
     def __call__(
         self, output: torch.Tensor, batch: Batch, source: BatchSource | None
-    ) -> torch.Tensor:
-        """Return what is shown (B, Td, Q) in original units, quantiles rising.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return point forecasts (B, Td, 1) and what is shown (B, Td, Q) in original units.
+
+        The point is the median: of a distribution its own, else that of the quantiles that are
+        shown, which rise.
 
         Args:
             output: (B, Td, P) in globally scaled units.
             batch: that it is the forecast of.
             source: what makes the batches; None where their targets are in their own units.
         """
+        shown, outputs = self._shown(output, batch, source), self._outputs
+        levels = outputs.levels
+        if levels is None:
+            return shown, shown
+        if isinstance(outputs, DistributionOutputs) and 0.5 not in levels:
+            point = outputs.point(output)
+            return point if source is None else source.inverse_transform_target(point, batch), shown
+        nearest = min(levels, key=lambda level: abs(level - 0.5))
+        if not levels[0] <= 0.5 <= levels[-1]:
+            self._tell(
+                f"no level on either side of 0.5: prediction is the quantile at {nearest:g}; train "
+                "with 0.5 among the levels"
+            )
+        return ordered_median(shown, levels), shown
+
+    def _shown(
+        self, output: torch.Tensor, batch: Batch, source: BatchSource | None
+    ) -> torch.Tensor:
+        """Return what is shown (B, Td, Q) in original units, quantiles rising."""
         shown = self._outputs.shown(output)
         if source is None:
             return shown
