@@ -2,4 +2,13 @@
 
 from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
 from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe
-from transformertf.checkpoint.writing import WholeCheckpoints, check_folder_of, sweep, whole_file
+from transformertf.checkpoint.writing import (
+    WholeCheckpoints,
+    check_folder_of,
+    new_token,
+    open_part,
+    part_of,
+    put,
+    sweep,
+    whole_file,
+)

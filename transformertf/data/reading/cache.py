@@ -13,17 +13,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from filelock import lock_descriptor
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
@@ -32,63 +31,10 @@ from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.series import AnyArray
 from transformertf.errors import InputError
+from transformertf.places import Held, lock
 from transformertf.version import __version__
 
 log = logging.getLogger(__name__)
-# this process alone has it; another one has; there are no locks here
-Held = Literal["alone", "taken", "unknown"]
-
-
-@contextmanager
-def lock(place: Path, *, wait: bool) -> Iterator[Held]:
-    """Keep others from a path until the context ends, or until this process is killed.
-
-    Its lock is the file `<path>.lock`, which goes with the context.
-
-    Args:
-        place: the path, which need not exist; its folder must.
-        wait: wait for a process that has it, and say so where the path does not exist.
-
-    Yields:
-        Whether it is this process's now: "taken" only without `wait`, "unknown" where the system
-        or the file system has no locks.
-    """
-    path = place.with_name(f"{place.name}.lock")
-    told = place.exists() or not wait
-    while True:
-        file = path.open("ab")
-        held = _try(file, wait=told and wait)
-        if held == "taken" and wait:
-            log.warning("waiting for another process that writes %s", place)
-            told = True
-        elif held != "alone" or _is_at(file, path):
-            break
-        file.close()
-    with file:
-        try:
-            yield held
-        finally:
-            if held == "alone":
-                # a `FileLock` would leave its file there for good
-                with suppress(PermissionError):  # Windows keeps open files from being removed
-                    path.unlink()
-
-
-def _try(file: BinaryIO, *, wait: bool) -> Held:
-    try:
-        return "alone" if lock_descriptor(file.fileno(), blocking=wait) else "taken"
-    except OSError:  # a file system without locks
-        return "unknown"
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Return whether a lock is still that of its path, as the one who had it took it away."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 T = TypeVar("T")
 # of what entries hold; another one leaves the old entries to be cleared
 FORMAT = 4
