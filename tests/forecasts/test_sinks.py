@@ -1,6 +1,7 @@
 """Forecasts to parquet files."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -116,17 +117,22 @@ def test_a_name_in_the_working_directory_is_taken(tmp_path, monkeypatch):
 
 def write_parts(path, tables, fails=()):
     """Write as processes do that have a table each, None for one without rows; the first last."""
-    files = [ForecastFile(path) for _ in tables]
-    for rank in reversed(range(len(tables))):
-        try:
-            with files[rank] as file:
-                file.share(rank, len(tables), "token")
-                if tables[rank] is not None:
-                    file.write(tables[rank])
-                if rank in fails:
-                    raise RuntimeError
-        except RuntimeError:
-            pass
+    token, files = new_token(), [ForecastFile(path) for _ in tables]
+    with ExitStack() as others:  # which end when the first one has begun to join
+        for rank in reversed(range(len(tables))):
+            try:
+                with ExitStack() as stack:
+                    file = stack.enter_context(files[rank])
+                    file.share(rank, len(tables), token)
+                    if tables[rank] is not None:
+                        file.write(tables[rank])
+                    if rank in fails:
+                        raise RuntimeError
+                    file.close()
+                    if rank:
+                        others.push(stack.pop_all())
+            except RuntimeError:
+                pass
     return files[0]
 
 

@@ -68,6 +68,7 @@ class ForecastFile:
         """End the part of this process; the first one has those of the others to take in."""
         if self._writer is not None and self._rank:
             self._writer.close()
+            self._open().flush()
 
     def __exit__(
         self,
