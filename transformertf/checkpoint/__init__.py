@@ -9,6 +9,7 @@ from transformertf.checkpoint.writing import (
     open_part,
     part_of,
     put,
+    refuse_link,
     sweep,
     whole_file,
 )

@@ -166,3 +166,13 @@ def check_folder_of(path: Path, flag: str, remedy: str = "") -> None:
         raise InputError(f"{flag} {path}: the folder {folder} must exist")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{flag} {path}: the folder {folder} cannot be written to{remedy}")
+
+
+def refuse_link(path: Path, flag: str) -> None:
+    """Refuse a link in the place of a file: it was made for something else than to be replaced.
+
+    Raises:
+        InputError: names the link.
+    """
+    if path.is_symlink():
+        raise InputError(f"{flag} {path}: is a link; name the file that it leads to, or remove it")

@@ -8,7 +8,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from transformertf.checkpoint import check_folder_of, new_token, open_part, part_of, put, sweep
+from transformertf.checkpoint import (
+    check_folder_of,
+    new_token,
+    open_part,
+    part_of,
+    put,
+    refuse_link,
+    sweep,
+)
 from transformertf.errors import InputError
 
 
@@ -35,6 +43,7 @@ class ForecastFile:
                 f"{flag} {path}: would overwrite what is no table of forecasts; give another name, "
                 "or remove it"
             )
+        refuse_link(path, flag)
         check_folder_of(path, flag)
         self.path = path
         self.rows = 0
