@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -254,22 +254,24 @@ class Forecaster:
         Raises:
             InputError: what is in the data cannot be used.
         """
-        place = None if folder is None else open_folder(Path(folder), "folder")
-        module = self._stage_data(data, stage, batch_size)
-        origin = origin_text(origin)
-        module.forecast_on(stage, origin)
-        pieces = self._run(module, Horizon(horizon, samples), season)
-        settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
-        evaluation = evaluate_pieces(pieces, module, season, settings)
-        if place is not None:
-            with ForecastFile(place / FORECASTS, "folder") as file:
-                for piece in pieces:
-                    file.write(piece)
-            write_metrics(place, evaluation)
-            if can_plot():
-                with _turn:
-                    sections = make_sections(evaluation, self.model, module)
-                write_report(place, evaluation, sections)
+        opened = nullcontext() if folder is None else open_folder(Path(folder), "folder")
+        with opened as place:
+            file = None if place is None else ForecastFile(place / FORECASTS, "folder")
+            module = self._stage_data(data, stage, batch_size)
+            origin = origin_text(origin)
+            module.forecast_on(stage, origin)
+            pieces = self._run(module, Horizon(horizon, samples), season)
+            settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
+            evaluation = evaluate_pieces(pieces, module, season, settings)
+            if place is not None and file is not None:
+                with file:
+                    for piece in pieces:
+                        file.write(piece)
+                write_metrics(place, evaluation)
+                if can_plot():
+                    with _turn:
+                        sections = make_sections(evaluation, self.model, module)
+                    write_report(place, evaluation, sections)
         return evaluation
 
     def calibrate(

@@ -1,5 +1,6 @@
 """What is written takes its place whole, or not at all."""
 
+import errno
 import resource
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from transformertf import places
 from transformertf.checkpoint.writing import WholeCheckpoints, sweep, whole_file, write_checkpoint
 from transformertf.errors import InputError
 
@@ -72,8 +74,33 @@ def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
         file.write(b" and half")
     assert path.read_bytes() == b"half and half"
     part.write_bytes(b"left behind")
+    foreign = tmp_path / ".a.part"
+    foreign.write_bytes(b"no part of ours")
     sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [foreign, path]
+
+
+def test_two_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with whole_file(path) as one, whole_file(path) as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert path.read_bytes() == b"one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_locks_nothing_is_taken_for_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(places, "lock_descriptor", refuse)
+    path = tmp_path / "file"
+    with whole_file(path) as one, whole_file(path) as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert path.read_bytes() == b"one"
 
 
 @pytest.mark.usefixtures("small_files")

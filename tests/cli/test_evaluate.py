@@ -159,6 +159,68 @@ def test_only_own_files_of_an_earlier_evaluation_are_replaced(
     assert not Path("report.html").exists()
 
 
+OTHERS: dict[str, Callable[[Path], object]] = {
+    "report.html": lambda path: path.write_text("<html>mine</html>"),
+    "metrics.json": lambda path: path.write_text('{"mine": 1}'),
+    "by_step.parquet": lambda path: make_frame(5, 1).to_parquet(path),
+    "by_series.parquet": lambda path: path.write_bytes(b"mine"),
+    "forecasts.parquet": lambda path: path.symlink_to("none.parquet"),
+    "plots": lambda path: path.write_text("mine"),
+    "plots/series.png": lambda path: path.write_bytes(b"mine"),
+    "plots/residuals_3.png": Path.mkdir,
+    "plots/horizon.png": lambda path: path.symlink_to("none.png"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_no_evaluation_wrote_is_refused_before_work(
+    name: str, experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    path = Path("results", name)
+    path.parent.mkdir(parents=True)
+    OTHERS[name](path)
+    forecaster = Forecaster.load(experiment.checkpoint)
+    told = fails("evaluate", "--ckpt_path", "none.ckpt", "--output", "results", "--no-plots")
+    assert re.search(rf"--output results.*{name}", told)
+    before = sorted(Path.cwd().rglob("*"))
+    with pytest.raises(InputError, match=rf"folder results.*{name}"):
+        forecaster.evaluate("none.csv", folder="results")
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing", "link to a file"])
+def test_what_is_no_folder_is_refused(kind: str, workdir: Path, fails: Fails) -> None:
+    Path("file").write_text("mine")
+    output = Path("file" if kind == "file" else "results")
+    if kind != "file":
+        output.symlink_to("none" if kind == "link to nothing" else "file")
+    told = fails("evaluate", "--ckpt_path", "none.ckpt", "--output", output)
+    assert f"--output {output}: expected a folder" in told
+
+
+def test_what_came_while_forecasts_were_made_stays(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecaster = Forecaster.load(experiment.checkpoint)
+
+    def mine(*_: Any) -> None:
+        Path("results/metrics.json").write_text("mine")
+
+    monkeypatch.setattr(forecaster, "_run", lambda *_: mine() or [])
+    monkeypatch.setattr("transformertf.forecaster.evaluate_pieces", lambda *_: None)
+    with pytest.raises(InputError, match=r"metrics\.json in it was not written by an evaluation"):
+        forecaster.evaluate(folder="results")
+    assert Path("results/metrics.json").read_text() == "mine"
+
+
+def test_a_folder_of_an_evaluation_in_python_that_fails_is_not_left(
+    experiment: Experiment, workdir: Path
+) -> None:
+    with pytest.raises(InputError, match="no file"):
+        Forecaster.load(experiment.checkpoint).evaluate("none.csv", folder="results")
+    assert list(workdir.iterdir()) == []
+
+
 def test_a_single_window_is_drawn_without_importance(experiment: Experiment, workdir: Path) -> None:
     pytest.importorskip("matplotlib")
     command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--origin", "last"]
@@ -185,6 +247,30 @@ def test_intervals_replace_checkpoints_only(
     expected = "expected a file" if name == "pipe" else "would overwrite what is no checkpoint"
     assert expected in told
     assert before is None or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["none.ckpt", "own.ckpt", "notes.txt"])
+def test_links_and_notes_are_no_checkpoints(
+    target: str, checkpoint: Path, workdir: Path, fails: Fails
+) -> None:
+    Path("notes.txt").write_text("mine")
+    link = Path("link.ckpt")
+    link.symlink_to(target)
+    expected = "is a link" if target != "notes.txt" else "is a link|would overwrite"
+    assert re.search(expected, fails("calibrate", "--ckpt_path", checkpoint, "--output", link))
+    forecaster = Forecaster.load(checkpoint)
+    for path in (link, "notes.txt"):
+        with pytest.raises(InputError, match=r"path .*(is a link|no checkpoint)"):
+            forecaster.save(path)
+    assert Path("notes.txt").read_text() == "mine"
+    assert link.readlink() == Path(target)
+
+
+def test_a_checkpoint_behind_a_link_is_calibrated_in_place(checkpoint: Path, workdir: Path) -> None:
+    Path("link.ckpt").symlink_to(checkpoint)
+    assert main(["calibrate", "--ckpt_path", "link.ckpt"]) == 0
+    assert Path("link.ckpt").is_symlink()
+    assert "calibration" in torch.load(checkpoint, weights_only=True)
 
 
 def test_data_is_not_overwritten(experiment: Experiment, workdir: Path, fails: Fails) -> None:

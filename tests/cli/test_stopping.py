@@ -15,6 +15,7 @@ from tests.cli.conftest import Experiment
 from tests.cli.test_resume import stop_once
 from tests.runs import content_of, last
 from transformertf.callbacks import LastCheckpoint
+from transformertf.checkpoint import new_token, part_of
 from transformertf.cli import main
 from transformertf.cli.main import COMMANDS
 from transformertf.models import ForecastModule
@@ -335,7 +336,7 @@ def test_what_a_killed_fit_left_unfinished_is_swept(
     config = experiment.write(workdir)
     assert fit(config) == 0
     parts = [Path("runs/tiny/version_0", name) for name in ("checkpoints", "plots")]
-    parts = [folder / f".{kind}.123.part" for folder, kind in zip(parts, ("a", "b"), strict=True)]
+    parts = [part_of(folder / "a", new_token()) for folder in parts]
     for part in parts:
         part.write_bytes(b"half")
     if starts_anew:

@@ -1,12 +1,14 @@
 """Forecasts to parquet files."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from transformertf.checkpoint import new_token, part_of, sweep
 from transformertf.errors import InputError
 from transformertf.forecasts.sinks import ForecastFile, ForecastFrames
 
@@ -115,17 +117,22 @@ def test_a_name_in_the_working_directory_is_taken(tmp_path, monkeypatch):
 
 def write_parts(path, tables, fails=()):
     """Write as processes do that have a table each, None for one without rows; the first last."""
-    files = [ForecastFile(path) for _ in tables]
-    for rank in reversed(range(len(tables))):
-        try:
-            with files[rank] as file:
-                file.share(rank, len(tables), "token")
-                if tables[rank] is not None:
-                    file.write(tables[rank])
-                if rank in fails:
-                    raise RuntimeError
-        except RuntimeError:
-            pass
+    token, files = new_token(), [ForecastFile(path) for _ in tables]
+    with ExitStack() as others:  # which end when the first one has begun to join
+        for rank in reversed(range(len(tables))):
+            try:
+                with ExitStack() as stack:
+                    file = stack.enter_context(files[rank])
+                    file.share(rank, len(tables), token)
+                    if tables[rank] is not None:
+                        file.write(tables[rank])
+                    if rank in fails:
+                        raise RuntimeError
+                    file.close()
+                    if rank:
+                        others.push(stack.pop_all())
+            except RuntimeError:
+                pass
     return files[0]
 
 
@@ -162,3 +169,46 @@ def test_frames_keep_what_is_written():
     assert [len(piece) for piece in frames.pieces] == [3, 3]
     with pytest.raises(InputError, match=r"expected one process, found 2; set trainer\.devices"):
         frames.share(0, 2, "token")
+
+
+# two that write at once, and what is left of one that was killed
+
+
+def test_two_that_write_the_same_file_do_not_mix(tmp_path):
+    path = tmp_path / "forecasts.parquet"
+    with ForecastFile(path) as one, ForecastFile(path) as other:
+        one.write(make_table(1))
+        other.write(make_table(2))
+        # as a fit does, and another one that starts meanwhile
+        sweep(tmp_path)
+        one.write(make_table(1))
+    found = pd.read_parquet(path)
+    pd.testing.assert_frame_equal(found, pd.concat([make_table(1)] * 2, ignore_index=True))
+    assert os.listdir(tmp_path) == ["forecasts.parquet"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_that_writes_the_file(tmp_path):
+    path = tmp_path / "forecasts.parquet"
+    token = new_token()
+    killed = [part_of(path, token, rank) for rank in range(3)]
+    mine = [tmp_path / ".forecasts.parquet.mine.part", part_of(tmp_path / "other", token)]
+    for left in [*killed, *mine]:
+        left.write_bytes(b"half")
+    with ForecastFile(path) as file:
+        file.write(make_table())
+    assert sorted(tmp_path.iterdir()) == sorted([path, *mine])
+
+
+def test_parts_that_wait_for_the_first_process_are_spared(tmp_path):
+    path = tmp_path / "forecasts.parquet"
+    files = [ForecastFile(path) for _ in range(2)]
+    token = new_token()
+    with files[0]:
+        files[0].share(0, 2, token)
+        with files[1]:
+            files[1].share(1, 2, token)
+            files[1].write(make_table(1))
+        with ForecastFile(path) as late:
+            late.write(make_table(2))
+    pd.testing.assert_frame_equal(pd.read_parquet(path), make_table(1))
+    assert os.listdir(tmp_path) == ["forecasts.parquet"]

@@ -1,6 +1,5 @@
 """Streams forecasts to a parquet file while the trainer predicts."""
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ import lightning
 import numpy as np
 from lightning.pytorch.callbacks import Callback
 
+from transformertf.checkpoint import new_token
 from transformertf.data.reading import release
 from transformertf.forecasts import ForecastRows, ForecastTables, Sink
 from transformertf.models import ForecastModule
@@ -49,7 +49,7 @@ class ForecastWriter(Callback):
         if stage == "predict":
             pl_module.predicts = partial(self.tables.rows, pl_module)
         if trainer.world_size > 1:
-            token = trainer.strategy.broadcast(str(os.getpid()))
+            token = trainer.strategy.broadcast(new_token())
             self.file.share(trainer.global_rank, trainer.world_size, token)
             # where each process forecasts everything, the first one has it all
             shares = self.tables.data.hparams["distributed"] is not False

@@ -2,4 +2,14 @@
 
 from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
 from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe, unshared
-from transformertf.checkpoint.writing import WholeCheckpoints, check_folder_of, sweep, whole_file
+from transformertf.checkpoint.writing import (
+    WholeCheckpoints,
+    check_folder_of,
+    new_token,
+    open_part,
+    part_of,
+    put,
+    refuse_link,
+    sweep,
+    whole_file,
+)

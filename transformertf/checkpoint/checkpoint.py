@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.cli import instantiate_module
 
 from transformertf.checkpoint.content import check_content, unshared
-from transformertf.checkpoint.writing import check_folder_of, write_checkpoint
+from transformertf.checkpoint.writing import check_folder_of, refuse_link, write_checkpoint
 from transformertf.errors import InputError
 from transformertf.utils.files import FileState
 from transformertf.version import __version__
@@ -175,7 +175,7 @@ class Checkpoint:
         Raises:
             InputError: the file cannot be written there.
         """
-        check_place(path, "path")
+        check_place(path, "path", self.path)
         content = {key: value for key, value in self.content.items() if key != "calibration"}
         if calibration is not None:
             content["calibration"] = calibration
@@ -290,16 +290,29 @@ def blamed(place: str) -> Iterator[None]:
         ) from error
 
 
-def check_place(path: Path, flag: str) -> None:
-    """Refuse a file that cannot be written.
+def check_place(path: Path, flag: str, source: Path) -> None:
+    """Refuse to write a checkpoint where none can be, or over something else.
+
+    Args:
+        path: the file.
+        flag: what named it, for messages.
+        source: the checkpoint that was read, which may be replaced.
 
     Raises:
-        InputError: its folder is not there, or nobody may write to it.
+        InputError: names the file.
     """
     folder = path.absolute().parent
     if (path.exists() and not path.is_file()) or not folder.is_dir():
         raise InputError(f"{flag} {path}: expected a file in a folder that exists")
+    refuse_link(path, flag)
     check_folder_of(path, flag, remedy="; give another")
+    if path != source and path.exists():
+        try:
+            Checkpoint.read(path, flag)
+        except InputError as error:
+            raise InputError(
+                f"{flag} {path}: would overwrite what is no checkpoint; give another name"
+            ) from error
 
 
 def _check_archive(file: BinaryIO, place: str) -> None:

@@ -2,18 +2,53 @@
 
 import contextlib
 import os
+import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from filelock import lock_descriptor
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from transformertf.checkpoint.content import unshared
 from transformertf.errors import InputError
+from transformertf.places import is_at, try_lock
 
 SUFFIX = ".part"
+# letters of a name: it may be as long as the file system takes
+_SHOWN = 32
+_PART = re.compile(rf"(\.(.{{1,{_SHOWN}}})\.[0-9a-f]{{16}})(?:\.\d+)?{SUFFIX}", re.DOTALL)
+
+
+def new_token() -> str:
+    """Return what no other part has in its name: numbers of processes are those of one machine."""
+    return secrets.token_hex(8)
+
+
+def part_of(path: Path, token: str, rank: int = 0) -> Path:
+    """Return where a process writes what is to become a file, or its share of that."""
+    own = f".{rank}" if rank else ""
+    return path.with_name(f".{path.name[:_SHOWN]}.{token}{own}{SUFFIX}")
+
+
+def open_part(part: Path) -> BinaryIO:
+    """Open a new part to write; as long as it is open, nobody takes it for one left behind."""
+    while True:
+        file = part.open("xb")
+        if try_lock(file, wait=True) == "unknown" or is_at(file, part):
+            return file
+        file.close()  # it was swept before it was locked
+
+
+def put(file: BinaryIO, part: Path, path: Path) -> None:
+    """Bring a part, written through `file`, to disk and to its place."""
+    file.flush()
+    os.fsync(file.fileno())
+    if os.name == "nt":  # where an open file keeps its name
+        file.close()
+    part.replace(path)
+    _flush_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -21,39 +56,44 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write; at the end it takes the place of `path`, flushed to disk.
 
     Whatever happens in between, a full disk or the end of the process, the file that was there
-    stays as it was. Only a process that is killed leaves its unfinished part behind, beside it.
+    stays as it was. Only a process that is killed leaves its unfinished part behind, beside it,
+    until the file is written again.
 
     Args:
         path: the file, in a folder that exists.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    sweep(path.parent, path.name)
+    part = part_of(path, new_token())
     try:
-        with part.open("wb") as file:
-            _lock(file)
+        with open_part(part) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _flush_folder(path.parent)
+            put(file, part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder, and not what others still write."""
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes left unfinished in a folder, and not what others still write.
+
+    Where the file system has no locks, nobody can tell, and all is left.
+
+    Args:
+        folder: where to look.
+        name: of the file that parts were to become; all parts if not given.
+    """
+    shown = None if name is None else name[:_SHOWN]
     for part in folder.glob(f".*{SUFFIX}"):
-        # what cannot be removed is in nobody's way
-        with contextlib.suppress(OSError), part.open("rb") as file:
-            if _lock(file):
-                part.unlink(missing_ok=True)
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed, or its process ends; whether no other process had it."""
-    try:
-        return lock_descriptor(file.fileno(), blocking=False)
-    except OSError:  # a file system without locks
-        return True
+        match = _PART.fullmatch(part.name)
+        if match and shown in (None, match[2]):
+            # shares of several processes are the first one's, which joins them
+            first = part.with_name(match[1] + SUFFIX)
+            # what cannot be removed is in nobody's way
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                kept = [
+                    stack.enter_context(own.open("r+b")) for own in {part, first} if own.exists()
+                ]
+                if all(try_lock(file, wait=False) == "alone" for file in kept):
+                    part.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:
@@ -142,3 +182,13 @@ def check_folder_of(path: Path, flag: str, remedy: str = "") -> None:
         raise InputError(f"{flag} {path}: the folder {folder} must exist")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{flag} {path}: the folder {folder} cannot be written to{remedy}")
+
+
+def refuse_link(path: Path, flag: str) -> None:
+    """Refuse a link in the place of a file: it was made for something else than to be replaced.
+
+    Raises:
+        InputError: names the link.
+    """
+    if path.is_symlink():
+        raise InputError(f"{flag} {path}: is a link; name the file that it leads to, or remove it")

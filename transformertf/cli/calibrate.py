@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from transformertf.callbacks import ForecastWriter
-from transformertf.checkpoint import Checkpoint, check_place
+from transformertf.checkpoint import check_place
 from transformertf.cli.experiment import (
     PHASES,
     load,
@@ -34,8 +33,9 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     checkpoint = require_checkpoint(options)
     composer = make_composer(options, flags, checkpoint)
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
-    path = options.output or checkpoint.path
-    _check_output(path, checkpoint)
+    own = checkpoint.path
+    path = options.output or (own.resolve() if own.is_symlink() else own)
+    check_place(path, "--output", checkpoint.path)
     _check_levels(options, cli)
     origin = options.origin or calibration_origin(cli.datamodule, options.stage)
     cli.datamodule.forecast_on(options.stage, origin)
@@ -51,26 +51,6 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     levels = ", ".join(f"{level:g}" for level in calibration.levels)
     rows = sum(map(len, kept.pieces))
     say(f"calibrated: {path} (levels {levels}, {calibration.steps} steps, {rows} forecast rows)")
-
-
-def _check_output(path: Path, source: Checkpoint) -> None:
-    """Refuse to write a checkpoint where none can be, or over something else.
-
-    Args:
-        path: of the output.
-        source: the checkpoint that was read.
-
-    Raises:
-        InputError: names the output.
-    """
-    check_place(path, "--output")
-    if path != source.path and path.exists():
-        try:
-            Checkpoint.read(path, "--output")
-        except InputError as error:
-            raise InputError(
-                f"--output {path}: would overwrite what is no checkpoint; give another name"
-            ) from error
 
 
 def _check_levels(options: argparse.Namespace, cli: ForecastCLI) -> None:

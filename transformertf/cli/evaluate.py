@@ -1,9 +1,8 @@
 """The command that scores forecasts: of one training, or of one before each fold."""
 
 import argparse
-import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,12 +25,13 @@ from transformertf.cli.experiment import (
     write_forecasts,
 )
 from transformertf.cli.lightning_cli import WRITING, ForecastCLI
-from transformertf.cli.screen import is_first_process, say
+from transformertf.cli.screen import say
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
     FORECASTS,
+    METRICS,
     REPORT,
     Evaluation,
     evaluate_pieces,
@@ -60,7 +60,7 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
     if options.refit > 1:
         _check_refit(options)
-    with _folder(options.output) as folder:
+    with open_folder(options.output, "--output") as folder:
         file = ForecastFile(folder / FORECASTS)
         checkpoint = require_checkpoint(options)
         composer = make_composer(options, flags, checkpoint)
@@ -85,19 +85,6 @@ def _check_refit(options: argparse.Namespace) -> None:
         raise InputError(
             f"--refit forecasts from origins in each fold; --origin {options.origin} is in one"
         )
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Iterator[Path]:
-    """Open the folder of results; one that is new and stays empty is taken away after an error."""
-    is_new = not path.exists()
-    folder = open_folder(path, "--output")
-    try:
-        yield folder
-    except BaseException:
-        if is_new and is_first_process() and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
 
 
 def _forecast(
@@ -270,7 +257,7 @@ def _score(
     if draws:
         sections = make_sections(evaluation, cli.model, cli.datamodule)
         write_report(folder, evaluation, sections)
-    say(f"evaluation: {folder / (REPORT if draws else 'metrics.json')}")
+    say(f"evaluation: {folder / (REPORT if draws else METRICS)}")
 
 
 def _show(evaluation: Evaluation) -> None:

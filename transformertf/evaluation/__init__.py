@@ -1,13 +1,12 @@
 """Forecasts against what happened: scores, importance, and the page that shows them."""
 
-from transformertf.evaluation.report import (
+from transformertf.evaluation.folder import (
     FORECASTS,
+    METRICS,
     REPORT,
-    evaluate_pieces,
-    look_inside,
-    make_sections,
     open_folder,
     write_metrics,
     write_report,
 )
+from transformertf.evaluation.report import evaluate_pieces, look_inside, make_sections
 from transformertf.evaluation.results import Evaluation, read_pieces

@@ -16,6 +16,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+GENERATOR = "transformertf evaluate"  # what says that a page is one of ours
 _STYLE = """
 :root { color-scheme: light dark; --line: #ccc; --soft: #f4f4f4; --link: #0072b2; }
 @media (prefers-color-scheme: dark) {
@@ -78,6 +79,7 @@ def report_html(title: str, sections: Sequence[Section]) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="{GENERATOR}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>{_STYLE}</style>

@@ -1,9 +1,8 @@
-"""An evaluation as files: metrics, pictures, and one page that shows them all."""
+"""What an evaluation shows: scores of a data module, what a model looks at, and their pictures."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,13 +11,12 @@ import pandas as pd
 from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
-from transformertf.checkpoint import check_folder_of
 from transformertf.data import EncoderDecoderDataModule, Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request, SeriesSampler
 from transformertf.errors import InputError, TooShortError
 from transformertf.evaluation.importance import WeightMeans, evaluating, permutation_importance
-from transformertf.evaluation.page import Section, report_html
+from transformertf.evaluation.page import Section
 from transformertf.evaluation.results import Evaluation
 from transformertf.forecasts import naive_scales, table_levels
 from transformertf.models import ForecastModule
@@ -33,16 +31,10 @@ from transformertf.plots import (
 )
 
 Evaluated = Literal["test", "validation"]
-FORECASTS, REPORT, PLOTS = "forecasts.parquet", "report.html", "plots"
 # batches, and windows of each, to average weights over or to shuffle variables in
 BATCHES, WINDOWS = 16, 64
 # covariates that residuals are drawn against
 COVARIATES = 3
-# of all pictures that there can be
-_NAMES = (
-    *("forecasts", "horizon", "calibration", "series", "importance", "attention"),
-    *(f"residuals_{number}" for number in range(1, COVARIATES + 1)),
-)
 
 
 @dataclass(frozen=True)
@@ -168,6 +160,7 @@ def make_sections(
     target, sample, series = data.columns.target, evaluation.sample, data.forecast_series
     named = {one.name: one for one in series}
     sections = {
+        "metrics": _summary(evaluation),
         "forecasts": Section(
             "Forecasts",
             "A few forecasts with their intervals, over the context and what happened.",
@@ -204,44 +197,6 @@ def make_sections(
             figure=residual_figure(sample, _covariate(sample, named, data, name), name, target),
         )
     return sections | _look_sections(look_inside(model, data, evaluation.settings["stage"]))
-
-
-def open_folder(path: Path, flag: str) -> Path:
-    """Make a folder for results, where there is none yet.
-
-    Raises:
-        InputError: a file is in its place, or the folder it would lie in is not there.
-    """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{flag} {path}: expected a folder, found a file")
-    if not path.exists():
-        check_folder_of(path, flag)
-        path.mkdir(exist_ok=True)  # another process may just have made it
-    return path
-
-
-def write_metrics(folder: Path, evaluation: Evaluation) -> None:
-    """Write metrics and tables to a folder.
-
-    Pictures and page of an earlier evaluation are taken away, other files stay.
-    """
-    evaluation.save(folder)
-    for old in [folder / REPORT, *(folder / PLOTS / f"{name}.png" for name in _NAMES)]:
-        old.unlink(missing_ok=True)
-
-
-def write_report(folder: Path, evaluation: Evaluation, sections: Mapping[str, Section]) -> None:
-    """Write pictures, and the page that shows them with the metrics, to a folder."""
-    pictures = folder / PLOTS
-    pictures.mkdir(exist_ok=True)
-    for name, section in sections.items():
-        if section.figure is not None:
-            section.figure.savefig(pictures / f"{name}.png", dpi=100)
-    page = report_html(
-        f"Evaluation of {evaluation.settings['target']} forecasts",
-        [_summary(evaluation), *sections.values()],
-    )
-    (folder / REPORT).write_text(page, encoding="utf-8")
 
 
 def _summary(evaluation: Evaluation) -> Section:

@@ -98,12 +98,6 @@ class Evaluation(Mapping[str, float]):
         }
         return json.dumps(whole, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
-    def save(self, folder: Path) -> None:
-        """Write metrics.json, by_step.parquet and by_series.parquet to a folder."""
-        (folder / "metrics.json").write_text(self.as_json(), encoding="utf-8")
-        self.by_step.to_parquet(folder / "by_step.parquet")
-        self.by_series.to_parquet(folder / "by_series.parquet")
-
 
 def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
     """Read a forecast table piece by piece."""

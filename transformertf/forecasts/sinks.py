@@ -1,15 +1,22 @@
 """Forecasts to a parquet file, by one process or by several, or to memory."""
 
-import os
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from transformertf.checkpoint import check_folder_of
+from transformertf.checkpoint import (
+    check_folder_of,
+    new_token,
+    open_part,
+    part_of,
+    put,
+    refuse_link,
+    sweep,
+)
 from transformertf.errors import InputError
 
 
@@ -36,14 +43,17 @@ class ForecastFile:
                 f"{flag} {path}: would overwrite what is no table of forecasts; give another name, "
                 "or remove it"
             )
+        refuse_link(path, flag)
         check_folder_of(path, flag)
         self.path = path
         self.rows = 0
-        self._rank, self._ranks, self._token = 0, 1, str(os.getpid())
+        self._rank, self._ranks, self._token = 0, 1, new_token()
+        self._file: BinaryIO | None = None
         self._writer: pyarrow.parquet.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
-        """Start; nothing is written before the first piece."""
+        """Start: nothing is written before the first piece, what was left half-written goes."""
+        sweep(self.path.parent, self.path.name)
         return self
 
     def share(self, rank: int, ranks: int, token: str) -> None:
@@ -55,20 +65,19 @@ class ForecastFile:
             token: what the names of their parts have in common, and no others have.
         """
         self._rank, self._ranks, self._token = rank, ranks, token
+        if rank == 0:  # it keeps the parts of all from being swept
+            self._open()
 
     def write(self, frame: pd.DataFrame) -> None:
         """Append rows."""
         schema = None if self._writer is None else self._writer.schema
-        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._part(self._rank), table.schema)
-        self._writer.write_table(table)
-        self.rows += len(frame)
+        self._append(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
 
     def close(self) -> None:
-        """End the part of this process."""
-        if self._writer is not None:
+        """End the part of this process; the first one has those of the others to take in."""
+        if self._writer is not None and self._rank:
             self._writer.close()
+            self._open().flush()
 
     def __exit__(
         self,
@@ -77,38 +86,44 @@ class ForecastFile:
         trace: TracebackType | None,
     ) -> None:
         """Put the whole file in place, or take what is half-written away."""
+        done = False
         try:
-            self.close()
             if error is None and self._rank == 0:
                 self._join()
-        except BaseException as failure:
-            error = failure
-            raise
+            if self._writer is not None:
+                self._writer.close()
+                if error is None and self._rank == 0:
+                    put(self._open(), self._part(0), self.path)
+            done = error is None
         finally:
-            if error is not None:
-                ranks = range(self._ranks + 1) if self._rank == 0 else [self._rank]
-                for rank in ranks:
-                    self._part(rank).unlink(missing_ok=True)
+            if self._file is not None:
+                self._file.close()
+            # the first one takes all; its own has got its place, where all went well
+            mine = range(self._ranks) if self._rank == 0 else [] if done else [self._rank]
+            for rank in mine:
+                self._part(rank).unlink(missing_ok=True)
 
     def _part(self, rank: int) -> Path:
-        # a name may be as long as the file system takes
-        return self.path.with_name(f".{self.path.name[:32]}.{self._token}.{rank}.part")
+        return part_of(self.path, self._token, rank)
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            self._file = open_part(self._part(self._rank))
+        return self._file
+
+    def _append(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pyarrow.parquet.ParquetWriter(self._open(), table.schema)
+        self._writer.write_table(table.cast(self._writer.schema))
+        self.rows += len(table)
 
     def _join(self) -> None:
-        parts = [part for part in map(self._part, range(self._ranks)) if part.exists()]
-        self.rows = sum(pyarrow.parquet.read_metadata(part).num_rows for part in parts)
-        if len(parts) > 1:
-            whole, schema = self._part(self._ranks), pyarrow.parquet.read_schema(parts[0])
-            with pyarrow.parquet.ParquetWriter(whole, schema) as writer:
-                for part in parts:
-                    with pyarrow.parquet.ParquetFile(part) as file:
-                        for number in range(file.num_row_groups):
-                            writer.write_table(file.read_row_group(number).cast(schema))
-            for part in parts:
-                part.unlink()
-            parts = [whole]
-        for part in parts:
-            part.replace(self.path)
+        """Take in the parts of the other processes, in the order of their ranks."""
+        for part in map(self._part, range(1, self._ranks)):
+            if part.exists():
+                with pyarrow.parquet.ParquetFile(part) as file:
+                    for number in range(file.num_row_groups):
+                        self._append(file.read_row_group(number))
 
 
 def _holds_forecasts(path: Path) -> bool:

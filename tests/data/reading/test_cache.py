@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.processes import CONTEXT
+from transformertf import places
 from transformertf.data.reading import cache
 
 
@@ -91,7 +92,7 @@ def test_a_second_process_waits_and_opens_what_the_first_wrote(builder, root, mo
         told.append(text)
         go()
 
-    monkeypatch.setattr(cache.log, "warning", tell)
+    monkeypatch.setattr(places.log, "warning", tell)
     sevens = cache.cached_array(["shared"], (3,), np.int64, refuse)
     assert sevens.tolist() == [7, 7, 7]
     assert len(told) == 1
@@ -127,7 +128,7 @@ def test_without_locks_the_first_of_two_wins(root, monkeypatch):
     def refuse_to_lock(*_, **__):
         raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(cache, "lock_descriptor", refuse_to_lock)
+    monkeypatch.setattr(places, "lock_descriptor", refuse_to_lock)
 
     def second(out):
         first = cache.cached_array(["shared"], (3,), np.int64, lambda own: own.fill(1))

@@ -2,7 +2,8 @@
 
 An entry is a folder `<key>` of arrays and a `meta.json`. It is written as `<key>.new-…` and takes
 its name when it is whole, under the lock of its name: what a process left that was killed is
-never taken for an entry, and goes with the next one that is written.
+never taken for an entry, and goes with the next one that is written. What is no longer as it was
+written, or what others than its user may write to, is not taken either, and is written anew.
 """
 
 import hashlib
@@ -12,87 +13,34 @@ import math
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from filelock import lock_descriptor
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.kept import META, DamagedError, read_meta, read_whole, write_meta
 from transformertf.data.reading.memory import keep_track
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.series import AnyArray
 from transformertf.errors import InputError
+from transformertf.places import Held, lock, make_own_folder, own_folder
 from transformertf.version import __version__
 
 log = logging.getLogger(__name__)
-# this process alone has it; another one has; there are no locks here
-Held = Literal["alone", "taken", "unknown"]
-
-
-@contextmanager
-def lock(place: Path, *, wait: bool) -> Iterator[Held]:
-    """Keep others from a path until the context ends, or until this process is killed.
-
-    Its lock is the file `<path>.lock`, which goes with the context.
-
-    Args:
-        place: the path, which need not exist; its folder must.
-        wait: wait for a process that has it, and say so where the path does not exist.
-
-    Yields:
-        Whether it is this process's now: "taken" only without `wait`, "unknown" where the system
-        or the file system has no locks.
-    """
-    path = place.with_name(f"{place.name}.lock")
-    told = place.exists() or not wait
-    while True:
-        file = path.open("ab")
-        held = _try(file, wait=told and wait)
-        if held == "taken" and wait:
-            log.warning("waiting for another process that writes %s", place)
-            told = True
-        elif held != "alone" or _is_at(file, path):
-            break
-        file.close()
-    with file:
-        try:
-            yield held
-        finally:
-            if held == "alone":
-                # a `FileLock` would leave its file there for good
-                with suppress(PermissionError):  # Windows keeps open files from being removed
-                    path.unlink()
-
-
-def _try(file: BinaryIO, *, wait: bool) -> Held:
-    try:
-        return "alone" if lock_descriptor(file.fileno(), blocking=wait) else "taken"
-    except OSError:  # a file system without locks
-        return "unknown"
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Return whether a lock is still that of its path, as the one who had it took it away."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 T = TypeVar("T")
 # of what entries hold; another one leaves the old entries to be cleared
-FORMAT = 4
-META = "meta.json"
+FORMAT = 5
 # bytes that take a while to write
 _WORTH_TELLING = 10**7
 _NAME = re.compile(r"((?:panel|array)-[0-9a-f]{32})(|\.lock|\.new-\w+)")
@@ -117,14 +65,37 @@ class Entry:
 
 
 def cache_root() -> Path:
-    """Return the folder of all entries; it need not exist.
+    """Return the folder of all entries of this user; it need not exist.
 
-    That is TRANSFORMERTF_CACHE, else transformertf in XDG_CACHE_HOME, else in ~/.cache.
+    That is TRANSFORMERTF_CACHE, else transformertf in XDG_CACHE_HOME, else in ~/.cache; or a folder
+    of this user's own in it, where others may write to it.
+
+    Raises:
+        InputError: the user has no home, or what is there is another user's.
     """
+    with _told("the cache"):
+        return own_folder(_given_root(), _REMEDY)
+
+
+def _given_root() -> Path:
     given = os.environ.get("TRANSFORMERTF_CACHE")
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     path = Path(given) if given else Path(shared) / "transformertf"
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:  # of a user without a home, or ~name of nobody
+        raise InputError(f"the cache {path}: this home is not known; {_REMEDY}") from error
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tell of an error of the system."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{what}: cannot be kept in {_given_root()} ({error.strerror or error}); {_REMEDY}"
+        ) from error
 
 
 def make_key(kind: Literal["panel", "array"], parts: object) -> str:
@@ -161,19 +132,16 @@ def open_entry(
         InputError: no room, or no right to write; nothing is left then, nor of any error in
             `build`.
     """
-    place = cache_root() / key
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+    with _told(what):
+        place = make_own_folder(_given_root(), _REMEDY) / key
         with lock(place, wait=True) as held:
-            if not place.exists():
+            kept = _kept(place, what)
+            if kept is None:
                 _sweep(key, held)
                 _write(place, what, size, build)
+                kept = read_whole(place)
             os.utime(place / META)
-            return load(place, json.loads((place / META).read_text()))
-    except OSError as error:
-        raise InputError(
-            f"{what}: cannot be kept in {place.parent} ({error.strerror or error}); {_REMEDY}"
-        ) from error
+            return load(place, kept)
 
 
 def cache_entries() -> list[Entry]:
@@ -182,26 +150,33 @@ def cache_entries() -> list[Entry]:
     for path, _, ending in _paths():
         with suppress(FileNotFoundError):  # another process may clear it
             if not ending:
-                meta = path / META
-                what = json.loads(meta.read_text())["what"]
-                found.append(Entry(path, what, _size(path), meta.stat().st_mtime))
+                try:
+                    what = read_meta(path)["what"]
+                    used = (path / META).lstat().st_mtime
+                except DamagedError as error:
+                    what, used = f"damaged ({error}): {path.name}", path.lstat().st_mtime
+                found.append(Entry(path, what, _size(path), used))
     return sorted(found, key=lambda entry: -entry.used)
 
 
 def clear_cache() -> int:
     """Remove all entries, but for those that a process is writing or opening just now.
 
-    Processes that have opened one keep what they have mapped.
+    Processes that have opened one keep what they have mapped. What cannot be removed is told.
 
     Returns:
         The bytes that are free now.
     """
     freed = 0
     for key in {key for _, key, _ in _paths()}:
-        with lock(cache_root() / key, wait=False) as held:
-            if held != "taken":
-                folders = [path for path, own, end in _paths() if own == key and end != ".lock"]
-                freed += sum(_discard(path) for path in folders)
+        place = cache_root() / key
+        try:
+            with lock(place, wait=False) as held:
+                if held != "taken":
+                    folders = [path for path, own, end in _paths() if own == key and end != ".lock"]
+                    freed += sum(_discard(path) for path in folders)
+        except OSError as error:
+            log.warning("%s: cannot be removed (%s)", error.filename or place, error.strerror)
     return freed
 
 
@@ -237,7 +212,7 @@ def _write(place: Path, what: str, size: int, build: Callable[[Path], dict[str, 
     log.log(level, "%s: %s are written to %s, once", what, size_text(size), place)
     folder = _new(place)
     try:
-        (folder / META).write_text(json.dumps({"what": what, **build(folder)}))
+        write_meta(folder, {"what": what, **build(folder)})
         for path in folder.iterdir():
             # else a machine that goes down could leave files of zeros under a good name
             with path.open("rb") as file:
@@ -245,6 +220,18 @@ def _write(place: Path, what: str, size: int, build: Callable[[Path], dict[str, 
         _rename(folder, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept(place: Path, what: str) -> dict[str, Any] | None:
+    """Return what is kept of an entry; one that is damaged is taken away, and that is told."""
+    if not os.path.lexists(place):
+        return None
+    try:
+        return read_whole(place)
+    except DamagedError as error:
+        log.warning("%s: %s is damaged (%s); it is written anew", what, place, error)
+        _discard(place)
+        return None
 
 
 def _rename(folder: Path, place: Path) -> None:
@@ -264,7 +251,11 @@ def _sweep(own: str, held: Held) -> None:
     """Remove what killed processes left; `held` is the lock of `own`."""
     for path, key, ending in _paths():
         if ending.startswith(".new-"):
-            with nullcontext(held) if key == own else lock(cache_root() / key, wait=False) as state:
+            # what cannot be removed is in nobody's way
+            with (
+                suppress(OSError),
+                nullcontext(held) if key == own else lock(path.parent / key, wait=False) as state,
+            ):
                 if state == "alone":
                     _discard(path)
 
@@ -284,8 +275,11 @@ def _paths() -> list[tuple[Path, str, str]]:
     return [(path, match[1], match[2]) for path, match in found if match]
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size(path: Path) -> int:
+    """Return the bytes of a folder, or of what is in the place of one; links are not followed."""
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    states = (each.lstat() for each in inside)
+    return sum(state.st_size for state in states if stat.S_ISREG(state.st_mode))
 
 
 def _digest(value: Any) -> object:
