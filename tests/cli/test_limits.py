@@ -1,12 +1,13 @@
 """Limits of the system: one line that names each, and what helps."""
 
 import errno
+import json
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
+from tests.cli.conftest import Experiment
 from tests.processes import run_apart, run_snippet
 from transformertf.cli import main
 from transformertf.cli.limits import limit_told
@@ -160,6 +163,7 @@ FULL = """
 import os, sys
 os.dup2(os.open("/dev/full", os.O_WRONLY), {number})
 sys.stdout = open(1, "w", closefd=False)
+from tests.cli.conftest import Experiment
 from tests.processes import run_apart, run_snippet
 from transformertf.cli import main
 sys.exit(main(["{word}"]))
@@ -197,3 +201,68 @@ def test_a_console_shows_what_it_can(
         assert out.errors == "strict"
     assert "3" in (tmp_path / "out").read_text(encoding)
     assert (tmp_path / "err").read_text(encoding).endswith("e\n")
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], None]]:
+    """Lets files grow to so many bytes only."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "named", "left"),
+    [
+        ("predict --origin all --data.predict_df_paths {root}/a.parquet", 2000,
+         "forecasts.parquet", []),
+        ("evaluate --no-plots", 2000, "evaluation/forecasts.parquet", []),
+        ("evaluate --no-plots", 6000, "evaluation/by_step.parquet",
+         ["evaluation", "evaluation/forecasts.parquet", "evaluation/metrics.json"]),
+    ],
+)  # fmt: skip
+def test_a_disk_that_fills_up_is_named_and_keeps_nothing_half_written(
+    experiment: Experiment,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    small_disk: Callable[[int], None],
+    words: str,
+    size: int,
+    named: str,
+    left: list[str],
+) -> None:
+    command = words.format(root=experiment.root).split()
+    small_disk(size)
+    code = main([*command, "--ckpt_path", str(experiment.checkpoint), "--trainer.accelerator=cpu"])
+    small_disk(resource.RLIM_INFINITY)
+    told = capsys.readouterr().err
+    assert code == 2, told
+    assert f"{named} cannot be written: File too large; make room" in told
+    assert [str(path.relative_to(workdir)) for path in sorted(workdir.rglob("*"))] == left
+
+
+def test_a_log_that_cannot_be_written_names_the_run(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def save(_: CSVLogger) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(CSVLogger, "save", save)
+    assert main(["fit", "--config", str(experiment.write(workdir))]) == 2
+    assert "error: runs/tiny/version_0 cannot be written: No space left" in capsys.readouterr().err
+
+
+def test_a_checkpoint_in_a_folder_that_is_no_unicode_is_evaluated(
+    experiment: Experiment, workdir: Path
+) -> None:
+    folder = workdir / os.fsdecode(b"sub\xe9")
+    folder.mkdir()
+    place = folder / "last.ckpt"
+    place.write_bytes(experiment.checkpoint.read_bytes())
+    words = ["--no-plots", "--trainer.accelerator=cpu"]
+    assert main(["evaluate", "--ckpt_path", str(place), *words]) == 0
+    found = json.loads((workdir / "evaluation/metrics.json").read_text("utf-8"))
+    assert found["settings"]["checkpoint"] == str(place)

@@ -2,4 +2,11 @@
 
 from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, check_place
 from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe
-from transformertf.checkpoint.writing import WholeCheckpoints, check_folder_of, sweep, whole_file
+from transformertf.checkpoint.writing import (
+    WholeCheckpoints,
+    check_folder_of,
+    naming,
+    sweep,
+    whole_file,
+    write_text,
+)

@@ -27,7 +27,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     part = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
     try:
-        with part.open("wb") as file:
+        with naming(path), part.open("wb") as file:
             _lock(file)
             yield file
             file.flush()
@@ -36,6 +36,26 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         _flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file; what is no Unicode, as of names of files, is escaped."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system that names no file, as of a disk that is full, name this one."""
+    try:
+        yield
+    except OSError as error:
+        link: BaseException | None = error  # to tidy up may have failed as well
+        while link is not None:
+            if isinstance(link, OSError) and link.filename is None:
+                link.filename = str(path)
+            link = link.__context__
+        raise
 
 
 def sweep(folder: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from lightning.fabric.utilities import move_data_to_device
 
 from transformertf.batch import Batch
-from transformertf.checkpoint import check_folder_of
+from transformertf.checkpoint import check_folder_of, whole_file, write_text
 from transformertf.data import EncoderDecoderDataModule, Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request, SeriesSampler
@@ -236,12 +236,13 @@ def write_report(folder: Path, evaluation: Evaluation, sections: Mapping[str, Se
     pictures.mkdir(exist_ok=True)
     for name, section in sections.items():
         if section.figure is not None:
-            section.figure.savefig(pictures / f"{name}.png", dpi=100)
+            with whole_file(pictures / f"{name}.png") as file:
+                section.figure.savefig(file, format="png", dpi=100)
     page = report_html(
         f"Evaluation of {evaluation.settings['target']} forecasts",
         [_summary(evaluation), *sections.values()],
     )
-    (folder / REPORT).write_text(page, encoding="utf-8")
+    write_text(folder / REPORT, page)
 
 
 def _summary(evaluation: Evaluation) -> Section:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
+from transformertf.checkpoint import whole_file, write_text
 from transformertf.evaluation.scores import Scores
 
 # series, and forecasts of each, to draw
@@ -100,9 +101,10 @@ class Evaluation(Mapping[str, float]):
 
     def save(self, folder: Path) -> None:
         """Write metrics.json, by_step.parquet and by_series.parquet to a folder."""
-        (folder / "metrics.json").write_text(self.as_json(), encoding="utf-8")
-        self.by_step.to_parquet(folder / "by_step.parquet")
-        self.by_series.to_parquet(folder / "by_series.parquet")
+        write_text(folder / "metrics.json", self.as_json())
+        for name in ("by_step", "by_series"):
+            with whole_file(folder / f"{name}.parquet") as file:
+                getattr(self, name).to_parquet(file)
 
 
 def read_pieces(path: Path) -> Iterator[pd.DataFrame]:

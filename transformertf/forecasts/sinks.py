@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from transformertf.checkpoint import check_folder_of
+from transformertf.checkpoint import check_folder_of, naming
 from transformertf.errors import InputError
 
 
@@ -60,15 +60,17 @@ class ForecastFile:
         """Append rows."""
         schema = None if self._writer is None else self._writer.schema
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._part(self._rank), table.schema)
-        self._writer.write_table(table)
+        with naming(self.path):
+            if self._writer is None:
+                self._writer = pyarrow.parquet.ParquetWriter(self._part(self._rank), table.schema)
+            self._writer.write_table(table)
         self.rows += len(frame)
 
     def close(self) -> None:
         """End the part of this process."""
         if self._writer is not None:
-            self._writer.close()
+            with naming(self.path):
+                self._writer.close()
 
     def __exit__(
         self,
@@ -80,7 +82,8 @@ class ForecastFile:
         try:
             self.close()
             if error is None and self._rank == 0:
-                self._join()
+                with naming(self.path):
+                    self._join()
         except BaseException as failure:
             error = failure
             raise
