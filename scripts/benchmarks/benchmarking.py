@@ -37,7 +37,7 @@ def describe_machine(*packages: str) -> str:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as lines:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
             return next(line.split(":")[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -205,7 +205,7 @@ def peak_of_command(
 
 
 def _status(process: int | str, field: str) -> float:
-    with open(f"/proc/{process}/status") as lines:
+    with open(f"/proc/{process}/status", encoding="utf-8") as lines:
         return next(int(line.split()[1]) for line in lines if field in line) / 1024
 
 

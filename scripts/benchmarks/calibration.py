@@ -97,12 +97,12 @@ def measure(
             zip(("train", "calibration", "fresh"), series, strict=True)
         ):
             simulate(count, seed).to_parquet(f"{name}.parquet")
-        Path("model.yml").write_text(yaml.safe_dump(config))
+        Path("model.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
         run("fit", "--config", "model.yml")
         path = ["--ckpt_path", "runs/model/version_0/checkpoints/last.ckpt"]
         for _ in range(2):
             run("evaluate", *path, "--origin", "last", "--no-plots")
-            found.append(json.loads(Path("evaluation/metrics.json").read_text()))
+            found.append(json.loads(Path("evaluation/metrics.json").read_text(encoding="utf-8")))
             run("calibrate", *path, "--origin", "last")
     return found
 

@@ -75,7 +75,7 @@ def peak_of(path: Path) -> float:
     def watch() -> None:
         nonlocal peak
         while not done.wait(0.005):
-            with open("/proc/self/status") as lines:
+            with open("/proc/self/status", encoding="utf-8") as lines:
                 now = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
             peak = max(peak, now / 1024)
 

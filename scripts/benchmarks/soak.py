@@ -126,7 +126,7 @@ def read_counts(path: Path) -> Counter[str]:
     """Return how many cases of bad input were refused, and how many worked."""
     counts: Counter[str] = Counter()
     if path.exists():
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             kind, _, number = line.partition(" ")
             counts[kind] += int(number)
     return counts

@@ -35,7 +35,7 @@ def newest_checkpoint() -> Path:
 def main() -> None:
     """Run the demo."""
     start = time.monotonic()
-    epochs = yaml.safe_load(CONFIG.read_text())["trainer"]["max_epochs"]
+    epochs = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["trainer"]["max_epochs"]
     OUTPUT.mkdir(exist_ok=True)
     forecasts_path = OUTPUT / "forecasts.parquet"
     test = sorted((DATA / "test").glob("*.parquet"))

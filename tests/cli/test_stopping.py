@@ -315,7 +315,7 @@ def test_a_full_disk_for_other_files_is_told(
     monkeypatch.setitem(COMMANDS, "fit", (write, ""))
     assert main(["fit"]) == 2
     told = capsys.readouterr().err
-    assert told == "error: metrics.csv cannot be written: No space left on device\n"
+    assert told.startswith("error: metrics.csv cannot be written: No space left on device; ")
 
 
 def test_other_errors_of_the_system_are_failures_of_ours(

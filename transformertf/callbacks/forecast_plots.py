@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
+from transformertf.checkpoint import whole_file
 from transformertf.data import IntArray, Series, WindowDataModule
 from transformertf.data.batches import BatchDataset
 from transformertf.data.windows import Request, SeriesSampler, Windows
@@ -90,7 +91,8 @@ class ForecastPlots(Callback):
         assert self._place is not None
         self._place.mkdir(parents=True, exist_ok=True)
         path = self._place / f"forecasts_epoch={trainer.current_epoch}.png"
-        figure.savefig(path)
+        with whole_file(path) as file:
+            figure.savefig(file, format="png")
         for logger in trainer.loggers:
             _log(logger, figure, path, trainer.global_step)
 

@@ -5,6 +5,7 @@ from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe, unshar
 from transformertf.checkpoint.writing import (
     WholeCheckpoints,
     check_folder_of,
+    naming,
     new_token,
     open_part,
     part_of,
@@ -12,4 +13,5 @@ from transformertf.checkpoint.writing import (
     refuse_link,
     sweep,
     whole_file,
+    write_text,
 )

@@ -65,11 +65,31 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     sweep(path.parent, path.name)
     part = part_of(path, new_token())
     try:
-        with open_part(part) as file:
+        with naming(path), open_part(part) as file:
             yield file
             put(file, part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file; what is no Unicode, as of names of files, is escaped."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system that names no file, as of a disk that is full, name this one."""
+    try:
+        yield
+    except OSError as error:
+        link: BaseException | None = error  # to tidy up may have failed as well
+        while link is not None:
+            if isinstance(link, OSError) and link.filename is None:
+                link.filename = str(path)
+            link = link.__context__
+        raise
 
 
 def sweep(folder: Path, name: str | None = None) -> None:

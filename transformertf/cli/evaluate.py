@@ -253,10 +253,10 @@ def _score(
     evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
     draws = can_plot() if options.plots is None else options.plots
     write_metrics(folder, evaluation)
-    _show(evaluation)
     if draws:
         sections = make_sections(evaluation, cli.model, cli.datamodule)
         write_report(folder, evaluation, sections)
+    _show(evaluation)
     say(f"evaluation: {folder / (REPORT if draws else METRICS)}")
 
 

@@ -19,7 +19,7 @@ from transformertf.callbacks import (
     LossCurve,
     Resumption,
 )
-from transformertf.checkpoint import Checkpoint, sweep
+from transformertf.checkpoint import Checkpoint, naming, sweep
 from transformertf.cli import runs
 from transformertf.cli.agreement import (
     AlreadyTrainedError,
@@ -78,7 +78,8 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         say(f"run: {folder}")
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
-        run(cli, "fit", checkpoint)
+        with naming(folder):
+            run(cli, "fit", checkpoint)
     except KeyboardInterrupt:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             requeue()

@@ -5,16 +5,15 @@ its YAML, do without: what needs them is imported once a command is to run.
 """
 
 import argparse
-import errno
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from transformertf.class_paths import allowing
+from transformertf.cli.limits import limit_told
 from transformertf.cli.options import make_parser
-from transformertf.cli.screen import is_first_process, quiet, say
+from transformertf.cli.screen import any_console, is_first_process, quiet, say, tell
 from transformertf.cli.signals import ended_by_sigterm, imported_whole
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.errors import InputError, NonFiniteLossError, nearest
@@ -57,47 +56,40 @@ COMMANDS: dict[str, tuple[Command, str]] = {
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
-# what the system says of a disk that takes no more, and of a file that it denies
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-DENIED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0 done, 1 a failure of ours, 2 a mistake of the user (told in one line), 130 interrupted.
+    0 done, 1 a failure of ours, 2 what the user can mend, a limit of the system too (told in one
+    line), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    verbose = "-v" in words or "--verbose" in words
+    with any_console():
+        return _guarded(words, verbose="-v" in words or "--verbose" in words)
+
+
+def _guarded(words: Sequence[str], verbose: bool) -> int:
+    """Run a command, tell of what ends it, and return its exit code."""
     try:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
         summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
         options, flags = make_parser(summaries).parse_known_args(words)
         _run(options, flags, verbose)
+        sys.stdout.flush()
     except InputError as error:
         return _report(error, verbose, EXIT_USER)
     except NonFiniteLossError as error:
         return _report(error, verbose, EXIT_FAILURE)
-    except BrokenPipeError:
+    except BrokenPipeError:  # who reads standard output, as `head`, may have seen enough
         return EXIT_FAILURE
-    except OSError as error:
-        where = error.filename2 or error.filename or "a file"
-        if error.errno in FULL:
-            return _report(
-                error, verbose, EXIT_USER, f"{where} cannot be written: {error.strerror}"
-            )
-        if error.errno in DENIED:
-            return _report(error, verbose, EXIT_USER, f"{where}: {error.strerror}")
-        return _report_failure()
     except KeyboardInterrupt:
         hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
         say(f"interrupted{hint}")
         return EXIT_INTERRUPTED
     except Exception as error:
-        return _report_lost(error, verbose)
-    finally:
-        _flush()
+        return _report_other(error, verbose)
     return 0
 
 
@@ -120,30 +112,19 @@ def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> No
         COMMANDS[options.command][0](options, flags)
 
 
-def _report_lost(error: Exception, verbose: bool) -> int:
-    """Tell of another process that is lost; any other error is a failure of ours."""
+def _report_other(error: Exception, verbose: bool) -> int:
+    """Tell of a limit of the system, or of a lost process; the rest is a failure of ours."""
+    line = limit_told(error)
+    if line is not None:
+        return _report(error, verbose, EXIT_USER, line)
     from transformertf.cli import ranks
 
-    if not ranks.is_lost(error):
-        return _report_failure()
-    _report(error, verbose, EXIT_FAILURE, ranks.LOST)
-    return ranks.exit_code(EXIT_FAILURE)
-
-
-def _report_failure() -> int:
-    """The last resort: our failure, with what is needed to report it."""
-    traceback.print_exc()
+    if ranks.is_lost(error):
+        _report(error, verbose, EXIT_FAILURE, ranks.LOST)
+        return ranks.exit_code(EXIT_FAILURE)
+    tell(traceback.format_exc())
     say("error: this is a failure of transformertf, please report it")
     return EXIT_FAILURE
-
-
-def _flush() -> None:
-    """Write what is left to standard output; who reads it, as `head`, may have seen enough."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # else Python would complain of it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: Exception, verbose: bool, code: int, message: str | None = None) -> int:
@@ -151,9 +132,9 @@ def _report(error: Exception, verbose: bool, code: int, message: str | None = No
     ranks = sys.modules.get("transformertf.cli.ranks")
     if is_first_process() if ranks is None else ranks.speaks(code):
         if verbose:
-            traceback.print_exception(error)
+            tell("".join(traceback.format_exception(error)))
         line = " ".join((message or str(error)).split())
         if len(line) > LONGEST:
             line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-        print(f"error: {line}", file=sys.stderr)
+        tell(f"error: {line}")
     return code

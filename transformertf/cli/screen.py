@@ -1,6 +1,7 @@
 """What a user sees: our lines, and not Lightning's hints."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -11,12 +12,54 @@ from collections.abc import Iterator
 _RANK_ZERO = "lightning.fabric.utilities.rank_zero"
 
 
+@contextlib.contextmanager
+def any_console() -> Iterator[None]:
+    """Write to any console: what it cannot show is shown as an escape, a closed one takes all.
+
+    At the end nothing is left that Python would try to write when it exits, and complain of.
+    """
+    _open_closed()
+    streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
+
+
+def _open_closed() -> None:
+    """Open what a daemon begins without: else the next file that is opened would take its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or stream.closed:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def say(text: str) -> None:
     """Print a line for the user; results go to standard output, everything else here.
 
     Of several processes the first one speaks for all.
     """
     if is_first_process():
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """Print a line for the user, whichever process this is; that nobody reads it ends nothing."""
+    with contextlib.suppress(OSError):
         print(text, file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from transformertf.checkpoint import check_folder_of, whole_file
+from transformertf.checkpoint import check_folder_of, whole_file, write_text
 from transformertf.errors import InputError
 from transformertf.evaluation.page import GENERATOR, Section, report_html
 from transformertf.evaluation.report import COVARIATES
@@ -86,8 +86,7 @@ def write_metrics(folder: Path, evaluation: Evaluation) -> None:
         InputError: as `check_others`.
     """
     check_others(folder, "evaluation")
-    with whole_file(folder / METRICS) as file:
-        file.write(evaluation.as_json().encode())
+    write_text(folder / METRICS, evaluation.as_json())
     for name in TABLES:
         table: pd.DataFrame = getattr(evaluation, name)
         with whole_file(folder / f"{name}.parquet") as file:
@@ -106,8 +105,7 @@ def write_report(folder: Path, evaluation: Evaluation, sections: Mapping[str, Se
                 made_by = {_SOFTWARE: GENERATOR}
                 section.figure.savefig(file, format="png", dpi=100, metadata=made_by)
     title = f"Evaluation of {evaluation.settings['target']} forecasts"
-    with whole_file(folder / REPORT) as file:
-        file.write(report_html(title, list(sections.values())).encode())
+    write_text(folder / REPORT, report_html(title, list(sections.values())))
 
 
 def _is_metrics(path: Path) -> bool:

@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from transformertf.checkpoint import (
     check_folder_of,
+    naming,
     new_token,
     open_part,
     part_of,
@@ -71,13 +72,16 @@ class ForecastFile:
     def write(self, frame: pd.DataFrame) -> None:
         """Append rows."""
         schema = None if self._writer is None else self._writer.schema
-        self._append(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        with naming(self.path):
+            self._append(table)
 
     def close(self) -> None:
         """End the part of this process; the first one has those of the others to take in."""
         if self._writer is not None and self._rank:
-            self._writer.close()
-            self._open().flush()
+            with naming(self.path):
+                self._writer.close()
+                self._open().flush()
 
     def __exit__(
         self,
@@ -88,12 +92,13 @@ class ForecastFile:
         """Put the whole file in place, or take what is half-written away."""
         done = False
         try:
-            if error is None and self._rank == 0:
-                self._join()
-            if self._writer is not None:
-                self._writer.close()
+            with naming(self.path):
                 if error is None and self._rank == 0:
-                    put(self._open(), self._part(0), self.path)
+                    self._join()
+                if self._writer is not None:
+                    self._writer.close()
+                    if error is None and self._rank == 0:
+                        put(self._open(), self._part(0), self.path)
             done = error is None
         finally:
             if self._file is not None:
