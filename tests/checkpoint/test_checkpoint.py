@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from transformertf.checkpoint.checkpoint import Checkpoint
+from transformertf.checkpoint.content import check_content
 from transformertf.errors import InputError
 
 OWN = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
@@ -56,6 +57,21 @@ def test_no_arguments_where_lightning_once_kept_them(tmp_path: Path, key: str) -
     torch.save({**CONTENT, key: {"_instantiator": "stranger.run"}}, path)
     with pytest.raises(InputError, match=f"{key} in it: expected nothing"):
         Checkpoint.read(path)
+
+
+def test_no_file_of_a_callback_lies_on_the_net(tmp_path: Path) -> None:
+    """Lightning takes away what a callback has kept, wherever that is said to be."""
+    path = tmp_path / "bad.ckpt"
+    torch.save({**CONTENT, "callbacks": {"Kept": {"best_model_path": "s3://mine/x.ckpt"}}}, path)
+    with pytest.raises(
+        InputError, match=r"Kept\.best_model_path in .*found the address 's3://mine"
+    ):
+        Checkpoint.read(path)
+    deep: list[Any] = []
+    for _ in range(3000):
+        deep = [deep]
+    with pytest.raises(InputError, match="callbacks in it nest without end"):
+        check_content({**CONTENT, "callbacks": deep}, "x")
 
 
 @pytest.mark.parametrize("cut", [1, 100, 500])

@@ -16,7 +16,9 @@ import torch
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
 from transformertf import Forecaster
 from transformertf.cli import main
+from transformertf.cli.evaluate import _show
 from transformertf.errors import InputError
+from transformertf.evaluation import Evaluation
 
 Fails = Callable[..., str]
 SETTINGS = ("by_step", "by_series", "reliability", "skipped", "settings")
@@ -32,6 +34,15 @@ def evaluate(experiment: Experiment, *words: str) -> dict[str, Any]:
 @pytest.fixture
 def checkpoint(experiment: Experiment, workdir: Path) -> Path:
     return Path(shutil.copy(experiment.checkpoint, workdir / "own.ckpt"))
+
+
+def test_names_of_columns_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    empty = pd.DataFrame()
+    settings = {"target": "I[/red] [A]"}
+    _show(Evaluation({"MAE[/b]": 1.0}, empty, empty, empty, empty, {}, settings))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "I[/red] [A]" in shown
+    assert "MAE[/b]" in shown
 
 
 def test_metrics_are_those_of_the_forecasts(experiment: Experiment, workdir: Path) -> None:

@@ -53,14 +53,14 @@ def test_a_folder_that_may_not_be_written_to_is_told(
     assert "cannot be used (Permission denied)" in fails("fit", "--config", config)
 
 
-@pytest.mark.parametrize("name", ["n" * 300, "é" * 150, "a/b", "..", "a\0b"])
+@pytest.mark.parametrize("name", ["n" * 300, "é" * 150, "a/b", "..", "a\0b", "$HOME"])
 def test_names_that_are_none_leave_nothing(
     name: str, experiment: Experiment, workdir: Path, fails: Fails
 ) -> None:
     assert "expected a" in fails("fit", "--config", experiment.write(workdir), "-n", name)
 
 
-@pytest.mark.parametrize("file", ["..yml", "...yml", "a\\b.yml", "../config.yaml"])
+@pytest.mark.parametrize("file", ["..yml", "...yml", "a\\b.yml", "${HOME}.yml", "../config.yaml"])
 def test_no_configuration_names_a_run_outside_of_runs(
     file: str, experiment: Experiment, workdir: Path, monkeypatch: Any, fails: Fails
 ) -> None:

@@ -111,9 +111,12 @@ def check_content(content: Any, place: str) -> None:
         _check_primitives(described, key, place, DEEPEST)
     data = content["datamodule_hyper_parameters"]["_class_path"].rpartition(".")[2]
     _mapping(content, data, place)
-    # Lightning looks at, and takes away, the files that callbacks have kept
-    for _, _, path, text in texts(content.get("callbacks"), "callbacks"):
-        refuse_address(path, text, f" in {place}")
+    try:
+        # Lightning looks at, and takes away, the files that callbacks have kept
+        for _, _, path, text in texts(content.get("callbacks"), "callbacks"):
+            refuse_address(path, text, f" in {place}")
+    except RecursionError as error:
+        raise InputError(f"{place}: callbacks in it nest without end") from error
     if content.get("calibration") is not None:
         _mapping(content, "calibration", place)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter, Interruption
@@ -132,8 +133,8 @@ def _forecast_folds(
     for fold in range(1, options.refit):
         say(f"training anew for fold {fold + 1} of {options.refit}")
         composer = Composer()
-        for file in files:
-            composer.add_file(file)
+        for own in files:
+            composer.add_file(own)
         composer.add_flags(flags)
         composer.add_tree("--refit", {"data": {"init_args": {"test_fraction": rests[fold - 1]}}})
         _fit_and_forecast(composer, checkpoint, kept, options, horizon, rests[fold])
@@ -262,9 +263,10 @@ def _score(
 
 def _show(evaluation: Evaluation) -> None:
     """Print the metrics over all."""
-    table = Table(title=f"{evaluation.settings['target']}, original units")
+    # names of columns are no markup
+    table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in evaluation.items():
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
+        table.add_row(escape(name), f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
     Console().print(table)

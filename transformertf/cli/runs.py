@@ -31,6 +31,8 @@ def check_name(name: str, given: str) -> str:
     """
     if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
         raise InputError(f"{given}: expected a plain name without slashes")
+    if os.path.expandvars(name) != name:  # loggers expand it
+        raise InputError(f"{given}: expected a plain name without variables")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise InputError(f"{given}...: expected a name of at most {LONGEST_NAME} bytes")
     return name

@@ -118,6 +118,20 @@ def test_points_come_in_any_order():
     np.testing.assert_array_equal(mixed.points[1], LEVELS)
 
 
+@pytest.mark.parametrize("path", ["http://127.0.0.1:9/x", "s3://x", "memory://x", "a::memory://x"])
+def test_no_address_is_asked(path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pandas.io.common.get_handle", lambda *_, **__: asked.append(path))
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        assert DiscreteFunctionTransform(path).points
+    assert not asked
+
+
+def test_a_device_is_no_file_of_points():
+    with pytest.raises(InputError, match=r"/dev/zero: expected a file"):
+        assert DiscreteFunctionTransform("/dev/zero").points
+
+
 @pytest.mark.parametrize("header", ["", "current,field\n"])
 def test_a_csv_gives_the_points_until_the_state_has_them(tmp_path, monkeypatch, header):
     path = tmp_path / "curve.csv"
