@@ -35,16 +35,18 @@ from transformertf.evaluation import (
     write_report,
 )
 from transformertf.forecasts import (
+    LEVELS,
     Calibration,
     ForecastFile,
     ForecastFrames,
     ForecastTables,
     Horizon,
+    calibrated_rows,
     calibration_of,
     calibration_origin,
     remarks,
     sample_paths,
-    trained_rows,
+    scored_rows,
 )
 from transformertf.models import ForecastModule, precision_of
 from transformertf.plots import can_plot, forecast_figure
@@ -260,7 +262,7 @@ class Forecaster:
             module = self._stage_data(data, stage, batch_size)
             origin = origin_text(origin)
             module.forecast_on(stage, origin)
-            pieces = self._run(module, Horizon(horizon, samples), season)
+            pieces = self._run(module, Horizon(horizon, samples), season, tell=scored_rows)
             settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
             evaluation = evaluate_pieces(pieces, module, season, settings)
             if place is not None and file is not None:
@@ -306,7 +308,12 @@ class Forecaster:
         asked = calibration_origin(module, stage) if origin is None else origin_text(origin)
         module.forecast_on(stage, asked)
         # fitted to what the model itself says
-        pieces = self._run(module, Horizon(), calibrated=False)
+        shown = levels or self.model.quantiles or LEVELS
+
+        def told(module: WindowDataModule, _: int | None) -> Iterable[str]:
+            return calibrated_rows(module, shown, by_series=by_series, as_in_fit=data is None)
+
+        pieces = self._run(module, Horizon(), calibrated=False, tell=told)
         self.calibration = Calibration.fit(pieces, levels, by_series)
         return self.calibration
 
@@ -413,8 +420,9 @@ class Forecaster:
         module: WindowDataModule,
         horizon: Horizon,
         season: int | None = None,
+        *,
         calibrated: bool = True,
-        tell: Callable[[WindowDataModule, int | None], Iterable[str]] = trained_rows,
+        tell: Callable[[WindowDataModule, int | None], Iterable[str]],
     ) -> list[pd.DataFrame]:
         """Say what is forecast, and return the forecasts of a data module in pieces."""
         horizon.check(self.model, module)

@@ -17,13 +17,17 @@ from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.errors import InputError
 from transformertf.forecasts import (
+    LEVELS,
     Calibration,
     ForecastFrames,
     ForecastTables,
+    calibrated_rows,
     calibration_origin,
     check_levels,
-    trained_rows,
 )
+
+# what says which rows validate
+_VALIDATION = ("train_df_paths", "val_df_paths", "val_fraction", "test_fraction", "split_by")
 
 
 def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -39,7 +43,14 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _check_levels(options, cli)
     origin = options.origin or calibration_origin(cli.datamodule, options.stage)
     cli.datamodule.forecast_on(options.stage, origin)
-    for line in trained_rows(cli.datamodule):
+    trained = checkpoint.data["init_args"]
+    told = calibrated_rows(
+        cli.datamodule,
+        options.levels or cli.model.quantiles or LEVELS,
+        by_series=options.by_series,
+        as_in_fit=all(cli.datamodule.hparams[name] == trained.get(name) for name in _VALIDATION),
+    )
+    for line in told:
         say(line)
     kept = ForecastFrames()
     make_trainer(cli, ForecastWriter(kept, ForecastTables(cli.datamodule)))

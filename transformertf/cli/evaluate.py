@@ -48,7 +48,7 @@ from transformertf.forecasts import (
     ForecastTables,
     Horizon,
     calibration_of,
-    trained_rows,
+    scored_rows,
 )
 from transformertf.plots import can_plot
 
@@ -231,7 +231,7 @@ def _writer(
     horizon.check(cli.model, cli.datamodule)
     cli.datamodule.forecast_on(options.stage, options.origin, rest)
     calibration = calibration_of(checkpoint)
-    for line in trained_rows(cli.datamodule, options.horizon):
+    for line in scored_rows(cli.datamodule, options.horizon):
         say(line)
     tables = ForecastTables(cli.datamodule, horizon, calibration, options.season)
     return ForecastWriter(sink, tables)

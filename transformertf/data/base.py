@@ -344,6 +344,11 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self._evaluated, self.stages.rest = (stage, origin), rest
 
     @property
+    def evaluated(self) -> tuple[Stage, str] | None:
+        """Stage and origins that are forecast; None where the files to predict are."""
+        return self._evaluated
+
+    @property
     def forecast_series(self) -> list[Series]:
         """The series that the batches of `predict_dataloader` count."""
         if self._evaluated is None:

@@ -8,7 +8,7 @@ belong, `continuation` and `paths` go beyond the trained horizon, `baselines` ne
 of.
 """
 
-from transformertf.forecasts.calibration import Calibration
+from transformertf.forecasts.calibration import LEVELS, Calibration
 from transformertf.forecasts.rows import (
     ForecastRows,
     check_columns,
@@ -28,4 +28,4 @@ from transformertf.forecasts.tables import (
     naive_scales,
     sample_paths,
 )
-from transformertf.forecasts.told import remarks, trained_rows
+from transformertf.forecasts.told import calibrated_rows, remarks, scored_rows

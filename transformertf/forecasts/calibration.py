@@ -276,6 +276,12 @@ def _ranks(count: IntArray, level: float) -> tuple[IntArray, IntArray]:
     return whole, whole
 
 
+def wanting_more(levels: Sequence[float], windows: int) -> str:
+    """Return the levels that want more windows than there are, and how many each wants."""
+    wanted = {level: math.ceil(round(1 / min(level, 1 - level), 9)) - 1 for level in levels}
+    return ", ".join(f"{level:g} wants {n}" for level, n in wanted.items() if n > windows)
+
+
 def _tell_few(
     count: IntArray, levels: Sequence[float], series: Sequence[Hashable] | None = None
 ) -> None:
@@ -283,14 +289,13 @@ def _tell_few(
     counted = np.where(count > 0, count, count.max())
     row, step = np.unravel_index(counted.argmin(), count.shape)
     found = int(counted[row, step])
-    wanted = {level: math.ceil(round(1 / min(level, 1 - level), 9)) - 1 for level in levels}
-    few = [f"{level:g} wants {n}" for level, n in wanted.items() if n > found]
+    few = wanting_more(levels, found)
     if few:
         where = "" if series is None else f" of series {series[int(row)]!r}"
         log.warning(
             "calibration: level %s windows, found %d at step %d%s: the most extreme error stands "
             "in; calibrate on more windows",
-            ", ".join(few),
+            few,
             found,
             step + 1,
             where,

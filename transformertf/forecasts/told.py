@@ -1,10 +1,12 @@
 """What there is to say of the rows that a forecast is of, before it is made."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from transformertf.data import EncoderDecoderDataModule, Series, WindowDataModule
 from transformertf.data.windows import Run, count_rows
 from transformertf.errors import count_names
+from transformertf.forecasts.calibration import wanting_more
 
 
 def remarks(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
@@ -83,9 +85,84 @@ def trained_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[s
         )
 
 
+def scored_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
+    """Yield what there is to say of the rows of a stage that forecasts are compared with.
+
+    That is: rows that the model was trained on, and rows that no forecast reaches, where each is to
+    be forecast once.
+
+    Args:
+        data: fitted; its `forecast_windows` are about to be forecast.
+        steps: of each forecast; None for those of training.
+    """
+    yield from trained_rows(data, steps)
+    evaluated = data.evaluated
+    if (
+        evaluated is None
+        or evaluated[1] != "auto"
+        or not isinstance(data, EncoderDecoderDataModule)
+    ):
+        return
+    series, ends, trained = data.forecast_series, data.forecast_ends.tolist(), data.tgt_seq_len
+    rows = sum(
+        max(0, min(part.end, series[part.series].observed) - part.first_target)
+        for part in data.stages.parts(evaluated[0])
+    )
+    scored = 0
+    for run in data.forecast_windows().runs:
+        reach, end = _reach(run, series[run.series], steps, ends[run.series], trained)
+        last = run.origin + 1 + (run.count - 1) * run.step
+        scored += (run.count - 1) * min(reach, run.step) + min(reach, end - last)
+    if scored < rows:
+        yield (
+            f"{rows - scored} of {rows} {evaluated[0]} rows are not scored: with origin auto one "
+            f"forecast of {min(steps or trained, trained)} steps follows each {trained} rows, and "
+            "what lies before the first and behind the last is left; origin all, or every:N, "
+            "reaches more"
+        )
+
+
+def calibrated_rows(
+    data: WindowDataModule, levels: Sequence[float], *, by_series: bool, as_in_fit: bool
+) -> Iterator[str]:
+    """Yield what there is to say of the rows that a calibration is fitted to.
+
+    That is: rows that the model was trained on, or that its best epoch was chosen by, and windows
+    that overlap, where too few are apart.
+
+    Args:
+        data: fitted; its `forecast_windows` are about to be forecast.
+        levels: that are calibrated.
+        by_series: whether each series is calibrated by itself.
+        as_in_fit: whether the rows of the stage are those of the fit.
+    """
+    yield from trained_rows(data)
+    if as_in_fit and data.evaluated is not None and data.evaluated[0] == "validation":
+        yield (
+            "these validation rows may have chosen the checkpoint among the epochs, too, so that "
+            "errors there are smaller than those of new rows; other rows are better: give "
+            "val_df_paths, or stage test"
+        )
+    count: dict[int, int] = {}
+    apart: dict[int, int] = {}
+    for run in data.forecast_windows().runs:
+        own = 1 + (run.count - 1) // max(1, -(-run.horizon // run.step))
+        for windows, number in ((count, run.count), (apart, own)):
+            windows[run.series] = windows.get(run.series, 0) + number
+    fewest = min if by_series else sum
+    found, alone = fewest(count.values()), fewest(apart.values())
+    if alone < found and (few := wanting_more(levels, alone)):
+        where = " of the series with fewest" if by_series and len(apart) > 1 else ""
+        yield (
+            f"{found} windows{where} overlap, {alone} of them share no row with another: level "
+            f"{few} that do not, for errors of the same rows are alike; calibrate on more rows"
+        )
+
+
 def _reach(run: Run, series: Series, steps: int | None, end: int, trained: int) -> tuple[int, int]:
     """Return the steps of each forecast, and the row after the last that may be forecast."""
     if steps is None or steps <= trained:
         return min(steps or run.horizon, run.horizon), end
     # beyond the trained horizon forecasts go on to the next gap
-    return steps, min(end, next(last for _, last in series.stretches if run.origin < last))
+    place = bisect_right(series.breaks, run.origin)
+    return steps, min([end, *series.breaks[place : place + 1]])

@@ -1,0 +1,71 @@
+"""What is told of rows before they are scored, or calibrated on."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from transformertf.data import EncoderDecoderDataModule
+from transformertf.forecasts.told import calibrated_rows, scored_rows
+
+LEVELS = (0.1, 0.5, 0.98)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> EncoderDecoderDataModule:
+    """120 rows, of which the last 50 are for test and 30 before them for validation."""
+    path = tmp_path_factory.mktemp("told") / "a.csv"
+    rows = np.arange(120)
+    table = pd.DataFrame({"t": rows + 100 * (rows >= 100), "y": np.sin(rows)})
+    table.to_csv(path, index=False)
+    data = EncoderDecoderDataModule(
+        "y", train_df_paths=str(path), val_fraction=30 / 120, test_fraction=50 / 120,
+        time_column="t", max_gap=2, ctxt_seq_len=8, tgt_seq_len=12,
+    )  # fmt: skip
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize(
+    ("horizon", "scored"),
+    # 30 rows before the gap hold two horizons, 20 behind it one after its context
+    [(None, 3 * 12), (12, 3 * 12), (5, 3 * 5), (15, 12 + 15 + 12), (100, 30 + 12)],
+)
+def test_rows_that_no_forecast_reaches_are_counted(
+    data: EncoderDecoderDataModule, horizon: int | None, scored: int
+) -> None:
+    data.forecast_on("test")
+    (line,) = scored_rows(data, horizon)
+    assert line.startswith(f"{50 - scored} of 50 test rows are not scored: ")
+    assert f"one forecast of {min(horizon or 12, 12)} steps follows each 12 rows" in line
+
+
+@pytest.mark.parametrize("origin", ["all", "every:30", "last"])
+def test_origins_of_ones_own_choice_are_not_told(
+    data: EncoderDecoderDataModule, origin: str
+) -> None:
+    data.forecast_on("test", origin)
+    assert not list(scored_rows(data))
+
+
+def told(data: EncoderDecoderDataModule, origin: str, **options: Any) -> list[str]:
+    data.forecast_on("validation", origin)
+    given = {"by_series": False, "as_in_fit": False, **options}
+    return list(calibrated_rows(data, LEVELS, **given))
+
+
+def test_windows_that_overlap_are_counted_apart(data: EncoderDecoderDataModule) -> None:
+    (line,) = told(data, "every:5")
+    assert line.startswith("4 windows overlap, 2 of them share no row with another: level ")
+    assert "0.1 wants 9, 0.98 wants 49 that do not" in line
+    assert not told(data, "auto")
+    data.forecast_on("validation", "every:5")
+    assert not list(calibrated_rows(data, (0.5,), by_series=True, as_in_fit=False))
+
+
+def test_rows_that_validated_the_fit_are_told(data: EncoderDecoderDataModule) -> None:
+    (line,) = told(data, "auto", as_in_fit=True)
+    assert "may have chosen the checkpoint among the epochs" in line
+    data.forecast_on("test", "auto")
+    assert not list(calibrated_rows(data, LEVELS, by_series=False, as_in_fit=True))
