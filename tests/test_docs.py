@@ -64,6 +64,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in [heading.lower().replace(" ", "-") for heading in headings], target
 
 
+def test_threats_name_tests_that_are_there() -> None:
+    page = (DOCS / "decisions" / "threats.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 10
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
+
+
 def scripts_named_in(path: Path) -> set[str]:
     """Return the scripts that a text names, as files or as modules."""
     text = path.read_text(encoding="utf-8")

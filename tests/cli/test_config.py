@@ -336,6 +336,20 @@ def test_a_file_whose_name_begins_with_dashes_is_no_flag(
     assert composer.is_typed("trainer.callbacks.0.class_path")
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ("--data.x", "[" * 3000 + "]" * 3000),
+        ("--data.x", "[" * 80 + "]" * 80),
+        ("--" + ".".join("a" * 3000), "1"),
+    ],
+    ids=["value", "a little", "key"],
+)
+def test_flags_without_end(flag: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="write it flat"):
+        compose(*flag)
+
+
 def test_arguments_pass_through_the_bases() -> None:
     names = arguments_of(EncoderDecoderLSTM)
     assert names is not None

@@ -53,7 +53,7 @@ TOO_MUCH = {
 
 @pytest.mark.parametrize("kind", TOO_MUCH)
 def test_too_much_is_refused_unresolved(kind: str) -> None:
-    with pytest.raises(InputError, match=r"put in more|lead deeper"):
+    with pytest.raises(InputError, match=r"put in more|goes deeper"):
         resolve(TOO_MUCH[kind], nowhere)
 
 

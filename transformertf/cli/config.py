@@ -91,16 +91,22 @@ class Composer:
             InputError: a word that belongs to no flag, or a flag without a value.
         """
         for key, values in _split_flags(flags):
-            parsed = [_parse_value(key, value) for value in values]
-            tree: Tree = {}
-            node = tree
-            *parents, leaf = key.split(".")
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = parsed[0] if len(parsed) == 1 else parsed
-            shaped = _shape(tree, f"--{key}")
-            paths.from_flags(shaped)
-            self.sources.append((f"--{key}", shaped))
+            try:
+                self._add_flag(key, values)
+            except RecursionError as error:
+                raise InputError(f"--{key:.60}: nests too deep; write it flat") from error
+
+    def _add_flag(self, key: str, values: list[str]) -> None:
+        parsed = [_parse_value(key, value) for value in values]
+        tree: Tree = {}
+        node = tree
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = parsed[0] if len(parsed) == 1 else parsed
+        shaped = _shape(tree, f"--{key}")
+        paths.from_flags(shaped)
+        self.sources.append((f"--{key}", shaped))
 
     def go_on(self, checkpoint: Checkpoint) -> None:
         """Let a checkpoint say what the sources leave unsaid of optimizer and scheduler."""

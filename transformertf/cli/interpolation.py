@@ -93,8 +93,8 @@ class _Looking:
         if depth + (known.height if known else 0) > 2 * DEEPEST:
             place = ".".join(path)
             raise InputError(
-                f"config: {place:.60}{self._where(place)}: interpolations lead deeper than "
-                f"{2 * DEEPEST} levels, or back to where they start"
+                f"config: {place:.60}{self._where(place)}: goes deeper than {2 * DEEPEST} levels, "
+                "or by interpolations back to where it starts; write it flat"
             )
         if known is None:
             known = self._known[path] = self._look(node, path, depth)
