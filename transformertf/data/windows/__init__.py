@@ -16,7 +16,7 @@ from transformertf.data.windows.stages import (
     Fractions,
     Stages,
 )
-from transformertf.data.windows.trained import TrainedRows, count_rows
+from transformertf.data.windows.trained import Content, TrainedRows, count_rows
 from transformertf.data.windows.windows import (
     Part,
     Run,
