@@ -84,6 +84,37 @@ def prepare_resume(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
         _keep_seed(checkpoint, cli)
 
 
+def require_same_rows(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Refuse to go on with other training data than that of the checkpoint.
+
+    Args:
+        checkpoint: which a fit goes on from.
+        cli: set up to fit.
+
+    Raises:
+        InputError: tells what there was and what there is.
+    """
+    stored, data = checkpoint.data_state.get("content"), cli.datamodule
+    if stored is None:  # an earlier version wrote it
+        return
+    now = data.fitted.content_of(data.stage_series("train"))
+    with blamed(checkpoint.place):
+        before = type(now)(**stored)
+    told = checkpoint.data["init_args"]
+    if any(told.get(name) != data.hparams[name] for name in ("time_column", "time_zone")):
+        now = now._replace(time=before.time)  # read in another way, which is told
+    if now == before:
+        return
+    files = data.hparams["train_df_paths"]
+    found = f"other {now} than" if str(now) == str(before) else f"{now} now,"
+    raise InputError(
+        f"data.train_df_paths {files!s:.200}: {found} the {before} that the checkpoint "
+        f"{checkpoint.path} was trained on, from which a fit can go on only with the same; give "
+        "those, or start from its weights and scaling on other data with "
+        f"--transfer-ckpt {checkpoint.path}"
+    )
+
+
 def _renew(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     """Tell which settings of optimizer and scheduler are given anew; refuse what cannot go on."""
     stored, own = checkpoint.content["hyper_parameters"], cli.model.hparams

@@ -26,6 +26,7 @@ from transformertf.cli.agreement import (
     monitored,
     prepare_resume,
     refuse_unlogged,
+    require_same_rows,
 )
 from transformertf.cli.experiment import (
     experiment,
@@ -108,6 +109,8 @@ def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint
     # an impossible setting is told before anything is read
     optimizers = cli.model.configure_optimizers()
     cli.set_up("fit")
+    if checkpoint is not None:
+        require_same_rows(checkpoint, cli)
     if source is not None:
         inheritance = cli.datamodule.fitted.inheritance
         how = "fitted anew, as told" if inheritance is None else inheritance.report()

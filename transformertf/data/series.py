@@ -74,14 +74,14 @@ class Series:
             return None
         return "date" if isinstance(self.time, pd.DatetimeIndex) else "number"
 
-    def elapsed(self) -> FloatArray:
+    def elapsed(self, rows: slice = slice(None)) -> FloatArray:
         """Return time since the first row, in seconds for datetimes, else in the column's unit."""
         if self.time is None:
-            return np.arange(len(self), dtype=np.float64)
+            return np.arange(len(self), dtype=np.float64)[rows]
         if isinstance(self.time, pd.DatetimeIndex):
-            return np.asarray((self.time - self.time[0]).total_seconds(), dtype=np.float64)
+            return np.asarray((self.time[rows] - self.time[0]).total_seconds(), dtype=np.float64)
         stamps = self.time.to_numpy()
-        return np.asarray(stamps - stamps[0], dtype=np.float64)
+        return np.asarray(stamps[rows] - stamps[0], dtype=np.float64)
 
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from transformertf.data.scaling import (
     store_series,
 )
 from transformertf.data.series import Series
-from transformertf.data.windows import Run, Spans, TrainedRows, Windows
+from transformertf.data.windows import Content, Run, Spans, TrainedRows, Windows
 
 # what lays the batches of windows out: scaled rows, the windows over them, where the batches are
 # made, and whether they have a target though none of it is observed
@@ -40,6 +40,7 @@ class Fitted:
     Attributes:
         trained: the rows that were fitted to, to find them in other data; None where it is not
             known.
+        content: check sums of what was fitted to; None where they are not known.
         inheritance: what a fit takes along of another one; None for nothing.
     """
 
@@ -55,6 +56,7 @@ class Fitted:
         self.dtype = dtype
         self.make_dataset = make_dataset
         self.trained: TrainedRows | None = None
+        self.content: Content | None = None
         self.inheritance: Inheritance | None = None
 
     @property
@@ -71,8 +73,14 @@ class Fitted:
         self.scaling.fit(series, spans, windows)
         self.vocabularies.fit(series, spans)
         self.trained = TrainedRows.of(series, spans, by_name=bool(self.columns.ids))
+        self.content = self.content_of(series)
         if self.inheritance is not None:
             self.inheritance.apply(self.scaling, self.vocabularies)
+
+    def content_of(self, series: Sequence[Series]) -> Content:
+        """Return the check sums of series to train on."""
+        named = bool(self.columns.ids) or self.scaling.normalize in ("series", "window")
+        return Content.of(series, named=named)
 
     def inherit(self, other: "Fitted") -> None:
         """Let each fit from now on take along what `other` was fitted to, where it means the same.
@@ -125,6 +133,7 @@ class Fitted:
             "scaling": self.scaling.state_dict(),
             "vocabularies": self.vocabularies.state_dict(),
             "trained": None if self.trained is None else self.trained.state_dict(),
+            "content": None if self.content is None else self.content._asdict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -135,5 +144,7 @@ class Fitted:
         """
         self.scaling.load_state_dict(state["scaling"])
         self.vocabularies.load_state_dict(state["vocabularies"])
-        trained = state.get("trained")  # earlier checkpoints do not tell
+        content = state.get("content")  # earlier checkpoints do not tell
+        self.content = self.content if content is None else Content(**content)
+        trained = state.get("trained")  # nor of this
         self.trained = None if trained is None else TrainedRows.from_state_dict(trained)

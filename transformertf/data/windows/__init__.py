@@ -6,6 +6,7 @@
 `sampler` in which order windows become batches, and `trained` which rows were trained on.
 """
 
+from transformertf.data.windows.content import Content
 from transformertf.data.windows.origins import Origin, OriginLike, origin_text
 from transformertf.data.windows.sampler import BatchSampler, RankShare, Request, SeriesSampler
 from transformertf.data.windows.stages import (

@@ -1,0 +1,65 @@
+"""What was trained on, told apart from anything else."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+from transformertf.data.reading import PIECE, slices
+from transformertf.data.series import Series
+
+
+class Content(NamedTuple):
+    """What was trained on, to the bit, however it is stored: its size, and check sums.
+
+    Attributes:
+        series: how many.
+        rows: of all series.
+        values: of what the columns hold, and of the names where these tell series apart.
+        time: of the time stamps.
+    """
+
+    series: int
+    rows: int
+    values: int
+    time: int
+
+    @classmethod
+    def of(cls, series: Sequence[Series], *, named: bool) -> Self:
+        """Return that of series, in their order.
+
+        Args:
+            series: all that training uses.
+            named: their names count.
+        """
+        # all series of a table share the texts of a column
+        books = {
+            id(column.texts): list(column.texts) for one in series for column in one.categories
+        }
+        sums = Counter(texts=crc32(repr(list(books.values())).encode()))
+        # of each column on its own, so that it does not hang on the pieces
+        for one in series:
+            names = [one.name if named else "", *map(str, one.static.tolist()), *one.static_texts]
+            sums["names"] = crc32(repr((len(one), names)).encode(), sums["names"])
+            if one.time is not None:  # as files of all kinds have it
+                first = one.time[0]
+                is_date = isinstance(first, pd.Timestamp)
+                told = first.isoformat() if is_date else str(float(first))
+                sums["time"] = crc32(told.encode(), sums["time"])
+            for rows in slices(0, len(one), PIECE):
+                columns = {f"value {n}": column[rows] for n, column in enumerate(one.values.T)}
+                columns |= {f"code {n}": c.codes[rows] for n, c in enumerate(one.categories)}
+                if one.time is not None:
+                    columns["time"] = one.elapsed(rows)
+                for name, column in columns.items():
+                    sums[name] = crc32(np.ascontiguousarray(column), sums[name])
+        time = sums.pop("time", 0)
+        values = crc32(repr(sorted(sums.items())).encode())
+        return cls(len(series), sum(map(len, series)), values, time)
+
+    def __str__(self) -> str:
+        """Return its size, for messages."""
+        return f"{self.rows} rows in {self.series} series"
