@@ -16,6 +16,7 @@ from transformertf.class_paths import allowing
 from transformertf.cli.options import make_parser
 from transformertf.cli.screen import is_first_process, quiet, say
 from transformertf.cli.signals import ended_by_sigterm, imported_whole
+from transformertf.cli.surroundings import check_surroundings
 from transformertf.cli.yaml_file import read_yaml
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 
@@ -102,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
+    check_surroundings()
     for path in getattr(options, "config", ()):
         read_yaml(path)
     with imported_whole():
