@@ -103,6 +103,14 @@ def test_a_frame_and_its_file_give_what_the_command_writes(folder, checkpoint, f
     assert frame.equals(future())
 
 
+def test_frames_are_forecast_where_the_working_folder_is_gone(forecaster, tmp_path, monkeypatch):
+    expected = forecaster.predict(future())
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    pd.testing.assert_frame_equal(forecaster.predict(future()), expected)
+
+
 def test_one_forecaster_serves_many_times(forecaster):
     one = forecaster.predict(future())
     forecaster.predict(make_frame(20), origin="all")

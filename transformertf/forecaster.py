@@ -439,6 +439,8 @@ class Forecaster:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            # nothing is written there; else Lightning asks for the working folder, be it gone
+            default_root_dir=os.sep,
         )
         with _turn:
             trainer.predict(self.model, datamodule=module, return_predictions=False)

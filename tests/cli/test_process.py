@@ -4,10 +4,13 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from transformertf.cli import main
 
 STEPS = """
 import resource, sys
@@ -97,3 +100,29 @@ def test_an_interruption_while_torch_is_imported_is_told_in_one_line(tmp_path: P
         told = [line for line in process.stderr if not line.startswith("import time:")]
     assert process.returncode == 130
     assert told == ["interrupted; go on with --ckpt_path last\n"]
+
+
+@pytest.mark.parametrize("command", [["fit", "--config", "a.yml"], ["cache"], ["predict"]])
+def test_a_working_folder_that_is_gone_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: the working folder is gone (No such file or directory); change")
+    assert told.count("\n") == 1
+
+
+def test_a_system_that_takes_no_temporary_files_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/none"])
+    assert main(["cache"]) == 2
+    assert capsys.readouterr().err == (
+        "error: no folder takes temporary files; name one that you may write to in TMPDIR\n"
+    )

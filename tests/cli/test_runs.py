@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Experiment
 from transformertf.cli import main
 from transformertf.cli.experiment import experiment as name_of
+from transformertf.cli.runs import refuse_metrics
 from transformertf.cli.yaml_file import YamlFile
 
 Fails = Callable[..., str]
@@ -113,3 +114,22 @@ def test_other_names_beside_the_versions_are_left_alone(
         Path("runs", "tiny", name).mkdir(parents=True)
     assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
     assert Path("runs/tiny/version_0/checkpoints/last.ckpt").exists()
+
+
+@pytest.mark.parametrize("content", [b"time,current\n1,2\n", b"", b"\xff\0", None])
+def test_metrics_that_no_fit_wrote_stay(
+    content: bytes | None, experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    path = Path("results/metrics.csv")
+    path.parent.mkdir()
+    path.symlink_to("none.csv") if content is None else path.write_bytes(content)
+    logger = "{class_path: CSVLogger, init_args: {save_dir: results, name: '', version: ''}}"
+    words = ("fit", "--config", experiment.write(workdir), "--trainer.logger", logger)
+    assert f"trainer.logger: would replace {path}, which no fit wrote" in fails(*words)
+    assert content is None or path.read_bytes() == content
+
+
+def test_metrics_of_a_fit_are_replaced(workdir: Path) -> None:
+    for header in ("epoch,step,train_loss", "lr,step,epoch"):
+        Path("metrics.csv").write_text(f"{header}\n0,1,2\n")
+        refuse_metrics(Path("metrics.csv"))

@@ -3,8 +3,11 @@
 import copy
 import io
 import itertools
+import os
 import pickle
 import random
+import shutil
+import tempfile
 import warnings
 
 import lightning
@@ -568,6 +571,32 @@ def test_no_compiler_is_told_before_the_first_step():
         pytest.raises(InputError, match="compile_model wants a C\\+\\+ compiler"),
     ):
         module.setup("fit")
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_compiled_code_lies_where_no_other_user_can_put_any(
+    counter, tmp_path, monkeypatch, is_named
+):
+    given = str(tmp_path / "elsewhere") if is_named else None
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(given))
+    if given is None:
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    tmp_path.chmod(0o1777)
+    tiny(compile_model=True).setup("fit")
+    own = tmp_path / "transformertf" / f"user-{os.geteuid()}"
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == (given or str(own / "compiled"))
+    assert own.exists() == (given is None)
+    if given is None:
+        assert own.stat().st_mode & 0o777 == 0o700
+        own.chmod(0o777)  # as another user's would be
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+        with pytest.raises(InputError, match=r"write to; name one in TORCHINDUCTOR_CACHE_DIR"):
+            tiny(compile_model=True).setup("fit")
+        shutil.rmtree(own.parent)
+        own.parent.touch()
+        with pytest.raises(InputError, match=r"cannot be made \(Not a directory\); name one in"):
+            tiny(compile_model=True).setup("fit")
 
 
 @unheard

@@ -15,11 +15,13 @@ from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
 
 from transformertf.class_paths import refuse_foreign, refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
 from transformertf.cli.ranks import supervise
+from transformertf.cli.runs import refuse_metrics
 from transformertf.cli.screen import say
 from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
@@ -258,6 +260,9 @@ class ForecastCLI(LightningCLI):
         options = {"use_distributed_sampler": False, **options}
         callbacks = [*self.own_callbacks, *callbacks]
         self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                refuse_metrics(Path(logger.log_dir, "metrics.csv"))
         if chosen["precision"] == "16-mixed" and self.trainer.precision != "16-mixed":
             say(f"trainer.precision: no 16-mixed on this device, {self.trainer.precision} instead")
         if self.datamodule.hparams["dtype"] == "float64" and self.trainer.precision != "64-true":

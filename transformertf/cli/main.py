@@ -15,6 +15,7 @@ from transformertf.cli.limits import limit_told
 from transformertf.cli.options import make_parser
 from transformertf.cli.screen import any_console, is_first_process, quiet, say, tell
 from transformertf.cli.signals import ended_by_sigterm, imported_whole
+from transformertf.cli.surroundings import check_surroundings
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.errors import InputError, NonFiniteLossError, nearest
 
@@ -94,6 +95,7 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
 
 
 def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
+    check_surroundings()
     if paths := getattr(options, "config", ()):
         options.config = [YamlFile.read(path) for path in paths]
         for file in options.config:

@@ -117,6 +117,23 @@ def last_checkpoint(name: str) -> Checkpoint | None:
     return None
 
 
+def refuse_metrics(path: Path) -> None:
+    """Refuse a place of a metrics.csv, which a logger removes there, that holds what no fit wrote.
+
+    Raises:
+        InputError: names the file.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_file() and not path.is_symlink():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if {"epoch", "step"} <= {*file.readline().strip().split(",")}:
+                return
+    raise InputError(
+        f"trainer.logger: would replace {path}, which no fit wrote; give it another save_dir"
+    )
+
+
 def number(version: Path) -> int:
     """Return k of a run folder `version_k`."""
     return int(version.name.removeprefix("version_"))

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from transformertf.checkpoint import check_folder_of, whole_file, write_text
+from transformertf.checkpoint import check_folder_of, sweep, whole_file, write_text
 from transformertf.errors import InputError
 from transformertf.evaluation.page import GENERATOR, Section, report_html
 from transformertf.evaluation.report import COVARIATES
@@ -86,6 +86,8 @@ def write_metrics(folder: Path, evaluation: Evaluation) -> None:
         InputError: as `check_others`.
     """
     check_others(folder, "evaluation")
+    for own in (folder, folder / PLOTS):  # what was killed may have written more than this one
+        sweep(own)
     write_text(folder / METRICS, evaluation.as_json())
     for name in TABLES:
         table: pd.DataFrame = getattr(evaluation, name)
