@@ -82,6 +82,20 @@ CONFIG_MISTAKES = [
     (lambda c: c["model"].update(init_args=[1]), "model.init_args in tiny.yml: expected keys"),
     (lambda c: c.update(trainer="foo"), "trainer in tiny.yml: expected keys and values"),
     (lambda c: data(c).update(train_df_paths=None), "no train data: give train_df_paths"),
+    # what Lightning has, and cannot do here
+    (lambda c: c["trainer"].update(callbacks=["LearningRateFinder"]),
+     "LearningRateFinder is of no use, the learning rate is optimizer.init_args.lr"),
+    (lambda c: c["trainer"].update(callbacks=["BatchSizeFinder"]),
+     "BatchSizeFinder is of no use, data.batch_size is fixed before it looks"),
+    (lambda c: c["trainer"].update(callbacks=["BackboneFinetuning"]),
+     "BackboneFinetuning of the configuration fails ('EncoderDecoderLSTM' object has no attribute "
+     "'backbone'); correct it, or leave it out"),
+    (lambda c: c["trainer"].update(callbacks=["BaseFinetuning"]),
+     "BaseFinetuning of the configuration fails (NotImplementedError())"),
+    (lambda c: c["trainer"].update(accelerator="tpu"), "Requirement 'torch_xla"),
+    (lambda c: c["trainer"].update(precision="transformer-engine"), "'transformer_engine"),
+    (lambda c: c["trainer"].update(profiler="xla"), "trainer.profiler xla is for TPUs"),
+    (lambda c: c["trainer"].update(strategy="ddp_spawn"), "trainer.strategy spawns processes"),
 ]  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import pty
 import resource
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 
 from tests.cli.conftest import Experiment
 from tests.cli.test_resume import stop_once
+from tests.processes import run_apart
 from tests.runs import content_of, last
 from transformertf.callbacks import LastCheckpoint
 from transformertf.checkpoint import new_token, part_of
@@ -33,7 +36,7 @@ def fit(config: Path, *words: str) -> int:
     return main(["fit", "--config", str(config), *words])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_keeps_the_step_and_leaves(
     experiment: Experiment,
     workdir: Path,
@@ -41,7 +44,8 @@ def test_a_signal_keeps_the_step_and_leaves(
     capfd: pytest.CaptureFixture[str],
     number: signal.Signals,
 ) -> None:
-    before = [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)]
+    listened = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(which) for which in listened]
     stop_once(monkeypatch, "step", number)
     assert fit(experiment.write(workdir)) == 130
     told = capfd.readouterr().err
@@ -50,7 +54,7 @@ def test_a_signal_keeps_the_step_and_leaves(
     assert "interrupted; go on with --ckpt_path last" in told
     assert "Traceback" not in told
     assert content_of(last("tiny", 0))["global_step"] == 6 + 2
-    assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(which) for which in listened] == before
 
 
 def test_the_second_signal_stops_at_once(
@@ -67,6 +71,42 @@ def test_the_second_signal_stops_at_once(
     monkeypatch.setattr(ForecastModule, "training_step", insist)
     assert fit(experiment.write(workdir)) == 130
     assert content_of(last("tiny", 0))["global_step"] == 6
+
+
+def hang_up() -> None:
+    """Lose the terminal while a command runs, and be told of it twice."""
+    terminal, own = pty.openpty()
+    os.dup2(own, 1)
+    os.close(own)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+    def command(*_: object) -> None:
+        os.close(terminal)
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.write(1, b"to nobody")
+
+    COMMANDS["cache"] = (command, "")
+    sys.exit(main(["cache"]))
+
+
+def test_a_lost_terminal_interrupts_once(tmp_path: Path) -> None:
+    ended = run_apart(hang_up, folder=tmp_path)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+
+
+def test_where_hanging_up_is_ignored_a_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setitem(COMMANDS, "cache", (command, ""))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["cache"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("moment", ["reading", "sanity", "step"])

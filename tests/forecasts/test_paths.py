@@ -12,6 +12,7 @@ from tests.data.units import HORIZON, make_units
 from tests.forecasts.windows import fitted, make_frame, make_model
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.errors import InputError
+from transformertf.forecasts.continuation import Continuation
 from transformertf.forecasts.paths import Rolled, draw_levels, roll
 from transformertf.models import ForecastModule
 from transformertf.nn import MSELoss, QuantileLoss
@@ -176,6 +177,28 @@ def test_how_windows_are_batched_changes_nothing(monkeypatch):
         torch.testing.assert_close(other, found[0])
     # no two windows, and no two paths of one, are alike
     assert found[0][:, :, 0].unique().numel() == found[0][:, :, 0].numel()
+
+
+def test_paths_that_nobody_keeps_are_forgotten_and_numbers_stay(monkeypatch):
+    data = fitted(make_frame(), origin="every:4", batch_size=100, num_workers=0)
+    data.setup("predict")
+    model, series = make_model(data), data.predict_series
+    (batch,) = data.predict_dataloader()
+    kept = roll(model, data, batch, series, 5 * HORIZON, 5, 11)
+    held = []
+    batches = Continuation.batches
+
+    def look(self: Continuation, windows: Any, done: int, recent: Any) -> Any:
+        held.append(recent.shape[2])
+        return batches(self, windows, done, recent)
+
+    monkeypatch.setattr(Continuation, "batches", look)
+    found = roll(model, data, batch, series, 5 * HORIZON, 5, 11, keep_paths=False)
+    assert found.paths is None
+    assert torch.equal(found.outputs, kept.outputs)
+    assert torch.equal(found.point, kept.point)
+    # not the whole way, but what a context looks back on
+    assert max(held) == data.limits.context + data.stages.lag + 1 < 4 * HORIZON
 
 
 # mistakes

@@ -1,5 +1,9 @@
-"""Signals that ask to stop: Ctrl-C, SIGTERM, and SLURM's notice before a job's time is up."""
+"""Signals that ask to stop: Ctrl-C, SIGTERM, and SLURM's notice before a job's time is up.
 
+A terminal that is lost comes as SIGTERM.
+"""
+
+import contextlib
 import os
 import signal
 import threading
@@ -83,7 +87,8 @@ class Interruption(Callback):
     def _note(self, number: int, frame: FrameType | None) -> None:
         first, self.asked = self.asked is None, signal.Signals(number)
         if self.patient and first:
-            os.write(2, PATIENCE)  # unlike `print`, at any moment
+            with contextlib.suppress(OSError):  # nobody may listen any more
+                os.write(2, PATIENCE)  # unlike `print`, at any moment
             return
         self._insisted = True
         raise KeyboardInterrupt

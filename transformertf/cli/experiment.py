@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -19,12 +18,13 @@ from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import ForecastCLI, Phase, users_mistakes
+from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
+from transformertf.cli.limits import limit_told
 from transformertf.cli.screen import say
 from transformertf.data import Stage, WindowDataModule
 from transformertf.data.reading import expand_paths
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
-from transformertf.errors import InputError
+from transformertf.errors import InputError, NonFiniteLossError
 from transformertf.forecasts import ForecastFile
 
 # what runs on the data of a stage
@@ -179,15 +179,18 @@ def run(
         arguments["ckpt_path"] = checkpoint.path
     try:
         command(cli.model, datamodule=cli.datamodule, weights_only=True, **arguments)
-    except MisconfigurationException as error:
-        raise InputError(str(error)) from error
-    except InputError:
+    except (InputError, NonFiniteLossError):
         raise
     except Exception as error:
-        # Lightning's callback finds out after an epoch that its metric is not logged
-        if str(error).startswith("Early stopping conditioned on"):
-            raise InputError(str(error)) from error
-        if isinstance(error, ValueError) and _raised_by_lightning(error):
+        if limit_told(error) is not None:
+            raise
+        culprit = _culprit(error, cli)
+        if culprit is not None:
+            reason = " ".join(str(error).split()) or repr(error)
+            raise InputError(
+                f"{culprit} of the configuration fails ({reason}); correct it, or leave it out"
+            ) from error
+        if isinstance(error, REFUSALS) and _raised_by_lightning(error):
             raise InputError(" ".join(str(error).split())) from error
         if _is_restoring(error):
             with blamed(f"--ckpt_path {arguments.get('ckpt_path')}"):
@@ -207,6 +210,21 @@ def _hand_out(cli: ForecastCLI, checkpoint: Checkpoint) -> None:
         strategy.checkpoint_io = WholeCheckpoints(checkpoint.path, checkpoint.content)
     else:  # a user's own reads for itself
         checkpoint.refuse_changed()
+
+
+def _culprit(error: BaseException, cli: ForecastCLI) -> str | None:
+    """Name the callback or logger of the configuration that an error is from, not from our code."""
+    trainer = cli.trainer
+    asked = {id(one) for one in (*cli.own_callbacks, *trainer.loggers, trainer.profiler)}
+    found = None
+    _, *frames = traceback.walk_tb(error.__traceback__)  # the first one is that of `run`
+    for frame, _ in frames:
+        own = frame.f_locals.get("self")
+        if str(frame.f_globals.get("__name__", "")).startswith("transformertf."):
+            found = None
+        elif id(own) in asked:
+            found = type(own).__name__
+    return found
 
 
 def _raised_by_lightning(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ import torch
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateFinder
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 
@@ -53,6 +53,13 @@ WATCHING = (
 )  # fmt: skip
 # keys of the trainer that write files
 WRITING = ("default_root_dir", "profiler")
+# with what Lightning refuses a setting, and what wants a package that is not there
+REFUSALS = (ValueError, MisconfigurationException, ImportError)
+# callbacks that do not do here what they are for, and what does
+USELESS = {
+    LearningRateFinder: "the learning rate is optimizer.init_args.lr: compare fits with several",
+    BatchSizeFinder: "data.batch_size is fixed before it looks: give one, as large as fits",
+}
 # how jsonargparse frames the reason it then tells
 UNTOLD = ("Does not validate", "Subtypes:", "Errors:", "Expected a", "Given value")
 
@@ -68,7 +75,7 @@ def users_mistakes() -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (ValueError, TypeError, MisconfigurationException) as error:
+    except (TypeError, *REFUSALS) as error:
         raise _cause(error) from error
 
 
@@ -208,6 +215,7 @@ class ForecastCLI(LightningCLI):
         self._check_links()
         chosen = self.config_init["trainer"]
         _check_batches(chosen)
+        _refuse_useless(self.own_callbacks, chosen["profiler"])
         if not self._shares:
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
 
@@ -380,6 +388,15 @@ def _check_batches(trainer: Mapping[str, Any]) -> None:
             "trainer.overfit_batches takes the order of the data away from the data module; set "
             "trainer.limit_train_batches, and data.shuffle to false"
         )
+
+
+def _refuse_useless(callbacks: Sequence[Callback], profiler: object) -> None:
+    if profiler == "xla":  # Lightning's own fails once more when it is thrown away
+        raise InputError("trainer.profiler xla is for TPUs; take simple, advanced or pytorch")
+    for callback in callbacks:
+        for kind, instead in USELESS.items():
+            if isinstance(callback, kind):
+                raise InputError(f"trainer.callbacks: {kind.__name__} is of no use, {instead}")
 
 
 def _refuse_processes(devices: object, nodes: int) -> None:

@@ -14,7 +14,7 @@ from transformertf.class_paths import allowing
 from transformertf.cli.limits import limit_told
 from transformertf.cli.options import make_parser
 from transformertf.cli.screen import any_console, is_first_process, quiet, say, tell
-from transformertf.cli.signals import ended_by_sigterm, imported_whole
+from transformertf.cli.signals import ended_from_outside, imported_whole
 from transformertf.cli.surroundings import check_surroundings
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.errors import InputError, NonFiniteLossError, nearest
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> No
     with (
         quiet(verbose),
         fast_process(),
-        ended_by_sigterm(),
+        ended_from_outside(),
         allowing(allowed),
         ending_together(),
     ):

@@ -79,7 +79,8 @@ def supervise(trainer: lightning.Trainer, divides_cores: bool) -> None:
         divides_cores: give each process of a machine its part of the cores.
 
     Raises:
-        InputError: the trainer does not know of processes that were started with this one.
+        InputError: the trainer does not know of processes that were started with this one, or
+            spawns others, which would want all objects pickled.
     """
     started = int(os.environ.get("WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ
                                  else "SLURM_STEP_NUM_TASKS", 1))  # fmt: skip
@@ -91,6 +92,10 @@ def supervise(trainer: lightning.Trainer, divides_cores: bool) -> None:
         )
     strategy = trainer.strategy
     launcher = strategy.launcher
+    if getattr(launcher, "_start_method", "fork") != "fork":
+        raise InputError(
+            "trainer.strategy spawns processes; take ddp, which starts them as this one"
+        )
     if type(launcher) is _SubprocessScriptLauncher:
         strategy._launcher = Launcher(
             launcher.cluster_environment, launcher.num_processes, launcher.num_nodes

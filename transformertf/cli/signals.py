@@ -1,8 +1,8 @@
 """What ends a command from outside, and what is done about it.
 
-Ctrl-C ends what is under way, but never an import of torch. SIGTERM ends it in the same way. SLURM
-gives notice before a job's time is up: what a fit has kept by then, the job goes on from once it is
-back in the queue.
+Ctrl-C ends what is under way, but never an import of torch. SIGTERM, and a terminal that is lost,
+end it in the same way. SLURM gives notice before a job's time is up: what a fit has kept by then,
+the job goes on from once it is back in the queue.
 """
 
 import contextlib
@@ -11,15 +11,25 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from transformertf.cli.screen import say
 
 
-def ended_by_sigterm() -> contextlib.AbstractContextManager[None]:
-    """Let SIGTERM end what is under way as Ctrl-C does, so that nothing half-written is left."""
-    return _handling(signal.SIGTERM, _interrupt)
+@contextlib.contextmanager
+def ended_from_outside() -> Iterator[None]:
+    """Let SIGTERM end what is under way as Ctrl-C does, so that nothing half-written is left.
+
+    SIGHUP, of a terminal that is lost, comes to the same; where it is ignored, as under `nohup`, it
+    stays so.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_handling(signal.SIGTERM, _interrupt))
+        if hasattr(signal, "SIGHUP"):  # not on Windows
+            stack.enter_context(_handling(signal.SIGHUP, partial(_hang_up, os.getpid())))
+        yield
 
 
 @contextlib.contextmanager
@@ -48,6 +58,19 @@ def _handling(number: signal.Signals, handler: Any) -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _hang_up(owner: int, number: int, frame: FrameType | None) -> None:
+    """Go on without the terminal, and end as by SIGTERM; shell and system may both tell of it."""
+    if os.getpid() != owner:  # a worker: whom it works for ends it
+        return
+    signal.signal(number, signal.SIG_IGN)
+    for output in (1, 2):
+        try:
+            os.write(output, b"")
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def requeue() -> None:

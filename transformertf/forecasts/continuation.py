@@ -49,39 +49,42 @@ class Continuation:
         whole = -(-horizon // chunk) * chunk
         self.steps: IntArray = np.minimum(self._end - 1 - self.origin, whole)
 
-    def groups(self, done: int, paths: int) -> list[IntArray]:
-        """Return the windows that go on after `done` steps, as many together as memory allows.
+    @property
+    def memory(self) -> int:
+        """How many of the last forecasts a chunk depends on."""
+        return self._data.limits.context + self._data.stages.lag + 1
+
+    def groups(self, paths: int) -> list[IntArray]:
+        """Return the windows that go on after the first chunk, as many together as memory allows.
 
         Args:
-            done: steps that are forecast already.
             paths: of each window.
         """
-        going = np.flatnonzero(self.steps > done)
-        limits, lag = self._data.limits, self._data.stages.lag
-        rows = len(going) * paths * (limits.context + lag + limits.horizon)
-        return np.array_split(going, min(-(-rows // _ROWS), len(going)))
+        going = np.flatnonzero(self.steps > self._data.tgt_seq_len)
+        rows = len(going) * paths * (self.memory + self._data.limits.horizon)
+        return np.array_split(going, min(-(-rows // _ROWS), len(going))) if len(going) else []
 
-    def batches(self, windows: IntArray, done: int, targets: FloatArray) -> Iterator[Batch]:
+    def batches(self, windows: IntArray, done: int, recent: FloatArray) -> Iterator[Batch]:
         """Yield the chunk that follows the first `done` steps.
 
         Args:
             windows: (W,) which of the windows to go on with.
             done: steps that are forecast already.
-            targets: (B, K, steps) forecasts of K paths in original units.
+            recent: (W, K, L) the last of them, of K paths, in original units.
 
         Yields:
             Batches of W * K windows in all, those of the paths of one window side by side.
         """
         made, runs = [], []
         for place, window in enumerate(windows.tolist()):
-            series, run = self._go_on(place, window, done, targets[window])
+            series, run = self._go_on(place, window, done, recent[place])
             made.append(series)
             runs.append(run)
         fitted, size = self._data.fitted, self._data.delivery.batch_size
         yield from fitted.batches(fitted.store(made), runs, size)
 
-    def _go_on(self, place: int, window: int, done: int, targets: FloatArray) -> tuple[Series, Run]:
-        """Return the paths (K, steps) of a window as stretches of a series, and their windows."""
+    def _go_on(self, place: int, window: int, done: int, recent: FloatArray) -> tuple[Series, Run]:
+        """Return paths (K, L) of a window as stretches of a series, and their windows."""
         series = self._items[window]
         first, before = int(self.origin[window]) + 1, int(self._first[window])
         origin, lag, limits = first - 1 + done, self._data.stages.lag, self._data.limits
@@ -90,11 +93,13 @@ class Continuation:
         # a difference in the first row takes the row before it
         begin = self._begin(series, before, max(before, origin - context - lag), first)
         end = self._finish(series, origin + 1 + horizon, int(self._end[window]))
-        values = np.repeat(series.values[None, begin:end], len(targets), axis=0)
+        values = np.repeat(series.values[None, begin:end], len(recent), axis=0)
         known = slice(max(first - begin, 0), origin + 1 - begin)
-        values[:, known, -1] = targets[:, max(begin - first, 0) : done]
+        # rows before are there for missing values of other columns: their targets are not looked at
+        place_of = np.arange(max(begin - first, 0), done) - (done - recent.shape[1])
+        values[:, known, -1] = recent[:, place_of.clip(0)]
         values[:, known.stop :, -1] = np.nan
-        run = Run(place, origin - begin, end - begin, len(targets), context, horizon)
+        run = Run(place, origin - begin, end - begin, len(recent), context, horizon)
         return _stretches(series, begin, values), run
 
     def _begin(self, series: Series, before: int, begin: int, first: int) -> int:

@@ -44,6 +44,7 @@ def roll(
     horizon: int,
     samples: int,
     seed: int,
+    keep_paths: bool = True,
 ) -> Rolled:
     """Forecast windows over any horizon, in chunks of the trained one.
 
@@ -62,6 +63,7 @@ def roll(
         horizon: steps to forecast; fewer where the known covariates end, or a gap follows.
         samples: paths of each window; 0 for none.
         seed: of the levels, at least 0.
+        keep_paths: return the paths, too; without, memory does not grow with paths times steps.
 
     Raises:
         InputError: a number out of its range, covariates that are not known so far ahead, or paths
@@ -70,11 +72,10 @@ def roll(
     assert not model.training
     _check(data, horizon, samples, seed)
     windows = Continuation(data, series, batch, horizon)
-    chunks = _Chunks(model, data, windows, samples, seed)
-    chunks.first(batch)
-    for done in range(data.tgt_seq_len, int(windows.steps.max()), data.tgt_seq_len):
-        for going in windows.groups(done, max(samples, 1)):
-            chunks.next(going, done)
+    chunks = _Chunks(model, data, windows, samples, seed, keep_paths)
+    paths = chunks.first(batch)
+    for group in windows.groups(max(samples, 1)):
+        chunks.go_on(group, paths[group])
     return chunks.rolled(horizon)
 
 
@@ -101,6 +102,7 @@ class _Chunks:
         windows: the windows.
         samples: paths of each window; 0 for none.
         seed: of their levels.
+        keep_paths: for `rolled`.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class _Chunks:
         windows: Continuation,
         samples: int,
         seed: int,
+        keep_paths: bool,
     ) -> None:
         self.model = model
         self.data = data
@@ -117,27 +120,34 @@ class _Chunks:
         self.samples = samples
         self.seed = seed
         count, steps = len(windows.steps), int(windows.steps.max())
-        # what is fed back: paths, or the one of the point forecast
-        self.targets = np.zeros((count, max(samples, 1), steps))
         self.outputs = np.zeros((count, steps, model.outputs.num_shown))
         self.points = np.zeros((count, steps, 1))
+        self.paths = np.zeros((count, samples, steps)) if samples and keep_paths else None
 
-    def first(self, batch: Batch) -> None:
-        """Forecast the first chunk."""
+    def first(self, batch: Batch) -> FloatArray:
+        """Forecast the first chunk, and return what is fed back: paths (B, K, Td)."""
         every = np.arange(len(self.windows.steps))
         forecast = _Forecast(self.model, self.data, batch)
         paths = forecast.paths(self._levels(every, 0)) if self.samples else None
-        self._keep(every, 0, *forecast.shown(), paths)
+        return self._keep(every, 0, *forecast.shown(), paths)
 
-    def next(self, going: IntArray, done: int) -> None:
-        """Forecast the chunk after the first `done` steps of some windows (W,)."""
-        batches = self.windows.batches(going, done, self.targets)
+    def go_on(self, going: IntArray, recent: FloatArray) -> None:
+        """Forecast the further chunks of windows (W,), of whose first one paths (W, K, Td) came."""
+        chunk = self.data.tgt_seq_len
+        for done in range(chunk, int(self.windows.steps[going].max()), chunk):
+            left = self.windows.steps[going] > done
+            going, recent = going[left], recent[left]
+            paths = self._next(going, done, recent)
+            recent = np.concatenate([recent, paths], axis=2)[..., -self.windows.memory :]
+
+    def _next(self, going: IntArray, done: int, recent: FloatArray) -> FloatArray:
+        """Forecast the chunk after the first `done` steps, and return what is fed back."""
+        batches = self.windows.batches(going, done, recent)
         forecasts = (_Forecast(self.model, self.data, batch) for batch in batches)
         if not self.samples:
             shown = zip(*(forecast.shown() for forecast in forecasts), strict=True)
             points, quantiles = map(_join, shown)
-            self._keep(going, done, points, quantiles)
-            return
+            return self._keep(going, done, points, quantiles)
         levels, parts, first = self._levels(going, done).reshape(-1, 1), [], 0
         for forecast in forecasts:
             parts.append(forecast.paths(levels[first : first + len(forecast)])[:, 0, :, None])
@@ -148,18 +158,17 @@ class _Chunks:
         # right in the median whatever the distribution (Hyndman and Fan 1996, definition 8)
         found = np.quantile(paths, [0.5, *self.model.quantiles], axis=1, method="median_unbiased")
         found = np.moveaxis(found, 0, -1)
-        self._keep(going, done, found[..., :1], found[..., 1:], paths)
+        return self._keep(going, done, found[..., :1], found[..., 1:], paths)
 
     def rolled(self, horizon: int) -> Rolled:
         """Return what was forecast, up to the horizon."""
         steps = self.windows.steps.clip(max=horizon)
         cut = slice(int(steps.max()))
-        paths = self.targets[..., cut]
         return Rolled(
             torch.from_numpy(self.points[:, cut]),
             torch.from_numpy(self.outputs[:, cut]),
             torch.from_numpy(np.arange(cut.stop) < steps[:, None]),
-            torch.from_numpy(paths) if self.samples else None,
+            None if self.paths is None else torch.from_numpy(self.paths[..., cut]),
         )
 
     def _keep(
@@ -169,11 +178,15 @@ class _Chunks:
         points: FloatArray,
         outputs: FloatArray,
         paths: FloatArray | None = None,
-    ) -> None:
-        """Keep points (W, Td, 1), quantiles (W, Td, Q) and paths (W, K, Td), else the points."""
+    ) -> FloatArray:
+        """Keep points (W, Td, 1) and quantiles (W, Td, Q); return paths (W, K, Td), else points."""
         steps = slice(done, done + outputs.shape[1])
         self.points[going, steps], self.outputs[going, steps] = points, outputs
-        self.targets[going, :, steps] = points.swapaxes(1, 2) if paths is None else paths
+        if paths is None:
+            return points.swapaxes(1, 2)
+        if self.paths is not None:
+            self.paths[going, :, steps] = paths
+        return paths
 
     def _levels(self, going: IntArray, done: int) -> FloatArray:
         """Return the levels (W, K) that the paths follow through a chunk."""

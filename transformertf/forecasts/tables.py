@@ -114,7 +114,8 @@ class ForecastTables:
         if samples is None:
             samples = SAMPLES if has_quantiles else 0
         series = self.data.forecast_series
-        rolled = roll(model, self.data, batch, series, steps, samples, self.horizon.seed)
+        seed = self.horizon.seed
+        rolled = roll(model, self.data, batch, series, steps, samples, seed, keep_paths=False)
         quantiles = rolled.outputs if has_quantiles else None
         rows = ForecastRows.of(batch, rolled.point, quantiles, rolled.mask)
         # what follows the rows of a stage is another's to be scored on
