@@ -24,8 +24,10 @@ from transformertf.data.reading.tables import (
 )
 from transformertf.errors import InputError
 
+Paths = str | os.PathLike[str] | Sequence[str]
 
-def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) -> list[Path]:
+
+def expand_paths(spec: Paths, argument: str) -> list[Path]:
     """Return the files and folders that a path, a glob or a list names, each list sorted.
 
     `~` and environment variables expand. A folder stands for the parquet files in it.
@@ -65,10 +67,31 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
     if not paths:
         raise InputError(f"{argument}: the list of files is empty; give at least one")
     # one file by two names is one file
-    unique: dict[str, Path] = {}
+    unique: dict[tuple[int, int], Path] = {}
     for path in paths:
-        unique.setdefault(os.path.realpath(path), path)
+        unique.setdefault(_identity(path), path)
     return list(unique.values())
+
+
+def shared_files(spec: Paths, argument: str, other: Paths, other_argument: str) -> list[Path]:
+    """Return the files of one argument that another one names as well, by whatever names.
+
+    Raises:
+        InputError: as `expand_paths`.
+    """
+
+    def files(spec: Paths, argument: str) -> Iterator[Path]:
+        for path in expand_paths(spec, argument):
+            yield from parquet_parts(path) if path.is_dir() else [path]
+
+    known = {_identity(path) for path in files(other, other_argument)}
+    return [path for path in files(spec, argument) if _identity(path) in known]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what two paths have alike that lead to one file, by links of any kind."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def series_names(paths: Sequence[Path]) -> list[str]:
