@@ -1,5 +1,6 @@
 """Forecasts against what happened: scores, importance, and the page that shows them."""
 
+from transformertf.evaluation.importance import variables_of
 from transformertf.evaluation.report import (
     FORECASTS,
     REPORT,
