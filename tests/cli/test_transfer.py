@@ -106,6 +106,32 @@ def test_what_cannot_be_taken_is_named(
     assert "(normalize is False, there 'global')" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (
+            {"known_covariates": ["past"], "known_past_covariates": ["known"]},
+            "'past' for 'known', ",
+        ),
+        ({"target_covariate": "rain"}, "'rain' for 'target'"),
+        ({}, ""),
+    ],
+)
+def test_weights_of_other_columns_are_told(
+    experiment: Experiment,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    columns: dict[str, Any],
+    told: str,
+) -> None:
+    experiment.write(workdir, other_data(workdir, **columns))
+    words = ["--transfer-ckpt", experiment.checkpoint, "--trainer.limit_train_batches", "1"]
+    assert fit(*words, "--trainer.limit_val_batches", "0") == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "other columns" in line]
+    assert len(lines) == bool(told)
+    assert all(f"are used for other columns: {told}" in line for line in lines)
+
+
 def panel(stores: str, scale: float) -> pd.DataFrame:
     frames = [
         make_frame(40, place).assign(store=store, target=lambda f: scale * (1 + f["target"]))

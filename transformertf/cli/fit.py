@@ -39,6 +39,7 @@ from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
 from transformertf.errors import InputError
+from transformertf.evaluation import variables_of
 from transformertf.plots import can_plot
 
 
@@ -118,6 +119,24 @@ def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint
     refuse_unlogged(cli, optimizers)
 
 
+def _say_other_columns(source: Checkpoint, cli: ForecastCLI) -> None:
+    """Tell where weights of as many inputs are of other ones, or of the same in another order."""
+    before, now = (
+        variables_of(data.columns, data.hparams.get("add_target_to_past", False))
+        for data in (fitted_data(source), cli.datamodule)
+    )
+    others = {
+        f"{new!r} for {old!r}": None
+        for side, kinds in now.items()
+        for theirs, ours in zip(before[side], kinds, strict=True)
+        # of another number of inputs their weights have another shape
+        for old, new in zip(theirs, ours, strict=False)
+        if len(theirs) == len(ours) and old != new
+    }
+    if others:
+        say(f"the weights of {source.path} are used for other columns: {', '.join(others)}")
+
+
 def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
     """Take over the weights that have the same name and shape, and say what was not.
 
@@ -138,6 +157,7 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
     cli.model.load_state_dict(matching, strict=False)
     left = [name for name in own if name not in matching]
     say(f"transferred {len(matching)} of {len(own)} parameters from {source.path}")
+    _say_other_columns(source, cli)
     if left:
         say(f"not in the checkpoint with this shape: {', '.join(left)}")
     unused = [name for name in stored if name not in own]

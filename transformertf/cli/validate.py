@@ -11,6 +11,9 @@ from transformertf.cli.experiment import (
     run,
 )
 from transformertf.cli.lightning_cli import Phase
+from transformertf.cli.screen import say
+from transformertf.data import Stage
+from transformertf.data.windows import rows_in_training
 
 
 def validate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -26,5 +29,9 @@ def test(options: argparse.Namespace, flags: Sequence[str]) -> None:
 def _measure(phase: Phase, options: argparse.Namespace, flags: Sequence[str]) -> None:
     checkpoint = require_checkpoint(options)
     cli = load(checkpoint, make_composer(options, flags, checkpoint), phase)
+    stage: Stage = "test" if phase == "test" else "validation"
+    line = rows_in_training(cli.datamodule.stages, cli.datamodule.fitted.trained, stage)
+    if line is not None:
+        say(line)
     make_trainer(cli)
     run(cli, phase, checkpoint)

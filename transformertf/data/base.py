@@ -49,6 +49,8 @@ from transformertf.data.windows import (
     Stages,
     WindowLimits,
     Windows,
+    files_in_training,
+    rows_in_training,
     sliding,
     trained_spans,
 )
@@ -299,7 +301,9 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         windows = len(self._windows("train")) if stage == "fit" else 0
         if stage == "validate" or (stage == "fit" and self.has_validation):
             windows += self._check("validation")
-        elif stage == "test":
+        if stage == "fit":
+            self._tell_seen()
+        if stage == "test":
             windows = self._check("test")
         elif stage == "predict":
             windows = len(self.forecast_windows())
@@ -457,6 +461,17 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             self._read(self.stages.argument(stage))  # which of them are its, a checkpoint says
             return 0
         return len(self._windows(stage))
+
+    def _tell_seen(self) -> None:
+        """Say once what of validation and test is trained on; files of test are not read."""
+        if "seen" not in self._warned:
+            self._warned.add("seen")
+            validation = files_in_training(self.stages, "validation") or rows_in_training(
+                self.stages, self.fitted.trained, "validation"
+            )
+            for line in (validation, files_in_training(self.stages, "test")):
+                if line is not None:
+                    log.warning("%s", line)
 
     def _windows(self, stage: Stage) -> Windows:
         self._read(self.stages.argument(stage))

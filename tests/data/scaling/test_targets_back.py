@@ -171,3 +171,36 @@ def test_differences_need_the_target_before_each_sequence_at_predict(tmp_path):
     with pytest.raises(InputError, match=r"'future': .* DeltaTransform .* row 11") as error:
         data.setup("predict")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("impute", ["last", "interpolate"])
+@pytest.mark.parametrize(
+    "transforms", [["DivideByXTransform"], ["DivideByXTransform", "LogTransform"]]
+)
+def test_what_is_not_known_wants_no_ratio(tmp_path, transforms, impute):
+    """A target that is filled in, in the past or as a plan's, is no known one beside its x."""
+    x = 2 + np.sin(np.arange(60) / 5)
+    y = 3 * x
+    x[30], y[30] = 0, np.nan
+    pd.DataFrame({"x": x, "y": y}).to_csv(tmp_path / "a.csv", index=False)
+    plan = [1.0, 0.0, -2.0, np.nan, 2.0] if len(transforms) == 1 else [1.0, 0.0, 2.0, np.nan, 2.0]
+    new = {"x": [*x, *plan], "y": [*y, *[np.nan] * 5]}
+    pd.DataFrame(new).to_csv(tmp_path / "new.csv", index=False)
+    data = EncoderDecoderDataModule(
+        "y", "x", train_df_paths=str(tmp_path / "a.csv"), missing="mask", impute=impute,
+        predict_df_paths=str(tmp_path / "new.csv"), extra_transforms={"y": transforms},
+        target_depends_on="x", ctxt_seq_len=8, tgt_seq_len=5,
+    )  # fmt: skip
+    data.setup("fit")
+    for batch in data.train_dataloader():
+        assert torch.isfinite(batch["encoder_input"]).all()
+    (batch,) = data.predict_dataloader()
+    back = data.inverse_transform_target(torch.zeros(1, 5, 1), batch).ravel()
+    filled = np.interp(range(5), [0, 1, 2, 4], [1, 0, plan[2], 2]) if impute != "last" else plan
+    expected = 3 * np.where(np.isnan(filled), plan[2], filled)
+    np.testing.assert_allclose(back, expected, atol=1e-5)
+    x[30], y[30] = 0, 1
+    pd.DataFrame({"x": x, "y": y}).to_csv(tmp_path / "a.csv", index=False)
+    data.teardown("fit")
+    with pytest.raises(InputError, match=r"DivideByXTransform takes abs\(x\) above .*, found 1 of"):
+        data.setup("fit")

@@ -15,7 +15,7 @@ from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
-from transformertf.data.reading.formats import expand_paths, matches
+from transformertf.data.reading.formats import expand_paths, matches, shared_files
 from transformertf.data.reading.frames import as_frame, frame_table
 from transformertf.data.reading.grouping import Numbering
 from transformertf.data.reading.memory import (

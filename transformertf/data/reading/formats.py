@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from transformertf.data.reading.tables import (
 from transformertf.errors import InputError
 from transformertf.utils.files import FileState
 
+Paths = str | os.PathLike[str] | Sequence[str]
 
-def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) -> list[Path]:
+
+def expand_paths(spec: Paths, argument: str) -> list[Path]:
     """Return the files and folders that a path, a glob or a list names, each list sorted.
 
     `~` and environment variables expand. A folder stands for the parquet files in it.
@@ -56,9 +58,9 @@ def expand_paths(spec: str | os.PathLike[str] | Sequence[str], argument: str) ->
     if not paths:
         raise InputError(f"{argument}: the list of files is empty; give at least one")
     # one file by two names is one file
-    unique: dict[str, Path] = {}
+    unique: dict[tuple[int, int], Path] = {}
     for path in paths:
-        unique.setdefault(os.path.realpath(path), path)
+        unique.setdefault(_identity(path), path)
     return list(unique.values())
 
 
@@ -76,6 +78,27 @@ def matches(pattern: str) -> list[str]:
     found = glob.glob(glob.escape(folder) + pattern[len(folder) :], recursive=True)
     # ** also names the folders whose files it names
     return sorted(name for name in found if "**" not in pattern or not os.path.isdir(name))
+
+
+def shared_files(spec: Paths, argument: str, other: Paths, other_argument: str) -> list[Path]:
+    """Return the files of one argument that another one names as well, by whatever names.
+
+    Raises:
+        InputError: as `expand_paths`.
+    """
+
+    def files(spec: Paths, argument: str) -> Iterator[Path]:
+        for path in expand_paths(spec, argument):
+            yield from parquet_parts(path) if path.is_dir() else [path]
+
+    known = {_identity(path) for path in files(other, other_argument)}
+    return [path for path in files(spec, argument) if _identity(path) in known]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what two paths have alike that lead to one file, by links of any kind."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def series_names(paths: Sequence[Path]) -> list[str]:

@@ -104,6 +104,12 @@ class Chain:
                 return self.extra.transform(values, start=start)
             return self.extra.transform(covariate, values, start=start)
 
+    def takes(self, covariate: Array) -> npt.NDArray[np.bool_]:
+        """Return beside which x (n,) a known value is taken."""
+        pairs = [item for item in self.extra.transforms if isinstance(item, TargetTransform)]
+        taken: npt.NDArray[np.bool_] = np.all([item.takes(covariate) for item in pairs], axis=0)
+        return taken
+
     def state_dict(self) -> dict[str, Any]:
         """Return the fitted state as primitives and tensors."""
         return self._whole.state_dict()

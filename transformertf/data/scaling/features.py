@@ -105,14 +105,29 @@ class FeatureWriter:
                 x = None if self._covariate is None else originals[self._covariate]
                 for column, values in enumerate(originals):
                     chain = self._chains[column]
-                    pair = x if column == len(reads) - 1 else None
+                    pair = None
+                    if x is not None and column == len(reads) - 1:
+                        pair = self._beside_known(series, rows, x)
                     result = chain.apply_extra(series.name, values, pair, last[column])
                     last[column] = float(values[-1])
                     with np.errstate(over="ignore", invalid="ignore"):
                         result = (result - loc[column]) / scale[column]
+                    if pair is not None and pair is not x:
+                        result = np.where(np.isnan(result), 0.0, result)
                     refuse_large(result, values, out.dtype, series.name, chain.name, rows.start)
                     out[rows, self._places.values[column]] = result
                 self._write_others(series, first, rows, out)
+
+    def _beside_known(self, series: Series, rows: slice, x: FloatArray) -> FloatArray:
+        """Return x (n,) of the target's transforms; missing where what is filled in wants none.
+
+        That is in rows to forecast, whose target no model reads, and beside an x that is not taken.
+        """
+        if not self._columns.indicators:
+            return x
+        ahead = np.arange(rows.start, rows.stop) >= series.observed
+        lost = np.isnan(series.values[rows, -1]) & (ahead | ~self._chains[-1].takes(x))
+        return np.where(lost, np.nan, x)
 
     def original(self, series: Series, column: int) -> FloatArray:
         """Return a real column (rows,) in original units, its missing values filled in."""

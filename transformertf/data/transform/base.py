@@ -229,6 +229,10 @@ class TargetTransform(ABC):
         """Smallest and largest x seen in fit, where it matters to the order of what comes back."""
         return 0.0, 0.0
 
+    def takes(self, x: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return beside which x (n,) a known target is taken."""
+        return np.ones(x.shape, dtype=bool)
+
     def fit(self, x: Data, y: Data | None = None) -> Self:
         """Forget what was seen and fit to these pairs."""
         self.reset()

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -56,6 +57,15 @@ class DivideByXTransform(TargetTransform):
         """Smallest and largest x seen in fit: where x is below 0, the inverse falls."""
         return self._range.low, self._range.high
 
+    @property
+    def _bound(self) -> float:
+        return self.min_ratio * self._range.largest
+
+    def takes(self, x: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which x are not too near to 0."""
+        far: npt.NDArray[np.bool_] = np.abs(x) > self._bound
+        return far
+
     def partial_fit(self, x: Data, y: Data | None = None) -> Self:
         """Add more pairs to those seen; pairs with a part that is not finite are left out."""
         finite, _ = finite_pairs(self, x, y)
@@ -89,13 +99,12 @@ class DivideByXTransform(TargetTransform):
         self._range = Extremes(**state)
 
     def _divide(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        bound = self.min_ratio * self._range.largest
         # an unknown target, of a horizon, needs no ratio
-        near = int(((x.abs() <= bound) & ~y.isnan()).sum())
+        near = int(((x.abs() <= self._bound) & ~y.isnan()).sum())
         if near:
             raise InputError(
-                f"DivideByXTransform takes abs(x) above {bound:g}, found {near} of {x.numel()} "
-                "nearer to 0: leave these rows out, shift x, or lower min_ratio"
+                f"DivideByXTransform takes abs(x) above {self._bound:g}, found {near} of "
+                f"{x.numel()} nearer to 0: leave these rows out, shift x, or lower min_ratio"
             )
         return y / x
 

@@ -17,7 +17,14 @@ from transformertf.data.windows.stages import (
     Fractions,
     Stages,
 )
-from transformertf.data.windows.trained import Spans, TrainedRows, count_rows, trained_spans
+from transformertf.data.windows.trained import (
+    Spans,
+    TrainedRows,
+    count_rows,
+    files_in_training,
+    rows_in_training,
+    trained_spans,
+)
 from transformertf.data.windows.windows import (
     Part,
     Run,

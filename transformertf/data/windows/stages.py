@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from transformertf.data.arguments import Missing, SplitBy, Stage
-from transformertf.data.reading import Reader
+from transformertf.data.reading import Reader, shared_files
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
 from transformertf.errors import InputError
@@ -244,6 +245,14 @@ class Stages:
             return self.reader.read(argument, spec, "nothing")
         missing, future = self.missing_at_predict, self._spec(FUTURE_PATHS)
         return self.reader.read(argument, spec, missing, future)
+
+    def shared_files(self, stage: Stage) -> list[Path]:
+        """Return the files of a stage that are trained on, too."""
+        argument, train = OWN_PATHS[stage], OWN_PATHS["train"]
+        own, other = self._spec(argument), self._spec(train)
+        if any(one is None or isinstance(one, pd.DataFrame) for one in (own, other)):
+            return []
+        return shared_files(own, argument, other, train)
 
     def future_frame(self, steps: int) -> pd.DataFrame:
         """Return the rows that follow those to predict, up to so many steps after the targets."""

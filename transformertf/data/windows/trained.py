@@ -4,21 +4,28 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data.arguments import Stage
 from transformertf.data.reading import as_index
 from transformertf.data.series import FloatArray, IntArray, Series
+from transformertf.data.windows.stages import OWN_PATHS, Stages
 from transformertf.data.windows.windows import Run, Windows
+from transformertf.errors import first_names
 
 BoolArray = npt.NDArray[np.bool_]
 # first row, and row after the last, of rows without a break; rising
 Spans = Sequence[tuple[int, int]]
 # rows of each series that are kept to know it again, and the most series that are kept
 MARKS, MOST = 8, 20_000
+# series of a stage times those of training, beyond which it takes too long to compare them
+_PAIRS = 10**6
+_SEEN = "the model has seen their targets, so errors there are smaller than those of new rows"
 
 
 def trained_spans(series: Sequence[Series], windows: Windows) -> list[Spans]:
@@ -101,15 +108,22 @@ class TrainedRows:
         """
         if self.has_time != (series.time is not None):
             return []
+        places = self._places.get(series.name, []) if self.by_name else range(len(self.names))
+        if not len(places):
+            return []
         own = pd.RangeIndex(len(series)) if series.time is None else series.time
+        stamps, targets = self.stamps, self.targets
+        if self.by_name:
+            rows = np.add.outer(np.array(places) * MARKS, np.arange(MARKS))
+            stamps, targets = stamps[rows.ravel()], targets[places]
         try:
-            first = np.asarray(own.searchsorted(self.stamps)).reshape(-1, MARKS)
-            after = np.asarray(own.searchsorted(self.stamps, side="right")).reshape(-1, MARKS)
+            first = np.asarray(own.searchsorted(stamps)).reshape(-1, MARKS)
+            after = np.asarray(own.searchsorted(stamps, side="right")).reshape(-1, MARKS)
         except TypeError:  # dates with a zone and without
             return []
-        same = np.array([not self.by_name or name == series.name for name in self.names])
+        same = np.ones(len(places), dtype=bool)
         if not (self.by_name and self.has_time):
-            same &= self._same_targets(series, first, after > first)
+            same = _same_targets(targets, series, first, after > first)
         spans: list[tuple[int, int]] = []
         ends = zip(first[same, 0].tolist(), after[same, -1].tolist(), strict=True)
         for begin, end in sorted(ends):
@@ -119,16 +133,52 @@ class TrainedRows:
                 spans.append((begin, end))
         return spans
 
-    def _same_targets(self, series: Series, row: IntArray, there: BoolArray) -> BoolArray:
-        """Return which series (S,) have the targets of another one at the marks it has, (S, MARKS).
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Where each name stands."""
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            places.setdefault(name, []).append(place)
+        return places
 
-        One alone may be alike by chance.
-        """
-        targets = np.append(series.values[:, -1], np.nan)[row]
-        both = there & ~np.isnan(targets) & ~np.isnan(self.targets)
-        alike = both & (targets == self.targets)
-        same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
-        return same
+
+def _same_targets(known: FloatArray, series: Series, row: IntArray, there: BoolArray) -> BoolArray:
+    """Return which series (S,) have the targets of another one at the marks it has, (S, MARKS).
+
+    One alone may be alike by chance.
+    """
+    targets = np.append(series.values[:, -1], np.nan)[row]
+    both = there & ~np.isnan(targets) & ~np.isnan(known)
+    alike = both & (targets == known)
+    same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
+    return same
+
+
+def files_in_training(stages: Stages, stage: Stage) -> str | None:
+    """Return a line where files of a stage are trained on; the stage is not read for it."""
+    shared = [] if stages.is_split(stage) else stages.shared_files(stage)
+    names = first_names([str(path) for path in shared])
+    argument = OWN_PATHS[stage]
+    return f"{argument}: {names} trained on, too, among train_df_paths: {_SEEN}" if names else None
+
+
+def rows_in_training(stages: Stages, trained: TrainedRows | None, stage: Stage) -> str | None:
+    """Return a line where rows of a stage's files are trained on, as is found by time or values."""
+    if trained is None or stages.is_split(stage):
+        return None
+    series, parts = stages.series(stage), stages.parts(stage)
+    # without ids each is compared with all
+    if not trained.by_name and len(series) * len(trained.names) > _PAIRS:
+        return None
+    spans = [trained.within(one) for one in series]
+    rows = sum(part.end - part.first_target for part in parts)
+    seen = sum(
+        max(0, min(part.end, end) - max(part.first_target, first))
+        for part in parts
+        for first, end in spans[part.series]
+    )
+    argument = OWN_PATHS[stage]
+    return f"{argument}: {seen} of {rows} rows lie in training rows: {_SEEN}" if seen else None
 
 
 def _marks(spans: Spans) -> IntArray:
