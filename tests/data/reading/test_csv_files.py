@@ -206,6 +206,25 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
         list(table.pieces(["a"]))
 
 
+@pytest.mark.parametrize("size", [2**4, 2**22])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"a,b\n1,x\n2,y\n" + bytes(40), 4),
+        (b"a,b\n1,x\n2,\0\0\n3,z\n", 3),
+        (b'a,b\n1,x\n2,"y\n\0"\n3,z\n', 4),
+        (b"a,b\r\n1,x\0\r\n2,y\r\n", 2),
+    ],
+    ids=["at the end", "a field", "in quotes", "in a text"],
+)
+def test_zero_bytes_are_told_by_their_line(tmp_path, monkeypatch, size, content, line):
+    monkeypatch.setattr(csv_files, "BLOCK", size)
+    path = write(tmp_path, content)
+    told = rf"run\.csv: not a readable csv file \(zero bytes in line {line}\); it was not written"
+    with pytest.raises(InputError, match=told):
+        open_tables(path, ["a", "b"])
+
+
 def test_only_a_column_that_is_read_must_be_text_in_utf8(tmp_path):
     path = write(tmp_path, "a,b\n1,é\n2,ü\n".encode("latin-1"))
     (table,) = open_tables(path, ["a", "b"])

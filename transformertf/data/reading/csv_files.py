@@ -76,7 +76,7 @@ class CsvFile:
         dates: those of them that may hold dates.
 
     Raises:
-        InputError: a quote does not end.
+        InputError: a quote does not end, or there are zero bytes.
     """
 
     def __init__(
@@ -127,6 +127,12 @@ class CsvFile:
         while True:
             file.seek(begin)
             content = file.read(size)
+            if b"\0" in content:
+                raise InputError(
+                    f"{self.path}: not a readable csv file (zero bytes in line "
+                    f"{self._line(begin + content.index(0))}); it was not written to its end, or "
+                    "is no text: write it again"
+                )
             text, open_quote = masked(content)
             at_end = len(content) < size
             if at_end and open_quote is not None:
