@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -109,6 +110,24 @@ def make_own_folder(given: Path, remedy: str) -> Path:
     own = own_folder(given, remedy)
     own.mkdir(mode=0o700, exist_ok=True)
     return own_folder(given, remedy)
+
+
+def keep_apart(variable: str, name: str) -> None:
+    """Have a library keep its files where no other user can put any, below temporary files.
+
+    Args:
+        variable: of the environment, that tells it where; a folder that it names already is taken.
+        name: of the library's folder.
+
+    Raises:
+        InputError: another user has taken the place, or it cannot be made.
+    """
+    if variable not in os.environ:
+        place, remedy = Path(tempfile.gettempdir(), "transformertf"), f"name one in {variable}"
+        try:
+            os.environ[variable] = str(make_own_folder(place, remedy) / name)
+        except OSError as error:
+            raise InputError(f"{place} cannot be made ({error.strerror}); {remedy}") from error
 
 
 def is_own(path: Path) -> bool:

@@ -15,6 +15,7 @@ import torch
 
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment, make_frame
 from transformertf import Forecaster
+from transformertf.checkpoint import new_token, part_of
 from transformertf.cli import main
 from transformertf.cli.evaluate import _show
 from transformertf.errors import InputError
@@ -164,7 +165,11 @@ def test_only_own_files_of_an_earlier_evaluation_are_replaced(
         path.write_text("mine")
     assert main(command) == 0
     assert Path("plots/residuals_2.png").exists()
+    # of an evaluation that was killed
+    for name in ("report.html", "plots/series.png"):
+        part_of(Path(name), new_token()).write_text("half")
     assert main([*command, "--no-plots"]) == 0
+    assert not list(Path().rglob("*.part"))
     assert [path.read_text() for path in mine] == ["mine", "mine"]
     assert [path.name for path in Path("plots").iterdir()] == ["loss.png"]
     assert not Path("report.html").exists()
@@ -214,10 +219,11 @@ def test_what_came_while_forecasts_were_made_stays(
 ) -> None:
     forecaster = Forecaster.load(experiment.checkpoint)
 
-    def mine(*_: Any) -> None:
+    def mine(*_: Any) -> list[pd.DataFrame]:
         Path("results/metrics.json").write_text("mine")
+        return []
 
-    monkeypatch.setattr(forecaster, "_run", lambda *_: mine() or [])
+    monkeypatch.setattr(forecaster, "_run", mine)
     monkeypatch.setattr("transformertf.forecaster.evaluate_pieces", lambda *_: None)
     with pytest.raises(InputError, match=r"metrics\.json in it was not written by an evaluation"):
         forecaster.evaluate(folder="results")

@@ -1,5 +1,6 @@
 """How a process begins, what it keeps, and whom it writes to."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -126,3 +127,19 @@ def test_a_system_that_takes_no_temporary_files_is_told(
     assert capsys.readouterr().err == (
         "error: no folder takes temporary files; name one that you may write to in TMPDIR\n"
     )
+
+
+def test_a_user_without_a_home_has_room_for_what_would_lie_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MPLCONFIGDIR", "")
+    monkeypatch.delenv("MPLCONFIGDIR")
+    monkeypatch.setenv("TRANSFORMERTF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert main(["cache"]) == 0
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "transformertf" / "matplotlib")
+    monkeypatch.delenv("TRANSFORMERTF_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert main(["cache"]) == 2
+    assert "this home is not known; name another folder in TRANSFORMERTF" in capsys.readouterr().err

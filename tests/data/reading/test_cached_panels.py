@@ -15,6 +15,7 @@ from tests.data.tabular import COLUMNS, make_rows, write
 from transformertf.data.columns import Columns
 from transformertf.data.reading import cache
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.kept import META
 from transformertf.data.reading.panel import Rules, open_all
 from transformertf.errors import InputError
 
@@ -252,7 +253,7 @@ def test_entries_are_listed_with_size_and_last_use(paths, root):
     assert (panel.what, zeros.what) == (f"{paths[0]} and 1 more", "thousand zeros")
     assert 8000 < zeros.size < 9000
     for entry, used in ((panel, 50), (zeros, 100)):
-        os.utime(entry.path / cache.META, (used, used))
+        os.utime(entry.path / META, (used, used))
     assert [entry.used for entry in cache.cache_entries()] == [100, 50]
     mapped(paths)
     assert abs(cache.cache_entries()[0].used - time.time()) < 60

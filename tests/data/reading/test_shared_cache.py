@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from transformertf.data.reading import cache
+from transformertf.data.reading.kept import META
 from transformertf.errors import InputError
 
 ROWS = 2**18  # more than is looked at as a whole
@@ -40,8 +41,8 @@ def root(tmp_path, monkeypatch):
 
 def change_meta(**changes):
     def change(entry):
-        meta = json.loads((entry / cache.META).read_text())
-        (entry / cache.META).write_text(json.dumps({**meta, **changes}))
+        meta = json.loads((entry / META).read_text())
+        (entry / META).write_text(json.dumps({**meta, **changes}))
 
     return change
 
@@ -80,18 +81,18 @@ DAMAGES = {
         entry / "array.npy", lambda path: path.symlink_to("/dev/zero")
     ),
     "no array": lambda entry: (entry / "array.npy").unlink(),
-    "half of meta": lambda entry: (entry / cache.META).write_bytes(b'{"what'),
-    "no text": lambda entry: (entry / cache.META).write_bytes(b"\xff\0\xfe"),
-    "meta is a list": lambda entry: (entry / cache.META).write_text("[]"),
-    "meta is a number": lambda entry: (entry / cache.META).write_text("7"),
-    "meta is deep": lambda entry: (entry / cache.META).write_text("[" * 10**5),
-    "meta is empty": lambda entry: (entry / cache.META).write_text(""),
-    "meta without keys": lambda entry: (entry / cache.META).write_text("{}"),
+    "half of meta": lambda entry: (entry / META).write_bytes(b'{"what'),
+    "no text": lambda entry: (entry / META).write_bytes(b"\xff\0\xfe"),
+    "meta is a list": lambda entry: (entry / META).write_text("[]"),
+    "meta is a number": lambda entry: (entry / META).write_text("7"),
+    "meta is deep": lambda entry: (entry / META).write_text("[" * 10**5),
+    "meta is empty": lambda entry: (entry / META).write_text(""),
+    "meta without keys": lambda entry: (entry / META).write_text("{}"),
     "meta of another type": change_meta(what=7),
     "meta of no files": change_meta(files={}),
-    "no meta": lambda entry: (entry / cache.META).unlink(),
-    "a folder as meta": lambda entry: replace(entry / cache.META, Path.mkdir),
-    "a pipe as meta": lambda entry: replace(entry / cache.META, os.mkfifo),
+    "no meta": lambda entry: (entry / META).unlink(),
+    "a folder as meta": lambda entry: replace(entry / META, Path.mkdir),
+    "a pipe as meta": lambda entry: replace(entry / META, os.mkfifo),
     "nothing": lambda entry: replace(entry, Path.mkdir),
     "a file as entry": lambda entry: replace(entry, Path.touch),
     "a link as entry": link_to_copy,
@@ -102,7 +103,9 @@ DAMAGES = {
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_what_is_damaged_is_shown_told_and_written_anew(root, kind, monkeypatch):
-    entry, built, told = cache.cache_entries()[0].path, [], []
+    entry = cache.cache_entries()[0].path
+    built: list[int] = []
+    told: list[str] = []
     monkeypatch.setattr(cache.log, "warning", lambda text, *words: told.append(text % words))
     DAMAGES[kind](entry)
     assert [found.path for found in cache.cache_entries()] == [entry]
@@ -189,7 +192,7 @@ def test_each_user_has_entries(shared, kind):
         os.chown(root, ONE, 0)
     for number in (ONE, TWO, 0):
         with user(number, group):
-            built = []
+            built: list[int] = []
             np.testing.assert_array_equal(fetch(built), 7)
             fetch(built)
             assert len(built) == 1
@@ -227,7 +230,7 @@ def test_what_another_user_has_put_there_is_not_taken(shared, kind):
             link.symlink_to(own)
     with user(ONE):
         if kind == "entry":
-            built = []
+            built: list[int] = []
             fetch(built)
             assert len(built) == 1
         else:

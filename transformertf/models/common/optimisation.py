@@ -1,12 +1,9 @@
 """What is trained, how large its gradient is, and how the network is compiled."""
 
 import difflib
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning
@@ -16,11 +13,10 @@ from lightning.pytorch.plugins import DoublePrecision
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf.errors import InputError
-from transformertf.places import make_own_folder
+from transformertf.places import keep_apart
 
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 LRSchedulerCallable = Callable[[torch.optim.Optimizer], LRScheduler]
-_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def make_optimizers(
@@ -134,25 +130,13 @@ def compile_in_place(network: torch.nn.Module, device: str) -> None:
             is compiled.
     """
     if network._compiled_call_impl is None:
-        _keep_apart()
+        # torch runs what it finds by a name in /tmp that anybody may take
+        keep_apart("TORCHINDUCTOR_CACHE_DIR", "compiled")
         if device == "cpu":
             _require_compiler()
         # on the CPU the compiler's own random numbers keep a loop from being vectorised
         options = {"fallback_random": True} if device == "cpu" else None
         network.compile(dynamic=True, options=options)
-
-
-def _keep_apart() -> None:
-    """Let compiled code lie where no other user can put any, unless the environment says where.
-
-    torch runs what it finds by a name in the folder for temporary files, that anybody may take.
-    """
-    if _COMPILED not in os.environ:
-        place, remedy = Path(tempfile.gettempdir(), "transformertf"), f"name one in {_COMPILED}"
-        try:
-            os.environ[_COMPILED] = str(make_own_folder(place, remedy) / "compiled")
-        except OSError as error:
-            raise InputError(f"{place} cannot be made ({error.strerror}); {remedy}") from error
 
 
 def _require_compiler() -> None:
