@@ -1,5 +1,6 @@
 """What is told of rows before they are scored, or calibrated on."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 from transformertf.data import EncoderDecoderDataModule
-from transformertf.forecasts.told import calibrated_rows, scored_rows
+from transformertf.forecasts.told import calibrated_rows, remarks, scored_rows
 
 LEVELS = (0.1, 0.5, 0.98)
 
@@ -69,3 +70,22 @@ def test_rows_that_validated_the_fit_are_told(data: EncoderDecoderDataModule) ->
     assert "may have chosen the checkpoint among the epochs" in line
     data.forecast_on("test", "auto")
     assert not list(calibrated_rows(data, LEVELS, by_series=False, as_in_fit=True))
+
+
+@pytest.mark.parametrize("impute", ["last", "interpolate"])
+@pytest.mark.parametrize("end", [1.0, np.nan])
+def test_covariates_that_end_without_a_value_are_told(
+    tmp_path: Path, impute: Any, end: float
+) -> None:
+    x, y = np.arange(40.0), np.r_[np.sin(np.arange(36)), [np.nan] * 4]
+    pd.DataFrame({"x": x[:36], "y": y[:36]}).to_csv(tmp_path / "a.csv", index=False)
+    x[-3:] = np.nan, np.nan, end
+    pd.DataFrame({"x": x, "y": y}).to_csv(tmp_path / "new.csv", index=False)
+    data = EncoderDecoderDataModule(
+        "y", "x", train_df_paths=str(tmp_path / "a.csv"), missing="mask", impute=impute,
+        predict_df_paths=str(tmp_path / "new.csv"), ctxt_seq_len=8, tgt_seq_len=4,
+    )  # fmt: skip
+    data.setup("fit")
+    lines = [line for line in remarks(data) if "interpolate keeps the last value" in line]
+    assert len(lines) == (impute == "interpolate" and np.isnan(end))
+    assert all("last rows of 1 series: 'new'" in line for line in lines)

@@ -3,6 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from transformertf.data import EncoderDecoderDataModule, Series, WindowDataModule
 from transformertf.data.windows import Run, count_rows
 from transformertf.errors import count_names
@@ -13,7 +15,7 @@ def remarks(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
     """Yield a line for each thing that users may not expect of the rows of a file.
 
     That is: rows of the past where they may want those to come, more rows than forecasts reach,
-    and rows that the model was trained on.
+    covariates that end otherwise than in training, and rows that the model was trained on.
 
     Args:
         data: fitted; its files to predict are about to be forecast.
@@ -24,6 +26,8 @@ def remarks(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
         if data.origin.kind == "auto":
             yield from _ends(series)
         yield from _beyond(series, steps, data.tgt_seq_len)
+        if data.columns.indicators and data.scaling.impute == "interpolate":
+            yield from _level(series, len(data.columns.known))
     yield from trained_rows(data, steps)
 
 
@@ -55,6 +59,17 @@ def _beyond(series: Sequence[Series], steps: int | None, trained: int) -> Iterat
             f"{whose} covers the first {horizon}"
             + (f" (likewise in {more} more series)" if more else "")
             + ("; --horizon N goes further" if steps is None else "")
+        )
+
+
+def _level(series: Sequence[Series], known: int) -> Iterator[str]:
+    """Tell of known covariates that end without a value, and so without a line to one."""
+    ending = [one.name for one in series if np.isnan(one.values[-1, :known]).any()]
+    if ending:
+        yield (
+            f"known covariates are missing in the last rows of {count_names(ending)}: impute "
+            "interpolate keeps the last value there, where training drew lines to the next one; "
+            "give rows up to a known value, or train with impute last"
         )
 
 

@@ -62,10 +62,12 @@ class History:
         The first of those is there for the one after it: differences are taken to it, and missing
         values take its. So it has the values that its own missing ones were filled in with.
         """
-        cut = len(self.series) - rows
+        cut, series = len(self.series) - rows, self.series
+        while cut > 0 and not scaling.may_begin(series, cut):
+            cut -= 1
         if cut <= 0:
             return self
-        series = self.series
+        rows = len(series) - cut
         values = series.values[cut:]
         if scaling.columns.indicators and np.isnan(values[0]).any():
             values = values.copy()

@@ -10,6 +10,8 @@ import torch
 
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError
+from transformertf.models import EncoderDecoderLSTM
+from transformertf.streaming import Stream
 
 POINTS = {
     "class_path": "DiscreteFunctionTransform",
@@ -199,6 +201,12 @@ def test_what_is_not_known_wants_no_ratio(tmp_path, transforms, impute):
     filled = np.interp(range(5), [0, 1, 2, 4], [1, 0, plan[2], 2]) if impute != "last" else plan
     expected = 3 * np.where(np.isnan(filled), plan[2], filled)
     np.testing.assert_allclose(back, expected, atol=1e-5)
+    if impute == "last":
+        model = EncoderDecoderLSTM(4, 2, d_encoder=4, d_decoder=4)
+        stream, rows = Stream(model, data), pd.DataFrame({"x": x, "y": y})
+        # row 30 is the last, any and the first of those that a session keeps
+        found = [stream.update(rows[row : row + 1], rows[:5]) for row in range(45)]
+        assert all(np.isfinite(one["prediction"]).all() for one in found)
     x[30], y[30] = 0, 1
     pd.DataFrame({"x": x, "y": y}).to_csv(tmp_path / "a.csv", index=False)
     data.teardown("fit")

@@ -225,6 +225,13 @@ class Scaling:
             return series.values[:, column]
         return self._writer.original(series, column)
 
+    def may_begin(self, series: Series, row: int) -> bool:
+        """Return whether what is filled in at a row can stand there as known, beside its x."""
+        if self.target_x is None or not np.isnan(series.values[row, -1]):
+            return True
+        x = self.original(series, self.target_x)[row : row + 1]
+        return bool(self._target.takes(x)[0])
+
     def static_features(self, series: Series, dtype: npt.DTypeLike) -> FloatArray:
         """Return the scaled static columns (columns,), 0 where missing, that fit into a type."""
         scaled = np.zeros(len(self._static))
