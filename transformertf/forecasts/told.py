@@ -88,4 +88,4 @@ def _reach(run: Run, series: Series, steps: int | None, end: int, trained: int) 
     if steps is None or steps <= trained:
         return min(steps or run.horizon, run.horizon), end
     # beyond the trained horizon forecasts go on to the next gap
-    return steps, min(end, next(last for _, last in series.stretches if run.origin < last))
+    return steps, min(end, series.stretch_at(run.origin)[1])

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformertf.data.reading.memory import keep_track, release, slices
+from transformertf.data.reading import memory
+from transformertf.data.reading.memory import PIECE, keep_track, release, slices
 
 ROWS = 2**22  # 32 MB
 
@@ -50,3 +51,19 @@ def test_a_map_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     assert part.tolist() == [3.0, 3.0]
     del part
     release()
+
+
+def test_pages_are_let_go_by_rows_not_by_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Map:
+        calls = 0
+
+        def madvise(self, _: int) -> None:
+            self.calls += 1
+
+    mapped = Map()
+    monkeypatch.setattr(memory, "_maps", {mapped})
+    for _ in range(1000):
+        assert list(slices(0, 60, PIECE)) == [slice(0, 60)]
+    assert mapped.calls < 3
+    list(slices(0, 8 * PIECE, PIECE))
+    assert mapped.calls >= 8

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -88,15 +89,16 @@ class TrainedRows:
             return []
         own = pd.RangeIndex(len(series)) if series.time is None else series.time
         try:
-            first = np.asarray(own.searchsorted(self.stamps)).reshape(-1, MARKS)
-            after = np.asarray(own.searchsorted(self.stamps, side="right")).reshape(-1, MARKS)
+            numbers = self._alike(series, own)
+            marks = (MARKS * numbers[:, None] + np.arange(MARKS)).ravel()
+            first, after = (rows.reshape(-1, MARKS) for rows in _rows(own, self.stamps[marks]))
         except TypeError:  # dates with a zone and without
             return []
-        same = np.array([not self.by_name or name == series.name for name in self.names])
         if not (self.by_name and self.has_time):
-            same &= self._same_targets(series, first, after > first)
+            same = self._same_targets(series, numbers, first, after > first)
+            first, after = first[same], after[same]
         spans: list[tuple[int, int]] = []
-        ends = zip(first[same, 0].tolist(), after[same, -1].tolist(), strict=True)
+        ends = zip(first[:, 0].tolist(), after[:, -1].tolist(), strict=True)
         for begin, end in sorted(ends):
             if spans and begin <= spans[-1][1]:
                 spans[-1] = spans[-1][0], max(end, spans[-1][1])
@@ -104,16 +106,64 @@ class TrainedRows:
                 spans.append((begin, end))
         return spans
 
-    def _same_targets(self, series: Series, row: IntArray, there: BoolArray) -> BoolArray:
-        """Return which series (S,) have the targets of another one at the marks it has, (S, MARKS).
+    def _alike(self, series: Series, own: pd.Index) -> IntArray:
+        """Return which series another one may be: of its name, or with two marks of its targets.
+
+        They are looked up, as there may be as many series as are kept.
+        """
+        if self.by_name:
+            return np.array(self._by_name.get(series.name, []), dtype=np.int64)
+        stamps, targets, keys, owners = self._by_mark
+        if not len(targets):
+            return owners
+        row, after = _rows(own, stamps)
+        there = np.flatnonzero(after > row)
+        values = series.values[row[there], -1]
+        place = np.searchsorted(targets[:-1], values)
+        wanted = (there * len(targets) + place)[targets[place] == values]
+        begin, end = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
+        found = [owners[one:other] for one, other in zip(begin, end, strict=True)]
+        numbers, count = np.unique(np.concatenate([owners[:0], *found]), return_counts=True)
+        return numbers[count > 1]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number, name in enumerate(self.names):
+            found.setdefault(name, []).append(number)
+        return found
+
+    @cached_property
+    def _by_mark(self) -> tuple[pd.Index, FloatArray, IntArray, IntArray]:
+        """Stamps and targets that there are, rising; and of marks both in one, with their series.
+
+        The first of these two rises. A mark without a target tells nothing.
+        """
+        stamp, stamps = pd.factorize(self.stamps, sort=True)
+        known = np.flatnonzero(~np.isnan(self.targets.ravel()))
+        targets, target = np.unique(self.targets.ravel()[known], return_inverse=True)
+        keys = stamp[known] * len(targets) + target
+        order = np.argsort(keys, kind="stable")
+        return stamps, targets, keys[order], known[order] // MARKS
+
+    def _same_targets(
+        self, series: Series, numbers: IntArray, row: IntArray, there: BoolArray
+    ) -> BoolArray:
+        """Return which series (n,) have the targets of another one at the marks it has, (n, MARKS).
 
         One alone may be alike by chance.
         """
-        targets = np.append(series.values[:, -1], np.nan)[row]
-        both = there & ~np.isnan(targets) & ~np.isnan(self.targets)
-        alike = both & (targets == self.targets)
+        targets, marks = np.append(series.values[:, -1], np.nan)[row], self.targets[numbers]
+        both = there & ~np.isnan(targets) & ~np.isnan(marks)
+        alike = both & (targets == marks)
         same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
         return same
+
+
+def _rows(time: pd.Index, stamps: pd.Index) -> tuple[IntArray, IntArray]:
+    """Return of stamps (n,) the first row that has one, or a later one, and the one behind it."""
+    first, after = (np.asarray(time.searchsorted(stamps, side=side)) for side in ("left", "right"))
+    return first, after
 
 
 def count_rows(run: Run, steps: int, end: int, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
