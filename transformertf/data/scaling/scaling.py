@@ -13,7 +13,6 @@ import torch
 from transformertf.batch import Batch, forecast_mask
 from transformertf.data.arguments import Impute, TimeFormat
 from transformertf.data.columns import Columns
-from transformertf.data.reading import release
 from transformertf.data.scaling.chains import TIME, Chain, make_chains, refuse_large, refuse_spread
 from transformertf.data.scaling.features import FeatureWriter
 from transformertf.data.scaling.time_features import TimeFeature
@@ -140,7 +139,6 @@ class Scaling:
             chain.fit(rows.pieces(index, self._covariate_of(chain)))
             training = zip(series, ends, strict=True)
             refuse_spread(chain, ((one.name, one.values[:end, index]) for one, end in training))
-            release()
         trained = [one for one, end in zip(series, ends, strict=True) if end > 0]
         for index, chain in enumerate(self._static.values()):
             column = np.array([one.static[index] for one in trained])
