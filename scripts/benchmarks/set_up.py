@@ -36,9 +36,9 @@ SECTION = """{title}
 Written by `scripts/benchmarks/set_up.py`. {machine}
 
 What a fit waits for: `setup`, then the first batch of training and of validation, with
-`val_fraction: 0.2`, {context} + {horizon} steps. Files and series have {rows} rows each, and between
-gaps lie {stretch}. Memory is what that adds to the highest of a fresh process. Medians of {rounds}
-runs.
+`val_fraction: 0.2`, {context} + {horizon} steps. Files and series have {rows} rows each, stretches
+between gaps {stretch}. Memory is what that adds to the highest of a fresh process. Medians of
+{rounds} runs.
 
 {table}
 """
