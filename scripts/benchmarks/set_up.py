@@ -37,8 +37,8 @@ Written by `scripts/benchmarks/set_up.py`. {machine}
 
 What a fit waits for: `setup`, then the first batch of training and of validation, with
 `val_fraction: 0.2`, {context} + {horizon} steps. Files and series have {rows} rows each, stretches
-between gaps {stretch}. Memory is what that adds to the highest of a fresh process. Medians of
-{rounds} runs.
+between gaps {stretch}. Seconds are of processor time, memory what that adds to the highest of a
+fresh process. Medians of {rounds} runs.
 
 {table}
 """
@@ -91,14 +91,14 @@ class SetUp:
 
     def __call__(self) -> None:
         """Set up and make the first batches."""
-        begin = time.perf_counter()
+        begin = time.process_time()
         data = EncoderDecoderDataModule(
             "y", "x", ctxt_seq_len=CONTEXT, tgt_seq_len=HORIZON, val_fraction=0.2, **self.options
         )
         data.setup("fit")
         next(iter(data.train_dataloader()))
         next(iter(data.val_dataloader()))
-        self.seconds = time.perf_counter() - begin
+        self.seconds = time.process_time() - begin
 
     def describe(self) -> float:
         """Return the seconds that it took."""
@@ -106,7 +106,7 @@ class SetUp:
 
 
 def measure(kind: str, count: int, rounds: int, threads: int = 1) -> tuple[float, float]:
-    """Return seconds of a set-up, and the megabytes by which it raises a process's peak."""
+    """Return processor seconds of a set-up, and the megabytes by which it raises a process's peak."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         options = WRITERS[kind](Path(folder), count)
