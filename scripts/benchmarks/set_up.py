@@ -106,7 +106,7 @@ class SetUp:
 
 
 def measure(kind: str, count: int, rounds: int, threads: int = 1) -> tuple[float, float]:
-    """Return processor seconds of a set-up, and the megabytes by which it raises a process's peak."""
+    """Return processor seconds of a set-up, and by how many megabytes it raises the peak."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         options = WRITERS[kind](Path(folder), count)
