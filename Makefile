@@ -73,6 +73,7 @@ bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(COMPARE) -m pytest tests/reference
 	$(COMPARE) -m scripts.benchmarks.data --peers
 	$(BIN)/python -m scripts.benchmarks.csv_files
+	$(BIN)/python -m scripts.benchmarks.set_up
 	$(BIN)/python -m scripts.benchmarks.recurrent
 	$(COMPARE) -m scripts.benchmarks.models --peers
 	$(BIN)/python -m scripts.benchmarks.samples

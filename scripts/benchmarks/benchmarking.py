@@ -251,3 +251,18 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
     """Return a table in Markdown, its cells as they print."""
     lines = [header, ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def section_of(text: str, title: str) -> str:
+    """Return a section of a page, its title "## ..." first; nothing where there is none."""
+    _, found, rest = text.partition(f"\n{title}\n")
+    return found + rest.partition("\n## ")[0] if found else ""
+
+
+def write_section(page: Path, section: str) -> None:
+    """Put a section into a page, in place of the one of its title, or at its end."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    before = section_of(text, section.partition("\n")[0])
+    section = f"\n{section.strip()}\n"
+    text = text.replace(before, section) if before else text.rstrip() + "\n" + section
+    page.write_text(text, encoding="utf-8")

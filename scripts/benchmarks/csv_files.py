@@ -1,6 +1,6 @@
 """Measures how csv files are read, in speed and memory; writes a section of a page.
 
-It is the last one of `docs/benchmarks/data.md`. Each measurement of memory has a process of its
+That of `docs/benchmarks/data.md`. Each measurement of memory has a process of its
 own; reading is timed in turns with `pyarrow.csv`, which holds all rows of a file in memory.
 """
 
@@ -20,7 +20,12 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
-from scripts.benchmarks.benchmarking import describe_machine, markdown_table, time_interleaved
+from scripts.benchmarks.benchmarking import (
+    describe_machine,
+    markdown_table,
+    time_interleaved,
+    write_section,
+)
 from scripts.benchmarks.data import CSV_FILES, OUTPUT
 from transformertf.data import EncoderDecoderDataModule
 
@@ -92,12 +97,6 @@ def in_a_fresh_process(path: Path) -> float:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(peak_of, path).result()
-
-
-def write_section(page: Path, section: str) -> None:
-    """Put the section at the end of the page, in place of the one that is there."""
-    text = page.read_text(encoding="utf-8") if page.exists() else ""
-    page.write_text(text.partition(CSV_FILES)[0].rstrip() + "\n" + section, encoding="utf-8")
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from scripts.benchmarks.benchmarking import (
     describe_machine,
     markdown_table,
     peak_of_command,
+    section_of,
     time_interleaved,
 )
 from transformertf.cli.ranks import keep_freed_memory
@@ -43,8 +44,8 @@ COLUMNS = [*KNOWN, *PAST, "y"]
 DELIVERY_ROWS = 200_000
 SETUP_COLUMNS = [*COLUMNS, "p3"]
 PEERS = ("pytorch-forecasting", "darts")
-# the section of another script, which is kept
-CSV_FILES = "\n## Csv files"
+# the sections of other scripts, which are kept
+CSV_FILES, MANY = "## Csv files", "## Set-up against files, series and gaps"
 PAGE = """# Data delivery, set-up and memory
 
 Written by `scripts/benchmarks/data.py`. {machine}
@@ -347,7 +348,9 @@ def main() -> None:
         arguments.memory_steps,
     )
     kept = arguments.output.read_text() if arguments.output.exists() else ""
-    arguments.output.write_text(page + "".join(kept.partition(CSV_FILES)[1:]))
+    arguments.output.write_text(
+        page + "".join(section_of(kept, title) for title in (MANY, CSV_FILES))
+    )
     print(f"wrote {arguments.output}")
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.costs import MANY, SMALL, peak_of
 from tests.data.tabular import time_of
 from transformertf.data.reading.gaps import downsample
 from transformertf.data.series import Codes, Series
@@ -153,3 +154,21 @@ def test_short_stretches_vanish_and_their_breaks_with_them(breaks, expected):
 def test_a_series_of_short_stretches_is_refused():
     with pytest.raises(TooShortError, match="4 rows in its longest stretch without a gap, fewer"):
         downsample(replace(make_series(10), breaks=(4, 7)), 5, "median")
+
+
+def test_the_stretch_of_a_row_is_found_among_all():
+    series = Series("s", np.zeros((9, 1)), None, 9, breaks=(2, 3, 7))
+    assert series.starts.tolist() == [0, 2, 3, 7]
+    for row in range(-1, 9):
+        expected = next(one for one in series.stretches if row < one[1])
+        assert series.stretch_at(row) == expected
+    whole = Series("s", np.zeros((9, 1)), None, 9)
+    assert whole.stretch_at(4) == (0, 9)
+
+
+def test_to_find_the_stretch_of_a_row_takes_no_list_of_all():
+    series = Series("s", np.zeros((2 * MANY, 1)), None, 9, breaks=tuple(range(1, 2 * MANY)))
+    series.stretch_at(0)
+    found, size = peak_of(lambda: series.stretch_at(MANY))
+    assert found == (MANY, MANY + 1)
+    assert size < SMALL

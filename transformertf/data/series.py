@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -66,6 +67,17 @@ class Series:
     def stretches(self) -> list[tuple[int, int]]:
         """First row, and row after the last, of each stretch without a break."""
         return list(itertools.pairwise((0, *self.breaks, len(self))))
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """(stretches,) first row of each stretch, rising."""
+        return np.array([0, *self.breaks], dtype=np.int64)
+
+    def stretch_at(self, row: int) -> tuple[int, int]:
+        """Return the stretch of a row, see `stretches`; the first one of a row before it."""
+        place = max(0, int(np.searchsorted(self.starts, row, side="right")) - 1)
+        end = self.breaks[place] if place < len(self.breaks) else len(self)
+        return int(self.starts[place]), end
 
     @property
     def time_kind(self) -> TimeKind | None:

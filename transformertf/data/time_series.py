@@ -145,7 +145,8 @@ class TimeSeriesDataModule(WindowDataModule):
         for run in windows.runs:
             one = series[run.series]
             before = run.origin + run.step * np.arange(run.count)
-            before += np.isin(before + 1, (0, *one.breaks))
+            row = before + 1
+            before += one.starts[np.searchsorted(one.starts, row, side="right") - 1] == row
             lost = before[np.isnan(one.values[before, -1])]
             if lost.size:
                 raise InputError(

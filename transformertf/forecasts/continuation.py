@@ -41,7 +41,7 @@ class Continuation:
         self.names = [one.name for one in self._items]
         self.origin: IntArray = batch["origin"].cpu().numpy()
         stretches = [
-            next(stretch for stretch in one.stretches if origin < stretch[1])
+            one.stretch_at(origin)
             for one, origin in zip(self._items, self.origin.tolist(), strict=True)
         ]
         self._first, self._end = np.array(stretches, dtype=np.int64).T

@@ -164,7 +164,7 @@ class ForecastTables:
             found["seasonal_naive"] = np.empty(len(rows))
         for index, run in rows.runs:
             one, origin, step = series[index], rows.origin[run], rows.step[run]
-            values, starts = one.values[:, -1], np.array([0, *one.breaks])
+            values, starts = one.values[:, -1], one.starts
             # nothing is taken from before a gap
             first = starts[np.searchsorted(starts, np.maximum(origin, 0), side="right") - 1]
             found["naive"][run] = naive(values, origin, step, first)

@@ -1,6 +1,5 @@
 """What there is to say of the rows that a forecast is of, before it is made."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -179,5 +178,4 @@ def _reach(run: Run, series: Series, steps: int | None, end: int, trained: int) 
     if steps is None or steps <= trained:
         return min(steps or run.horizon, run.horizon), end
     # beyond the trained horizon forecasts go on to the next gap
-    place = bisect_right(series.breaks, run.origin)
-    return steps, min([end, *series.breaks[place : place + 1]])
+    return steps, min(end, series.stretch_at(run.origin)[1])

@@ -1,6 +1,8 @@
 """Future covariates in tables of their own: as if their rows were appended."""
 
 import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.data.tabular import texts
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
+from transformertf.data.columns import Columns
+from transformertf.data.reading.panel import open_future
 from transformertf.errors import InputError
 
 CONTEXT, HORIZON = 6, 3
@@ -390,3 +394,24 @@ def test_the_rows_to_forecast_are_needed_and_sequences_have_none_that_follow(loa
         load(None, future).setup("predict")
     with pytest.raises(TypeError, match="future_df_paths"):
         TimeSeriesDataModule("y", known_covariates="known", future_df_paths="f.csv")
+
+
+def test_the_names_of_the_series_are_gone_through_once_for_all_files():
+    class Names(list[str]):
+        """Counts how often it is gone through."""
+
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return super().__iter__()
+
+    names = Names(f"s{number}" for number in range(20))
+    frame = pd.DataFrame({"known": [1.0], "t": [3]})
+    with TemporaryDirectory() as folder:
+        for name in names[:]:
+            frame.to_csv(Path(folder) / f"{name}.csv", index=False)
+        columns = Columns(("known",), (), "y", "t")
+        _, found = open_future(f"{folder}/*.csv", columns, names)
+    assert sorted(found) == sorted(names[:])
+    assert names.passes < 4

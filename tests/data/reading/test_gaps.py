@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.tabular import time_of
+from transformertf.data.reading import gaps as of_gaps
 from transformertf.data.reading.gaps import break_at_gaps, on_grid
 from transformertf.data.series import Codes, Series
 from transformertf.errors import InputError
@@ -238,6 +239,26 @@ def test_each_stretch_has_its_grid():
     late = make_series(pd.Index([0.0, 2.0, 100.3, 101.3, 103.0]), breaks=(2,))
     with pytest.raises(InputError, match=r"row 4 \(counted from 0\), 103.0"):
         on_grid(late, 1)
+
+
+@pytest.mark.parametrize("freq", [2, "2h"])
+def test_stretches_whose_rows_are_all_there_are_laid_out_at_once(monkeypatch, freq):
+    rows = np.arange(60) * 2 + 100 * (np.arange(60) // 6)
+    rows[21:24] += 2
+    whole = rows if freq == 2 else np.datetime64("2024-01-01", "h") + rows
+    series = make_series(pd.Index(whole), breaks=range(6, 60, 6))
+    laid = []
+    for name in ("_number_grid", "_date_grid"):
+        made = getattr(of_gaps, name)
+        monkeypatch.setattr(
+            of_gaps, name, lambda one, made=made, **how: laid.append(len(one)) or made(one, **how)
+        )
+    found = on_grid(series, freq)
+    assert laid == [6]
+    assert len(found) == 61
+    assert np.flatnonzero(np.isnan(found.values[:, 0])).tolist() == [21]
+    assert found.breaks == (6, 12, 18, 25, 31, 37, 43, 49, 55)
+    assert found.time.delete(21).equals(series.time)
 
 
 @pytest.mark.parametrize(("observed", "expected"), [(0, 0), (2, 2), (3, 4), (4, 8)])

@@ -11,12 +11,19 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.data.costs import MANY, SMALL, peak_of
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.formats import open_tables
 from transformertf.data.reading.frames import frame_table
-from transformertf.data.reading.grouping import Numbering, group_rows
+from transformertf.data.reading.grouping import (
+    Numbering,
+    SeriesNumbering,
+    _count,
+    group_files,
+    group_rows,
+)
 from transformertf.data.reading.panel import Rules
 from transformertf.data.reading.tables import Table
 from transformertf.errors import InputError
@@ -311,3 +318,31 @@ def test_parts_of_a_series_keep_their_order_by_stamps_beyond_63_bits():
     tables = [Table.of_frame(f"{n}.csv", frame) for n, frame in enumerate((late, early, first))]
     panel = fill_panel(tables, Columns((), (), "y", "t", ("u",)))
     assert panel.values[0].tolist() == [-1, -1, 0, 0, 1, 1]
+
+
+# as many tables as series
+
+
+@pytest.mark.parametrize("ids", [[], ["store"]])
+def test_a_table_of_one_series_takes_no_more_than_that_of_many(ids):
+    tables = [Table.of_frame("all.csv", pd.DataFrame({"store": np.arange(MANY)}))]
+    if ids:
+        grouping = group_rows([*tables, Table.of_frame("one.csv", make_frame(7, 3))], ids, None)
+        assert grouping.pieces(0)[0].size == MANY
+    else:
+        one = Table.of_frame("one.csv", make_frame(7, 3))
+        grouping = group_files([one] * MANY, [f"{number:05}" for number in range(MANY)])
+        grouping.pieces(0)
+    (series, start, end), size = peak_of(lambda: grouping.pieces(1))
+    assert (end - start).tolist() == [3]
+    assert grouping.names[series[0]] == ("7" if ids else "00001")
+    assert size < SMALL
+
+
+def test_to_count_the_rows_of_one_series_takes_no_more_than_that_of_many():
+    numbering = SeriesNumbering(["store"])
+    numbering.number(pd.DataFrame({"store": np.arange(MANY)}), "all.csv")
+    table = Table.of_frame("one.csv", make_frame(MANY - 1, 3))
+    (series, rows, _), size = peak_of(lambda: _count(1, table, numbering, None))
+    assert (series.tolist(), rows.tolist()) == ([MANY - 1], [3])
+    assert size < SMALL

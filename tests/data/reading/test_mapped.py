@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformertf.data.reading.memory import keep_track, release, slices
+from transformertf.data.reading import all_finite, memory
+from transformertf.data.reading.memory import PIECE, keep_track, release, slices
+from transformertf.data.scaling.training_rows import TrainingRows
+from transformertf.data.series import Series
 
 ROWS = 2**22  # 32 MB
 
@@ -50,3 +53,34 @@ def test_a_map_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     assert part.tolist() == [3.0, 3.0]
     del part
     release()
+
+
+def test_pages_are_let_go_by_rows_not_by_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Map:
+        calls = 0
+
+        def madvise(self, _: int) -> None:
+            self.calls += 1
+
+    mapped = Map()
+    monkeypatch.setattr(memory, "_maps", {mapped})
+    for _ in range(1000):
+        assert list(slices(0, 60, PIECE)) == [slice(0, 60)]
+    assert mapped.calls < 3
+    list(slices(0, 8 * PIECE, PIECE))
+    assert mapped.calls >= 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("by", ["finite", "training rows"])
+def test_a_pass_over_a_column_does_not_fill_memory(tmp_path: Path, by: str) -> None:
+    column = keep_track(np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float64, (1, ROWS)))
+    column[:] = 1.0
+    release()
+    before = resident()
+    if by == "finite":
+        assert all_finite(column[0])
+    else:
+        rows = TrainingRows([Series("s", column.T, None, ROWS)], [ROWS])
+        assert sum(piece.column.sum() for piece in rows.pieces(0)()) == ROWS
+    assert resident() - before < 8e6

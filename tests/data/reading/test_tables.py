@@ -1,5 +1,7 @@
 """Tables that are read piece by piece."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pytest
 
 from tests.data.tabular import piece_of, read
 from transformertf.data.columns import Columns
+from transformertf.data.reading import tables
 from transformertf.data.reading.formats import open_tables
 from transformertf.data.reading.tables import Table, readable, shown
 from transformertf.errors import InputError
@@ -91,3 +94,12 @@ def test_what_no_reader_raises_is_left_alone(error):
 )
 def test_values_are_shown_without_their_types(value, text):
     assert shown(value) == text
+
+
+def test_a_thread_reads_ahead_where_it_is_worth_to_start_it(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        tables, "ThreadPoolExecutor", lambda _: started.append(1) or ThreadPoolExecutor(1)
+    )
+    assert list(tables.ahead(iter("abc"), 60)) == list(tables.ahead(iter("abc"), 10**7)) == [*"abc"]
+    assert len(started) == 1

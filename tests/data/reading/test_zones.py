@@ -7,6 +7,7 @@ import pytest
 from tests.data.tabular import series_of, time_of
 from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.columns import Columns
+from transformertf.data.reading import zones
 from transformertf.data.reading.filling import read_series
 from transformertf.data.reading.panel import Rules
 from transformertf.errors import InputError
@@ -105,3 +106,17 @@ def test_a_data_module_reads_local_time(tmp_path, monkeypatch, storage):
 def test_a_zone_that_is_none_is_refused(given, told):
     with pytest.raises(InputError, match=told):
         EncoderDecoderDataModule("y", **given)
+
+
+@pytest.mark.parametrize("piece", [1, 10**6])
+def test_series_are_read_together_where_no_hour_comes_twice(monkeypatch, piece):
+    monkeypatch.setattr(zones, "PIECE", piece)
+    read, readings = [], zones._readings
+    monkeypatch.setattr(
+        zones, "_readings", lambda wall, zone: read.append(len(wall)) or readings(wall, zone)
+    )
+    times = [local(f"2023-10-{day}", 20, "h") for day in (27, 28, 26, 29, 24)]
+    series = series_of(*(frame for _, frame in times), columns=COLUMNS, zone=BERLIN)
+    assert [time_of(one).tolist() for one in series] == [time.tolist() for time, _ in times]
+    # one has the hour that comes twice
+    assert read == ([20, 20, 20, 20, 20, 20] if piece == 1 else [100, 20])

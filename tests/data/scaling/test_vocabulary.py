@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.costs import MANY, SMALL, peak_of
 from tests.data.spans import spans_before
 from transformertf.data.columns import Columns
 from transformertf.data.scaling import vocabulary
@@ -142,3 +143,14 @@ def test_without_categories_there_are_no_columns():
     assert found.static_codes(item).shape == (0,)
     with pytest.raises(KeyError):
         found.sizes(("k",))
+
+
+def test_what_is_unknown_is_looked_for_among_the_values_of_a_series():
+    vocabularies, texts = Vocabularies(COLUMNS), [f"{number}" for number in range(MANY)]
+    vocabularies.load_state_dict({"day": texts[2:], "mode": ["u"], "x": ["red"]})
+    codes = Codes(np.array([1, 0, -1, 5, 1], np.int32), texts)
+    mode = Codes(np.zeros(5, np.int32), ["u"])
+    series = Series("s", np.zeros((5, 1)), None, 5, categories=(codes, mode), static_texts=("red",))
+    assert vocabularies.unknown(series) == {"day": {"0": 1, "1": 2}}
+    _, size = peak_of(lambda: vocabularies.unknown(series))
+    assert size < SMALL

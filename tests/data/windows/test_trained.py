@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.data.costs import peak_of
 from tests.data.spans import spans_before
 from transformertf.data.series import Series
 from transformertf.data.windows import Run, TrainedRows, count_rows
@@ -107,3 +108,25 @@ def test_too_many_series_are_not_kept(monkeypatch):
     assert one is not None
     assert one.names == ["a"]
     assert TrainedRows.of(series, spans_before(series, [0, 0]), by_name=True) is None
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("time", [DATES, None])
+def test_a_series_is_looked_up_among_all(by_name, time):
+    many = 4000
+    series = [make_series(f"{number}", number, 9, time) for number in range(many)]
+    spans = spans_before(series, [9] * many)
+    trained = TrainedRows.of(series, spans, by_name=by_name)
+    assert trained is not None
+    assert trained.within(series[0]) == [(0, 9)]
+    found, size = peak_of(lambda: trained.within(series[many - 1]))
+    assert found == [(0, 9)]
+    assert size < 8 * many
+
+
+def test_short_series_and_repeated_targets_are_told_apart():
+    ones = np.ones((9, 1))
+    flat = [Series(f"{n}", n * ones, None, 9) for n in range(3)]
+    assert found(flat, [9, 9, 9], Series("x", 2 * ones, None, 9), by_name=False) == [(0, 9)]
+    assert found(flat, [1, 2, 3], Series("x", ones[:4], None, 4), by_name=False) == [(0, 2)]
+    assert found(flat, [9, 9, 9], Series("x", 3 * ones, None, 9), by_name=False) == []

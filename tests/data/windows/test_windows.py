@@ -1,6 +1,7 @@
 """Windows as index arithmetic, against lists made the slow way."""
 
 import contextlib
+import copy
 
 import numpy as np
 import pytest
@@ -306,3 +307,10 @@ def test_a_lag_longer_than_a_series_is_named():
     message = r"series 'a', whose first 100 rows only give target_lags, is too short: 0 rows"
     with pytest.raises(InputError, match=message):
         sliding(part, WindowLimits(4, 2, 4, 2), 1)
+
+
+def test_runs_are_not_copied_to_be_laid_out(monkeypatch):
+    monkeypatch.setattr(copy, "deepcopy", lambda _: pytest.fail("copies each number"))
+    windows = Windows([Run(0, 3, 1, 2, 3, 2), Run(1, 3, 1, 1, 3, 2, 0, False)])
+    assert windows.locate(np.arange(3))[0].tolist() == [0, 0, 1]
+    assert windows.pieces(np.arange(3))[1].tolist() == [True, True, False]

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.benchmarks.benchmarking import Runner, markdown_table, peak_memory, time_interleaved
+from scripts.benchmarks.benchmarking import (
+    Runner,
+    markdown_table,
+    peak_memory,
+    section_of,
+    time_interleaved,
+    write_section,
+)
 
 
 def test_candidates_run_in_turns_and_slow_ones_only_in_the_first_rounds():
@@ -98,3 +105,14 @@ def test_what_fails_in_a_process_is_told():
 
 def test_a_table_is_markdown():
     assert markdown_table(["a", "b"], [[1, "x"]]) == "| a | b |\n| --- | --- |\n| 1 | x |"
+
+
+def test_a_section_is_replaced_and_the_others_stay(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n## Other\n\ntext\n")
+    for title, number in (("## A", 1), ("## B", 2), ("## A", 3), ("## B", 4)):
+        write_section(page, f"{title}\n\nnumber {number}\n")
+    text = page.read_text()
+    assert text == "# Page\n\n## Other\n\ntext\n\n## A\n\nnumber 3\n\n## B\n\nnumber 4\n"
+    assert section_of(text, "## A") == "\n## A\n\nnumber 3\n"
+    assert section_of(text, "## C") == ""

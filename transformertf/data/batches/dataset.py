@@ -147,7 +147,8 @@ class BatchDataset(Dataset[Batch]):
             batch["static_categories"] = torch.from_numpy(stored.static_codes[series])
         if stored.target is not None:
             # the first difference of a stretch is 0, and so counted from the row itself
-            before = start - 1 + np.isin(start, stored.stretches)
+            begin = stored.stretches[np.searchsorted(stored.stretches, start, side="right") - 1]
+            before = start - 1 + (begin == start)
             batch["target_start"] = torch.from_numpy(stored.target[before])
         if self.covariate is not None:
             batch["target_covariate"] = self.covariate(steps).squeeze(-1)

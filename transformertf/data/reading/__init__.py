@@ -13,6 +13,7 @@ stage.
 
 from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
+from transformertf.data.reading.checks import all_finite
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
 from transformertf.data.reading.formats import expand_paths, matches, shared_files
@@ -25,6 +26,7 @@ from transformertf.data.reading.memory import (
     release,
     resident_device,
     slices,
+    worked_on,
 )
 from transformertf.data.reading.panel import Rules, optional_columns
 from transformertf.data.reading.reader import Reader, Reading

@@ -10,7 +10,7 @@ import pandas as pd
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.grouping import Grouping
-from transformertf.data.reading.memory import PIECE, release, slices
+from transformertf.data.reading.memory import PIECE, slices
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index
@@ -120,9 +120,9 @@ def _sort(panel: Panel, series: int) -> IntArray:
 def _falls(stamps: Stamps, starts: IntArray) -> IntArray:
     """Return the rows whose time is not after that of the row before in their series."""
     found = [np.zeros(0, dtype=np.int64)]
-    for begin in range(1, len(stamps), PIECE):
-        part = stamps[begin - 1 : begin + PIECE]
-        found.append(np.flatnonzero(part[1:] <= part[:-1]) + begin)
+    for rows in slices(1, len(stamps), PIECE):
+        part = stamps[rows.start - 1 : rows.stop]
+        found.append(np.flatnonzero(part[1:] <= part[:-1]) + rows.start)
     rows = np.concatenate(found)
     return rows[~np.isin(rows, starts)]
 
@@ -190,8 +190,7 @@ def check_values(
     nowhere, everywhere = panel.starts[:-1], panel.starts[1:]
     future = nowhere + panel.observed
     for name, values in zip(columns.values, panel.values, strict=True):
-        release()  # of the column before
-        if sum_is_finite(values):
+        if all_finite(values):
             continue
         needed = everywhere
         if rules.mask or (rules.missing == "target" and name == columns.target):
@@ -207,6 +206,11 @@ def check_values(
             needed = future
         _refuse_values(sources, codes, _bad_rows(codes, panel.starts, needed), name)
     _check_static(panel, sources, columns, rules)
+
+
+def all_finite(column: FloatArray) -> bool:
+    """Return whether the sum of each slice of a column is finite: then all its values are."""
+    return all(sum_is_finite(column[rows]) for rows in slices(0, len(column), PIECE))
 
 
 def _bad_rows(column: Stamps, starts: IntArray, needed: IntArray) -> IntArray:

@@ -104,7 +104,9 @@ class CsvFile:
             InputError: a row has more fields than the header.
         """
         # blocks are parsed while those before become frames
-        for table in ahead(self._tables([self._places[name] for name in names])):
+        for table in ahead(
+            self._tables([self._places[name] for name in names]), self.rows * len(names)
+        ):
             yield table.rename_columns(names)
 
     def _tables(self, places: list[str]) -> Iterator[pa.Table]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformertf.data.columns import Columns
 from transformertf.data.reading.checks import Sources, check_time, check_values
 from transformertf.data.reading.grouping import Grouping, Numbering, group_files, group_rows
-from transformertf.data.reading.memory import release
+from transformertf.data.reading.memory import worked_on
 from transformertf.data.reading.panel import (
     MakeArray,
     Panel,
@@ -176,19 +176,22 @@ class _Filler:
         }
         self.static = {name: np.full(series, np.nan) for name in static}
         self.static_gaps = {name: np.zeros(series, dtype=bool) for name in static}
+        # where the next row of each series in a table goes, and where its last one does; what is
+        # left of tables before is full
+        self._cursor, self._end = (np.full(series, -1, dtype=np.int64) for _ in range(2))
         # columns in which a table of future rows has values of what is not known ahead
         self.unused: set[str] = set()
 
     def add(self, number: int, table: Table, advance: Callable[[int], None]) -> None:
         """Read a table, and tell of the rows read."""
-        cursor = self.grouping.cursor(number)
-        ends = self.grouping.ends(cursor)
+        stored, cursor, end = self.columns.stored, self._cursor, self._end
+        mine, cursor[mine], end[mine] = self.grouping.pieces(number)
         begin = 0
-        for piece in ahead(table.pieces(self.columns.stored)):
+        for piece in ahead(table.pieces(stored), table.rows * len(stored)):
             frame = self._known_ahead(piece) if table.future else piece
             series = self.grouping.series_of(frame, number, table.where)
             places = _advance(cursor, series)
-            if (cursor[series] > ends[series]).any():  # other rows than those that were counted
+            if (cursor[series] > end[series]).any():  # other rows than those that were counted
                 raise changed(table.where)
             for index, name in enumerate(self.columns.values):
                 self.values[index, places] = (
@@ -205,7 +208,7 @@ class _Filler:
                     self._add_static(name, frame[name], series, table.where, begin)
             begin += len(frame)
             advance(len(frame))
-            release()
+            worked_on(len(frame))
 
     def _known_ahead(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return future rows without what nobody knows there, such as zeros for a target."""

@@ -1,6 +1,7 @@
 """Gaps in time: missing rows put in, and series broken where a gap is too long."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -98,13 +99,14 @@ def on_grid(series: Series, freq: str | float) -> Series:
         length = _number_step("freq", freq)
         lay = partial(_number_grid, step=length)
     grids, places, rows = [], [], 0
-    for first, end in series.stretches:
-        stretch = time[first:end]
-        if length is not None:
-            _refuse_growth(series, stretch, length, freq)
-        grid, place, off = lay(stretch)
-        if off.any():
-            raise _off_grid(series, first + int(off.argmax()), grid, freq)
+    for first, end, is_whole in _stretches(series, time, length):
+        grid, place = time[first:end], np.arange(end - first)
+        if not is_whole:
+            if length is not None:
+                _refuse_growth(series, grid, length, freq)
+            grid, place, off = lay(grid)
+            if off.any():
+                raise _off_grid(series, first + int(off.argmax()), grid, freq)
         grids.append(grid)
         places.append(place + rows)
         rows += len(grid)
@@ -121,6 +123,24 @@ def on_grid(series: Series, freq: str | float) -> Series:
         ),
         breaks=tuple(int(place[row]) for row in series.breaks),
     )
+
+
+def _stretches(
+    series: Series, time: pd.Index, length: pd.Timedelta | float | None
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield first row, and row after the last, of each stretch, and whether all its rows are there.
+
+    Such stretches that follow each other come as one, for there may be very many.
+    """
+    starts, ends = np.array(series.stretches).T
+    is_whole = np.zeros(len(starts), dtype=bool)
+    if time.dtype.kind != "f" and length is not None:
+        # up to each row, how many are not one step after the one before
+        odd = np.cumsum(np.append(False, np.asarray(time[1:] - time[:-1] != length)))
+        is_whole = odd[ends - 1] == odd[starts]
+    edges = np.flatnonzero(~(is_whole[1:] & is_whole[:-1])) + 1
+    for one, other in itertools.pairwise([0, *edges.tolist(), len(starts)]):
+        yield int(starts[one]), int(ends[other - 1]), bool(is_whole[one])
 
 
 def break_at_gaps(series: Series, max_gap: str | float) -> Series:

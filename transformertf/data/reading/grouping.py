@@ -3,16 +3,18 @@
 import datetime
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from transformertf.data.reading.tables import Table, changed, shown
-from transformertf.data.reading.times import Clock
+from transformertf.data.reading.times import Clock, Stamps
 from transformertf.data.series import IntArray
 from transformertf.errors import InputError
 
@@ -161,18 +163,18 @@ class Grouping:
         first = np.searchsorted(self.series, np.arange(len(self.names)))
         return np.append(self.start[first], self.rows)
 
-    def cursor(self, table: int) -> IntArray:
-        """Return where the rows of each series in a table go, -1 where it has none."""
-        places = np.full(len(self.names), -1, dtype=np.int64)
-        mine = self.table == table
-        places[self.series[mine]] = self.start[mine]
-        return places
+    def pieces(self, table: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Return of each piece in a table its series, where it begins, and where it ends."""
+        order, edges, end = self._by_table
+        mine = order[edges[table] : edges[table + 1]]
+        return self.series[mine], self.start[mine], end[mine]
 
-    def ends(self, cursor: IntArray) -> IntArray:
-        """Return where the rows of each series in a table end, of its `cursor`."""
-        ends = np.append(self.start[1:], self.rows)
-        after = np.searchsorted(self.start, cursor, side="right") - 1
-        return np.where(cursor < 0, cursor, ends[after])
+    @cached_property
+    def _by_table(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Pieces table by table, where those of each table begin, and where each piece ends."""
+        order = np.argsort(self.table, kind="stable")
+        edges = np.searchsorted(self.table[order], np.arange(int(self.table.max()) + 2))
+        return order, edges, np.append(self.start[1:], self.rows)
 
     def series_of(self, frame: pd.DataFrame, table: int, where: str) -> IntArray:
         """Return the series of each row of a piece of a table.
@@ -215,7 +217,7 @@ def group_rows(tables: Sequence[Table], ids: Sequence[str], clock: Clock | None)
     numbering = SeriesNumbering(ids)
     # with one table, no piece has to find its place among others
     clock = None if len(tables) == 1 else clock
-    found = [_count(number, table, numbering, clock) for number, table in enumerate(tables)]
+    counted = [_count(number, table, numbering, clock) for number, table in enumerate(tables)]
     names = numbering.names
     order = sorted(range(len(names)), key=names.__getitem__)
     for one, other in itertools.pairwise(order):
@@ -226,15 +228,12 @@ def group_rows(tables: Sequence[Table], ids: Sequence[str], clock: Clock | None)
             )
     rank = np.empty(len(names), dtype=np.int64)
     rank[order] = np.arange(len(names))
-    pieces = pd.concat(
-        [
-            piece.assign(table=number, future=tables[number].future)
-            for number, piece in enumerate(found)
-        ],
-        ignore_index=True,
-    )
-    pieces["series"] = rank[pieces["series"]]
-    pieces = pieces.sort_values(["series", "future", "first", "table"], kind="stable")
+    series, count, first = map(np.concatenate, zip(*counted, strict=True))
+    table = np.repeat(np.arange(len(tables)), [len(own) for own, *_ in counted])
+    future = np.array([one.future for one in tables])[table]
+    pieces = pd.DataFrame(
+        {"series": rank[series], "count": count, "first": first, "table": table, "future": future}
+    ).sort_values(["series", "future", "first", "table"], kind="stable")
     count = pieces["count"].to_numpy()
     return Grouping(
         [names[place] for place in order],
@@ -249,10 +248,11 @@ def group_rows(tables: Sequence[Table], ids: Sequence[str], clock: Clock | None)
 
 def _count(
     number: int, table: Table, numbering: SeriesNumbering, clock: Clock | None
-) -> pd.DataFrame:
+) -> tuple[IntArray, IntArray, Stamps]:
     """Return number, rows and first time stamp, 0 without time, of each series in a table."""
     columns = [*numbering.ids, *([] if clock is None else [clock.name])]
-    count = np.zeros(0, dtype=np.int64)
+    # a table may have few of all series
+    count: Counter[int] = Counter()
     first: dict[int, Any] = {}
     missing: dict[str, list[IntArray]] = {name: [] for name in numbering.ids}
     begin = 0
@@ -260,20 +260,19 @@ def _count(
         codes, lost = numbering.number(frame, table.where)
         for name, rows in lost.items():
             missing[name].append(rows + begin)
-        count = np.pad(count, (0, len(numbering) - len(count)))
-        count += np.bincount(codes, minlength=len(count))
         stamps = np.zeros(len(frame)) if clock is None else clock.stamps(number, frame, begin)
-        known, places = np.unique(codes, return_index=True)
+        known, places, rows = np.unique(codes, return_index=True, return_counts=True)
+        count.update(dict(zip(known.tolist(), rows.tolist(), strict=True)))
         for code, stamp in zip(known.tolist(), stamps[places].tolist(), strict=True):
             first.setdefault(code, stamp)
         begin += len(frame)
     for name, parts in missing.items():
         _refuse_missing(np.concatenate(parts), name, table.where)
-    there = np.flatnonzero(count)
+    there = np.array(sorted(first), dtype=np.int64)
     # in the type of all tables: whole numbers of two types would be joined as floats
     kind = np.float64 if clock is None else clock.number_type
     times = np.array([first[code] for code in there.tolist()], dtype=kind)
-    return pd.DataFrame({"series": there, "count": count[there], "first": times})
+    return there, np.array([count[code] for code in there.tolist()], dtype=np.int64), times
 
 
 def _refuse_missing(rows: IntArray, name: str, where: str) -> None:

@@ -54,16 +54,31 @@ def release() -> None:
 
 # rows of a slice: enough for reading at full speed, few enough to stay in a CPU's cache
 PIECE = 2**18
+# rows that were worked on since pages were let go
+_worked = 0
+
+
+def worked_on(rows: int) -> None:
+    """Let the pages of mapped files go, once enough rows were worked on to be worth it.
+
+    To do so takes time in proportion to the maps, and there may be as many slices as series.
+    """
+    global _worked  # as the maps are those of the process
+    _worked += rows
+    if _worked >= PIECE // 4:
+        _worked = 0
+        release()
 
 
 def slices(first: int, end: int, size: int) -> Iterator[slice]:
     """Yield the rows from `first` to before `end`, at most `size` in a slice.
 
-    After each slice the pages of mapped files are let go.
+    After slices the pages of mapped files are let go.
     """
     for begin in range(first, end, size):
-        yield slice(begin, min(begin + size, end))
-        release()
+        rows = slice(begin, min(begin + size, end))
+        yield rows
+        worked_on(rows.stop - begin)
 
 
 # share of the available memory that columns may take: scaling, batches and the model want theirs

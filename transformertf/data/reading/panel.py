@@ -190,10 +190,11 @@ def open_future(
         return tables, []
     if len(tables) == len(names) == 1:
         return tables, list(names)
-    return tables, [_name_of(table, names) for table in tables]
+    known = frozenset(names)
+    return tables, [_name_of(table, known) for table in tables]
 
 
-def _name_of(table: Table, names: Sequence[str]) -> str:
+def _name_of(table: Table, names: frozenset[str]) -> str:
     """Return the series whose file has the stem of a table, or the same end of its path."""
     path = table.path.absolute()
     own = {
@@ -205,8 +206,8 @@ def _name_of(table: Table, names: Sequence[str]) -> str:
     if not found:
         raise InputError(
             f"{table.where}: goes on with no file of predict_df_paths, which has "
-            f"{count_names(names)}; give it the name of the file whose rows it follows, or tell "
-            "series apart with series_id"
+            f"{count_names(sorted(names))}; give it the name of the file whose rows it follows, or "
+            "tell series apart with series_id"
         )
     return found.pop()
 

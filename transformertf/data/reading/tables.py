@@ -158,8 +158,20 @@ def _of_file(column: pd.Series, where: str) -> pd.Series:
 T = TypeVar("T")
 
 
-def ahead(pieces: Iterator[T]) -> Iterator[T]:
-    """Yield pieces, each read while the one before is worked on."""
+# values that are read sooner than a thread starts; files of so few are many
+_FEW = 2**17
+
+
+def ahead(pieces: Iterator[T], values: int) -> Iterator[T]:
+    """Yield pieces, each read while the one before is worked on.
+
+    Args:
+        pieces: the pieces.
+        values: how many values they hold.
+    """
+    if values <= _FEW:
+        yield from pieces
+        return
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, pieces, None)
         while (piece := coming.result()) is not None:

@@ -9,12 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from transformertf.data.columns import Columns
-from transformertf.data.reading import PIECE, KeepArray, keep_in_memory, slices
+from transformertf.data.reading import PIECE, KeepArray, all_finite, keep_in_memory, slices
 from transformertf.data.scaling.scaling import Scaling
 from transformertf.data.scaling.time_features import calendar_codes
 from transformertf.data.scaling.vocabulary import Vocabularies
 from transformertf.data.series import AnyArray, FloatArray, IntArray, Series
-from transformertf.data.transform.base import sum_is_finite
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def store_series(
         statistics if scaling.normalize in ("series", "window") else None,
         original(columns.target) if scaling.has_delta else None,
         None if scaling.target_x is None else original(scaling.target_x),
-        all(sum_is_finite(one.values[:, -1]) for one in series),
+        all(all_finite(one.values[:, -1]) for one in series),
     )
 
 

@@ -13,7 +13,6 @@ import torch
 from transformertf.batch import Batch, forecast_mask
 from transformertf.data.arguments import Impute, TimeFormat
 from transformertf.data.columns import Columns
-from transformertf.data.reading import release
 from transformertf.data.scaling.chains import TIME, Chain, make_chains, refuse_large, refuse_spread
 from transformertf.data.scaling.features import FeatureWriter
 from transformertf.data.scaling.time_features import TimeFeature
@@ -147,7 +146,6 @@ class Scaling:
                     for first, end in own
                 ),
             )
-            release()
         for index, chain in enumerate(self._static.values()):
             column = np.array([one.static[index] for one, _ in trained])
             chain.fit(partial(iter, [Piece(column)]))

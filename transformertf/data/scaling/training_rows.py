@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transformertf.data.reading import PIECE, slices
+from transformertf.data.reading import PIECE, slices, worked_on
 from transformertf.data.series import FloatArray, Series
 from transformertf.data.transform import StandardScaler
 from transformertf.data.transform.collection import Array, Piece
@@ -61,6 +61,7 @@ class TrainingRows:
                 starts = [row for row, part in zip(rows, group, strict=True) if part.starts]
                 x = None if covariate is None else self._column(group, covariate)
                 yield Piece(self._column(group, column), x, starts)
+                worked_on(sum(part.end - part.first for part in group))
 
         return give
 

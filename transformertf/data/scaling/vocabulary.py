@@ -82,16 +82,17 @@ class Vocabularies:
         result: dict[str, Counter[str]] = {}
         for name, column in zip(self.columns.categories, series.categories, strict=True):
             table = self._table(name, column.texts)
-            if table[:-1].all():
-                continue
-            counts = np.zeros(len(table), dtype=np.int64)
+            # series have few of the values that there are
+            found: Counter[str] = Counter()
             for rows in slices(0, len(series), PIECE):
-                counts += np.bincount(column.codes[rows] + 1, minlength=len(table))
-            places = np.flatnonzero((table[:-1] == 0) & (counts[1:] > 0)).tolist()
-            if places:
-                result[name] = Counter(
-                    {str(column.texts[place]): int(counts[place + 1]) for place in places}
+                codes = column.codes[rows]
+                lost, counts = np.unique(
+                    codes[(codes >= 0) & (table[codes] == 0)], return_counts=True
                 )
+                for place, count in zip(lost.tolist(), counts.tolist(), strict=True):
+                    found[str(column.texts[place])] += count
+            if found:
+                result[name] = found
         for name, text in zip(self.columns.static_categories, series.static_texts, strict=True):
             if text is not None and text not in self._numbers[name]:
                 result[name] = Counter([text])

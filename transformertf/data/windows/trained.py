@@ -23,8 +23,6 @@ BoolArray = npt.NDArray[np.bool_]
 Spans = Sequence[tuple[int, int]]
 # rows of each series that are kept to know it again, and the most series that are kept
 MARKS, MOST = 8, 20_000
-# series of a stage times those of training, beyond which it takes too long to compare them
-_PAIRS = 10**6
 _SEEN = "the model has seen their targets, so errors there are smaller than those of new rows"
 
 
@@ -108,24 +106,18 @@ class TrainedRows:
         """
         if self.has_time != (series.time is not None):
             return []
-        places = self._places.get(series.name, []) if self.by_name else range(len(self.names))
-        if not len(places):
-            return []
         own = pd.RangeIndex(len(series)) if series.time is None else series.time
-        stamps, targets = self.stamps, self.targets
-        if self.by_name:
-            rows = np.add.outer(np.array(places) * MARKS, np.arange(MARKS))
-            stamps, targets = stamps[rows.ravel()], targets[places]
         try:
-            first = np.asarray(own.searchsorted(stamps)).reshape(-1, MARKS)
-            after = np.asarray(own.searchsorted(stamps, side="right")).reshape(-1, MARKS)
+            numbers = self._alike(series, own)
+            marks = (MARKS * numbers[:, None] + np.arange(MARKS)).ravel()
+            first, after = (rows.reshape(-1, MARKS) for rows in _rows(own, self.stamps[marks]))
         except TypeError:  # dates with a zone and without
             return []
-        same = np.ones(len(places), dtype=bool)
         if not (self.by_name and self.has_time):
-            same = _same_targets(targets, series, first, after > first)
+            same = self._same_targets(series, numbers, first, after > first)
+            first, after = first[same], after[same]
         spans: list[tuple[int, int]] = []
-        ends = zip(first[same, 0].tolist(), after[same, -1].tolist(), strict=True)
+        ends = zip(first[:, 0].tolist(), after[:, -1].tolist(), strict=True)
         for begin, end in sorted(ends):
             if spans and begin <= spans[-1][1]:
                 spans[-1] = spans[-1][0], max(end, spans[-1][1])
@@ -133,25 +125,58 @@ class TrainedRows:
                 spans.append((begin, end))
         return spans
 
+    def _alike(self, series: Series, own: pd.Index) -> IntArray:
+        """Return which series another one may be: of its name, or with two marks of its targets.
+
+        They are looked up, as there may be as many series as are kept.
+        """
+        if self.by_name:
+            return np.array(self._by_name.get(series.name, []), dtype=np.int64)
+        stamps, targets, keys, owners = self._by_mark
+        if not len(targets):
+            return owners
+        row, after = _rows(own, stamps)
+        there = np.flatnonzero(after > row)
+        values = series.values[row[there], -1]
+        place = np.searchsorted(targets[:-1], values)
+        wanted = (there * len(targets) + place)[targets[place] == values]
+        begin, end = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
+        found = [owners[one:other] for one, other in zip(begin, end, strict=True)]
+        numbers, count = np.unique(np.concatenate([owners[:0], *found]), return_counts=True)
+        return numbers[count > 1]
+
     @cached_property
-    def _places(self) -> dict[str, list[int]]:
-        """Where each name stands."""
-        places: dict[str, list[int]] = {}
-        for place, name in enumerate(self.names):
-            places.setdefault(name, []).append(place)
-        return places
+    def _by_name(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number, name in enumerate(self.names):
+            found.setdefault(name, []).append(number)
+        return found
 
+    @cached_property
+    def _by_mark(self) -> tuple[pd.Index, FloatArray, IntArray, IntArray]:
+        """Stamps and targets that there are, rising; and of marks both in one, with their series.
 
-def _same_targets(known: FloatArray, series: Series, row: IntArray, there: BoolArray) -> BoolArray:
-    """Return which series (S,) have the targets of another one at the marks it has, (S, MARKS).
+        The first of these two rises. A mark without a target tells nothing.
+        """
+        stamp, stamps = pd.factorize(self.stamps, sort=True)
+        known = np.flatnonzero(~np.isnan(self.targets.ravel()))
+        targets, target = np.unique(self.targets.ravel()[known], return_inverse=True)
+        keys = stamp[known] * len(targets) + target
+        order = np.argsort(keys, kind="stable")
+        return stamps, targets, keys[order], known[order] // MARKS
 
-    One alone may be alike by chance.
-    """
-    targets = np.append(series.values[:, -1], np.nan)[row]
-    both = there & ~np.isnan(targets) & ~np.isnan(known)
-    alike = both & (targets == known)
-    same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
-    return same
+    def _same_targets(
+        self, series: Series, numbers: IntArray, row: IntArray, there: BoolArray
+    ) -> BoolArray:
+        """Return which series (n,) have the targets of another one at the marks it has, (n, MARKS).
+
+        One alone may be alike by chance.
+        """
+        targets, marks = np.append(series.values[:, -1], np.nan)[row], self.targets[numbers]
+        both = there & ~np.isnan(targets) & ~np.isnan(marks)
+        alike = both & (targets == marks)
+        same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
+        return same
 
 
 def files_in_training(stages: Stages, stage: Stage) -> str | None:
@@ -167,9 +192,6 @@ def rows_in_training(stages: Stages, trained: TrainedRows | None, stage: Stage) 
     if trained is None or stages.is_split(stage):
         return None
     series, parts = stages.series(stage), stages.parts(stage)
-    # without ids each is compared with all
-    if not trained.by_name and len(series) * len(trained.names) > _PAIRS:
-        return None
     spans = [trained.within(one) for one in series]
     rows = sum(part.end - part.first_target for part in parts)
     seen = sum(
@@ -189,6 +211,12 @@ def _marks(spans: Spans) -> IntArray:
     span = np.searchsorted(before, place, side="right")
     marks: IntArray = end[span] - (before[span] - place)
     return marks
+
+
+def _rows(time: pd.Index, stamps: pd.Index) -> tuple[IntArray, IntArray]:
+    """Return of stamps (n,) the first row that has one, or a later one, and the one behind it."""
+    first, after = (np.asarray(time.searchsorted(stamps, side=side)) for side in ("left", "right"))
+    return first, after
 
 
 def count_rows(run: Run, steps: int, end: int, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:

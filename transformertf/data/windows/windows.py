@@ -7,7 +7,8 @@ longer one, which each of them goes on with.
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +96,10 @@ class Run:
     counts: bool = True
 
 
+# `dataclasses.astuple` copies each of them
+_NUMBERS = attrgetter(*(field.name for field in fields(Run)))
+
+
 class Windows:
     """An indexed sequence of windows, made of runs.
 
@@ -104,9 +109,8 @@ class Windows:
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self.runs = [run for run in runs if run.count > 0]
-        self._table: IntArray = np.array(
-            [astuple(run) for run in self.runs], dtype=np.int64
-        ).reshape(-1, len(fields(Run)))
+        self._table: IntArray = np.array([*map(_NUMBERS, self.runs)], dtype=np.int64)
+        self._table = self._table.reshape(-1, len(fields(Run)))
         self._ends: IntArray = np.cumsum(self._table[:, 3])
 
     def __len__(self) -> int:
