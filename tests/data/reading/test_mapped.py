@@ -1,12 +1,16 @@
 """Pages of mapped files leave memory, and nothing is lost."""
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from transformertf.data.reading.memory import keep_track, release, slices
+from transformertf.data import EncoderDecoderDataModule
+from transformertf.data.reading.memory import keep_track, release, require_whole, slices
+from transformertf.errors import InputError
 
 ROWS = 2**22  # 32 MB
 
@@ -50,3 +54,34 @@ def test_a_map_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     assert part.tolist() == [3.0, 3.0]
     del part
     release()
+
+
+def test_a_file_that_is_cut_while_it_is_mapped_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    made = keep_track(np.lib.format.open_memmap(path, "w+", np.float64, (ROWS,)))
+    rows = slices(0, ROWS, ROWS // 4)
+    made[next(rows)] = 1.0
+    os.truncate(path, ROWS)
+    with pytest.raises(InputError, match=r"x\.npy: was cut while it was in use; clear the cache"):
+        next(rows)
+    del made
+    require_whole()
+
+
+def test_no_batch_is_made_of_a_cache_that_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFORMERTF_CACHE", str(tmp_path / "cache"))
+    rows = np.arange(9000.0)
+    pd.DataFrame({"x": rows, "y": rows}).to_parquet(tmp_path / "run.parquet")
+    data = EncoderDecoderDataModule(
+        "y", "x", train_df_paths=str(tmp_path / "run.parquet"), storage="mmap",
+        ctxt_seq_len=8, tgt_seq_len=4,
+    )  # fmt: skip
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    next(batches)
+    (entry,) = tmp_path.glob("cache/array-*/array.npy")
+    os.truncate(entry, 200)
+    with pytest.raises(InputError, match=r"array\.npy: was cut while it was in use"):
+        next(batches)

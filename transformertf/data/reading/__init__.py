@@ -22,6 +22,7 @@ from transformertf.data.reading.memory import (
     KeepArray,
     keep_in_memory,
     release,
+    require_whole,
     resident_device,
     slices,
 )
