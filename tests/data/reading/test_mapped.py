@@ -1,15 +1,23 @@
 """Pages of mapped files leave memory, and nothing is lost."""
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+<<<<<<< HEAD
 from transformertf.data.reading import all_finite, memory
 from transformertf.data.reading.memory import PIECE, keep_track, release, slices
 from transformertf.data.scaling.training_rows import TrainingRows
 from transformertf.data.series import Series
+=======
+from transformertf.data import EncoderDecoderDataModule
+from transformertf.data.reading.memory import keep_track, release, require_whole, slices
+from transformertf.errors import InputError
+>>>>>>> w/files
 
 ROWS = 2**22  # 32 MB
 
@@ -55,6 +63,7 @@ def test_a_map_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     release()
 
 
+<<<<<<< HEAD
 def test_pages_are_let_go_by_rows_not_by_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     class Map:
         calls = 0
@@ -81,6 +90,37 @@ def test_a_pass_over_a_column_does_not_fill_memory(tmp_path: Path, by: str) -> N
     if by == "finite":
         assert all_finite(column[0])
     else:
-        rows = TrainingRows([Series("s", column.T, None, ROWS)], [ROWS])
+        rows = TrainingRows([Series("s", column.T, None, ROWS)], [[(0, ROWS)]])
         assert sum(piece.column.sum() for piece in rows.pieces(0)()) == ROWS
     assert resident() - before < 8e6
+=======
+def test_a_file_that_is_cut_while_it_is_mapped_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    made = keep_track(np.lib.format.open_memmap(path, "w+", np.float64, (ROWS,)))
+    rows = slices(0, ROWS, ROWS // 4)
+    made[next(rows)] = 1.0
+    os.truncate(path, ROWS)
+    with pytest.raises(InputError, match=r"x\.npy: was cut while it was in use; clear the cache"):
+        next(rows)
+    del made
+    require_whole()
+
+
+def test_no_batch_is_made_of_a_cache_that_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFORMERTF_CACHE", str(tmp_path / "cache"))
+    rows = np.arange(9000.0)
+    pd.DataFrame({"x": rows, "y": rows}).to_parquet(tmp_path / "run.parquet")
+    data = EncoderDecoderDataModule(
+        "y", "x", train_df_paths=str(tmp_path / "run.parquet"), storage="mmap",
+        ctxt_seq_len=8, tgt_seq_len=4,
+    )  # fmt: skip
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    next(batches)
+    (entry,) = tmp_path.glob("cache/array-*/array.npy")
+    os.truncate(entry, 200)
+    with pytest.raises(InputError, match=r"array\.npy: was cut while it was in use"):
+        next(batches)
+>>>>>>> w/files

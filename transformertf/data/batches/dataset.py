@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from transformertf.batch import Batch, check_batch
 from transformertf.data.batches.gather import HOST, Gather, Rows, WindowScaling
 from transformertf.data.columns import Columns
+from transformertf.data.reading import require_whole
 from transformertf.data.scaling import ScaledRows, Scaling
 from transformertf.data.series import IntArray
 from transformertf.data.windows import Request, Windows
@@ -99,6 +100,7 @@ class BatchDataset(Dataset[Batch]):
             if not 0 <= request < len(self):
                 raise IndexError(request)
             return self.whole(np.array([request]))
+        require_whole()
         series, origin, context, horizon = self.windows.locate(request.index)
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)

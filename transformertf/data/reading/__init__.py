@@ -24,6 +24,7 @@ from transformertf.data.reading.memory import (
     KeepArray,
     keep_in_memory,
     release,
+    require_whole,
     resident_device,
     slices,
     worked_on,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,15 @@ from transformertf.data.series import AnyArray
 from transformertf.errors import InputError
 
 _maps: WeakSet[mmap.mmap] = WeakSet()
+# of those that stay, the files that they are of
+_files: WeakKeyDictionary[mmap.mmap, str] = WeakKeyDictionary()
 
 
 def keep_track(array: np.memmap) -> npt.NDArray[np.generic]:
     """Return a mapped array as a plain one, whose pages `release` knows of."""
     # the map stays open as long as the array or a part of it is there
     _maps.add(array._mmap)  # type: ignore[attr-defined]
+    _files[array._mmap] = str(array.filename)  # type: ignore[attr-defined]
     # parts of a plain array are made faster than those of a `memmap`
     return array.view(np.ndarray)
 
@@ -52,6 +55,20 @@ def release() -> None:
             each.madvise(mmap.MADV_DONTNEED)
 
 
+def require_whole() -> None:
+    """Refuse to go on where a mapped file was cut: to touch what is gone ends the process.
+
+    Raises:
+        InputError: names the file.
+    """
+    for mapped, file in tuple(_files.items()):
+        if mapped.size() < len(mapped):
+            raise InputError(
+                f"{file}: was cut while it was in use; clear the cache (transformertf cache "
+                "--clear), and run again"
+            )
+
+
 # rows of a slice: enough for reading at full speed, few enough to stay in a CPU's cache
 PIECE = 2**18
 # rows that were worked on since pages were let go
@@ -73,12 +90,24 @@ def worked_on(rows: int) -> None:
 def slices(first: int, end: int, size: int) -> Iterator[slice]:
     """Yield the rows from `first` to before `end`, at most `size` in a slice.
 
+<<<<<<< HEAD
     After slices the pages of mapped files are let go.
     """
     for begin in range(first, end, size):
         rows = slice(begin, min(begin + size, end))
         yield rows
         worked_on(rows.stop - begin)
+=======
+    Before each slice mapped files are looked at, after it their pages are let go.
+
+    Raises:
+        InputError: see `require_whole`.
+    """
+    for begin in range(first, end, size):
+        require_whole()
+        yield slice(begin, min(begin + size, end))
+        release()
+>>>>>>> w/files
 
 
 # share of the available memory that columns may take: scaling, batches and the model want theirs
