@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-<<<<<<< HEAD
+from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.reading import all_finite, memory
-from transformertf.data.reading.memory import PIECE, keep_track, release, slices
+from transformertf.data.reading.memory import PIECE, keep_track, release, require_whole, slices
 from transformertf.data.scaling.training_rows import TrainingRows
 from transformertf.data.series import Series
-=======
-from transformertf.data import EncoderDecoderDataModule
-from transformertf.data.reading.memory import keep_track, release, require_whole, slices
 from transformertf.errors import InputError
->>>>>>> w/files
 
 ROWS = 2**22  # 32 MB
 
@@ -63,7 +59,6 @@ def test_a_map_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     release()
 
 
-<<<<<<< HEAD
 def test_pages_are_let_go_by_rows_not_by_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     class Map:
         calls = 0
@@ -93,7 +88,8 @@ def test_a_pass_over_a_column_does_not_fill_memory(tmp_path: Path, by: str) -> N
         rows = TrainingRows([Series("s", column.T, None, ROWS)], [[(0, ROWS)]])
         assert sum(piece.column.sum() for piece in rows.pieces(0)()) == ROWS
     assert resident() - before < 8e6
-=======
+
+
 def test_a_file_that_is_cut_while_it_is_mapped_is_told(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     made = keep_track(np.lib.format.open_memmap(path, "w+", np.float64, (ROWS,)))
@@ -123,4 +119,3 @@ def test_no_batch_is_made_of_a_cache_that_is_cut(
     os.truncate(entry, 200)
     with pytest.raises(InputError, match=r"array\.npy: was cut while it was in use"):
         next(batches)
->>>>>>> w/files

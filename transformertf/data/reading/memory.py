@@ -90,24 +90,16 @@ def worked_on(rows: int) -> None:
 def slices(first: int, end: int, size: int) -> Iterator[slice]:
     """Yield the rows from `first` to before `end`, at most `size` in a slice.
 
-<<<<<<< HEAD
-    After slices the pages of mapped files are let go.
-    """
-    for begin in range(first, end, size):
-        rows = slice(begin, min(begin + size, end))
-        yield rows
-        worked_on(rows.stop - begin)
-=======
-    Before each slice mapped files are looked at, after it their pages are let go.
+    Before each slice mapped files are looked at, after slices their pages are let go.
 
     Raises:
         InputError: see `require_whole`.
     """
     for begin in range(first, end, size):
         require_whole()
-        yield slice(begin, min(begin + size, end))
-        release()
->>>>>>> w/files
+        rows = slice(begin, min(begin + size, end))
+        yield rows
+        worked_on(rows.stop - begin)
 
 
 # share of the available memory that columns may take: scaling, batches and the model want theirs
