@@ -59,6 +59,8 @@ def texts(node: Any, path: str = "") -> Iterator[Text]:
     elif isinstance(holder, list | tuple | set):
         items = list(enumerate(holder))
     for key, value in items:
+        if key == "__path__":  # jsonargparse notes what it has read
+            continue
         place = f"{path}.{key}".lstrip(".")
         if isinstance(value, str | os.PathLike):
             yield Text(holder, key, place, os.fspath(value))
@@ -96,7 +98,7 @@ def check(
         tree: what objects are to be made of.
         is_typed: whether a key is of the command line.
         where: names the source of a key, for messages.
-        names: keys whose values name something that is no place.
+        names: keys of the data whose values name something that is no place.
 
     Raises:
         InputError: names the first such text.
@@ -105,7 +107,7 @@ def check(
         if is_typed(path):
             continue
         source = where(path)
-        if not set(names) & set(path.split(".")):
+        if not (path.startswith("data.") and set(names) & set(path.split("."))):
             refuse_address(path, text, source)
         if not path.startswith("trainer."):  # nothing else writes
             continue

@@ -8,7 +8,11 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Experiment
+from transformertf.class_paths import allowing
 from transformertf.cli import main
+from transformertf.cli.config import Composer
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.yaml_file import YamlFile
 
 Tree = dict[str, Any]
 PROFILER = "lightning.pytorch.profilers.SimpleProfiler"
@@ -60,6 +64,18 @@ HOSTILE: dict[str, Tree] = {
     "root": {"default_root_dir": "~/x"},
     "away": {"logger": "WandbLogger"},
 }
+
+
+def test_defaults_are_no_places_of_a_file(experiment: Experiment, workdir: Path) -> None:
+    strategy = of("lightning.pytorch.strategies.DeepSpeedStrategy")
+    Path("profiler.yml").write_text(yaml.safe_dump(of(PROFILER, dirpath="x")))
+    trainer = {"strategy": strategy, "profiler": "./profiler.yml"}
+    config = experiment.write(workdir, lambda tree: tree.update(trainer=trainer))
+    composer = Composer()
+    composer.add_file(YamlFile.read(config))
+    with allowing():
+        cli = ForecastCLI(composer, writes_run=True)
+    assert cli.config["trainer.strategy.init_args.nvme_path"] == "/local_nvme"
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

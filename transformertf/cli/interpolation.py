@@ -7,7 +7,7 @@ anything is resolved.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
@@ -107,8 +107,9 @@ class _Looking:
             put = sum(part.whole for part in parts)
             own = put + len(node)
         else:
-            items = node.items() if isinstance(node, dict) else ()
-            items = enumerate(node) if isinstance(node, list | tuple) else items
+            items: Iterable[tuple[Any, Any]] = node.items() if isinstance(node, dict) else ()
+            if isinstance(node, list | tuple):
+                items = enumerate(node)
             parts = [self.measure(item, (*path, str(key)), depth + 1) for key, item in items]
             put, own = sum(part.put for part in parts), sum(part.whole for part in parts)
         return _Measure(put, own + 1, max((part.height + 1 for part in parts), default=0))

@@ -187,9 +187,10 @@ class ForecastCLI(LightningCLI):
             self.config = _with_values(parser.parse_object(args))
         except argparse.ArgumentError as error:
             raise InputError(explain(str(error), self.given, self._composer.where)) from error
-        # again, for what a text names as a file has been read into it
-        refuse_foreign(self.config, "")
-        check(self.config, self._composer.is_typed, self._composer.where, NAMING)
+        # with what stands in files that a text named; defaults lead nowhere
+        given = parser.parse_object(args, defaults=False)
+        refuse_foreign(given, "")
+        check(given, self._composer.is_typed, self._composer.where, NAMING)
         seed = self.config["seed_everything"]
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
             raise InputError(f"seed_everything must be from 0 to {LARGEST_SEED}, found {seed}")
