@@ -24,6 +24,7 @@ from transformertf.cli import main
 from transformertf.cli.limits import limit_told
 from transformertf.cli.main import COMMANDS
 from transformertf.cli.screen import say
+from transformertf.errors import InputError
 
 
 class _Failing(Dataset[int]):
@@ -132,6 +133,15 @@ def test_what_is_no_limit_is_a_failure(
     monkeypatch.setitem(COMMANDS, "cache", (lambda *_: fail(), ""))
     assert main(["cache"]) == 1
     assert "please report it" in capsys.readouterr().err
+
+
+def test_a_mistake_that_a_worker_meets_is_told_without_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail = in_worker(raises(InputError("a.parquet: changed; run again")))
+    monkeypatch.setitem(COMMANDS, "cache", (lambda *_: fail(), ""))
+    assert main(["cache"]) == 2
+    assert capsys.readouterr().err == "error: a.parquet: changed; run again\n"
 
 
 def test_a_limit_behind_another_error_is_told() -> None:

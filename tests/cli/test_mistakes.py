@@ -82,6 +82,7 @@ CONFIG_MISTAKES = [
     (lambda c: c["model"].update(init_args=[1]), "model.init_args in tiny.yml: expected keys"),
     (lambda c: c.update(trainer="foo"), "trainer in tiny.yml: expected keys and values"),
     (lambda c: data(c).update(train_df_paths=None), "no train data: give train_df_paths"),
+    (lambda c: c["model"]["init_args"].update(d_encoder=10**6), "not enough memory ("),
     # what Lightning has, and cannot do here
     (lambda c: c["trainer"].update(callbacks=["LearningRateFinder"]),
      "LearningRateFinder is of no use, the learning rate is optimizer.init_args.lr"),

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger
 from transformertf.class_paths import refuse_foreign, refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
+from transformertf.cli.limits import limit_told
 from transformertf.cli.ranks import supervise
 from transformertf.cli.runs import refuse_metrics
 from transformertf.cli.screen import say
@@ -358,6 +359,9 @@ def _cause(error: BaseException) -> InputError:
         if isinstance(link, InputError):
             return link
         link = link.__cause__ or link.__context__
+    limit = limit_told(error)
+    if limit is not None:
+        return InputError(limit)
     lines = [line.strip(" -") for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(UNTOLD)] or lines
     # what ends so only announces the reason

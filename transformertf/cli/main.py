@@ -135,7 +135,10 @@ def _report(error: Exception, verbose: bool, code: int, message: str | None = No
     if is_first_process() if ranks is None else ranks.speaks(code):
         if verbose:
             tell("".join(traceback.format_exception(error)))
-        line = " ".join((message or str(error)).split())
+        text = message or str(error)
+        if text.startswith("Caught "):  # by torch, in a worker, with a traceback before it
+            text = text.rpartition(f"{type(error).__name__}: ")[2]
+        line = " ".join(text.split())
         if len(line) > LONGEST:
             line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
         tell(f"error: {line}")

@@ -26,9 +26,9 @@ def any_console() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        for number, output in ((1, sys.stdout), (2, sys.stderr)):
             try:
-                stream.flush()
+                output.flush()
             except (OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), number)
         for stream, errors in zip(streams, before, strict=True):
