@@ -137,7 +137,7 @@ def test_pieces_are_those_of_a_dictionary(training, other, end, piece):
 def test_without_categories_there_are_no_columns():
     columns = Columns(("k",), (), "y", None)
     found, item = Vocabularies(columns), Series("s", np.zeros((3, 2)), None, 3)
-    found.fit([item], [3])
+    found.fit([item], [[(0, 3)]])
     assert found.codes(item).shape == (3, 0)
     assert found.static_codes(item).shape == (0,)
     with pytest.raises(KeyError):
