@@ -106,5 +106,6 @@ def test_what_a_criterion_holds_is_not_rounded(dtype: torch.dtype) -> None:
         assert model.dtype == dtype
         assert all(torch.equal(model.criterion.state_dict()[name], before[name]) for name in before)
     held = tiny(criterion=levels).to(dtype).criterion
+    assert isinstance(held, QuantileLoss)
     assert torch.equal(held.levels, torch.tensor(levels.quantiles))
     assert tiny(criterion=Weighted()).double().criterion.weight.dtype == torch.float64

@@ -348,7 +348,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self._evaluated, self.stages.rest = (stage, origin), rest
 
     @property
-    def evaluated(self) -> tuple[Stage, str] | None:
+    def forecast_stage(self) -> tuple[Stage, str] | None:
         """Stage and origins that are forecast; None where the files to predict are."""
         return self._evaluated
 

@@ -110,7 +110,7 @@ def scored_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[st
         steps: of each forecast; None for those of training.
     """
     yield from trained_rows(data, steps)
-    evaluated = data.evaluated
+    evaluated = data.forecast_stage
     if (
         evaluated is None
         or evaluated[1] != "auto"
@@ -151,7 +151,7 @@ def calibrated_rows(
         as_in_fit: whether the rows of the stage are those of the fit.
     """
     yield from trained_rows(data)
-    if as_in_fit and data.evaluated is not None and data.evaluated[0] == "validation":
+    if as_in_fit and data.forecast_stage is not None and data.forecast_stage[0] == "validation":
         yield (
             "these validation rows may have chosen the checkpoint among the epochs, too, so that "
             "errors there are smaller than those of new rows; other rows are better: give "

@@ -371,7 +371,8 @@ class ForecastModule(lightning.LightningModule):
         """Change types and devices; what the criterion computes with keeps its digits."""
         exact = {id(each) for each in (*self.criterion.parameters(), *self.criterion.buffers())}
         keep = keeping_digits(fn)
-        return super()._apply(lambda each: (keep if id(each) in exact else fn)(each), recurse)
+        apply: Callable[..., Any] = super()._apply
+        return apply(lambda each: (keep if id(each) in exact else fn)(each), recurse)
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """Return what keeps the weights from what is not finite."""

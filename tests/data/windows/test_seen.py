@@ -33,7 +33,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def linked(way: str, source: str) -> str:
     """Return another name of a file."""
-    ways = {"symbolic": os.symlink, "hard": os.link}
+    ways: dict[str, Any] = {"symbolic": os.symlink, "hard": os.link}
     other = f"other_{source}"
     if way in ways:
         ways[way](source, other)

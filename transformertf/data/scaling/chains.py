@@ -104,7 +104,7 @@ class Chain:
                 return self.extra.transform(values, start=start)
             return self.extra.transform(covariate, values, start=start)
 
-    def takes(self, covariate: Array) -> npt.NDArray[np.bool_]:
+    def takes(self, covariate: FloatArray) -> npt.NDArray[np.bool_]:
         """Return beside which x (n,) a known value is taken."""
         pairs = [item for item in self.extra.transforms if isinstance(item, TargetTransform)]
         taken: npt.NDArray[np.bool_] = np.all([item.takes(covariate) for item in pairs], axis=0)

@@ -113,7 +113,7 @@ class FeatureWriter:
                     with np.errstate(over="ignore", invalid="ignore"):
                         result = (result - loc[column]) / scale[column]
                     if pair is not None and pair is not x:
-                        result = np.where(np.isnan(result), 0.0, result)
+                        result[np.isnan(result)] = 0.0
                     refuse_large(result, values, out.dtype, series.name, chain.name, rows.start)
                     out[rows, self._places.values[column]] = result
                 self._write_others(series, first, rows, out)
