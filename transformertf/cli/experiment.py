@@ -4,7 +4,7 @@ import argparse
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.connectors import checkpoint_connector
@@ -188,7 +188,9 @@ def run(cli: ForecastCLI, phase: Phase, **arguments: Any) -> None:
 def _culprit(error: BaseException, cli: ForecastCLI) -> str | None:
     """Name the callback or logger of the configuration that an error is from, not from our code."""
     trainer = cli.trainer
-    asked = {id(one) for one in (*cli.own_callbacks, *trainer.loggers, trainer.profiler)}
+    asked = {
+        id(one) for one in (*cli.own_callbacks, *trainer.loggers, cast("Any", trainer).profiler)
+    }
     found = None
     _, *frames = traceback.walk_tb(error.__traceback__)  # the first one is that of `run`
     for frame, _ in frames:
