@@ -5,7 +5,7 @@ import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
@@ -215,7 +215,9 @@ def _hand_out(cli: ForecastCLI, checkpoint: Checkpoint) -> None:
 def _culprit(error: BaseException, cli: ForecastCLI) -> str | None:
     """Name the callback or logger of the configuration that an error is from, not from our code."""
     trainer = cli.trainer
-    asked = {id(one) for one in (*cli.own_callbacks, *trainer.loggers, trainer.profiler)}
+    asked = {
+        id(one) for one in (*cli.own_callbacks, *trainer.loggers, cast("Any", trainer).profiler)
+    }
     found = None
     _, *frames = traceback.walk_tb(error.__traceback__)  # the first one is that of `run`
     for frame, _ in frames:
