@@ -97,7 +97,7 @@ def require_same_rows(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     stored, data = checkpoint.data_state.get("content"), cli.datamodule
     if stored is None:  # an earlier version wrote it
         return
-    now = data.fitted.content_of(data.stage_series("train"))
+    now = data.training_content()
     with blamed(checkpoint.place):
         before = type(now)(**stored)
     told = checkpoint.data["init_args"]

@@ -44,6 +44,7 @@ from transformertf.data.source import Source
 from transformertf.data.windows import (
     OWN_PATHS,
     PREDICT_PATHS,
+    Content,
     Fractions,
     Part,
     Stages,
@@ -390,6 +391,10 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self._read(self.stages.argument(stage))
         return self.stages.series(stage)
 
+    def training_content(self) -> Content:
+        """Return the check sums of what the files to train on hold, and is held out of them."""
+        return self.fitted.content_of(self._read(OWN_PATHS["train"]))
+
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, drawn and left out in training, as primitives."""
         return {
@@ -421,6 +426,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             if part.series in used:
                 ends[part.series] = max(ends[part.series], part.end)
         self.fitted.fit(series, ends, windows)
+        self.fitted.content = self.training_content()
         self._timed.clear()
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
         self.seed, self._fitted_here = seed, True

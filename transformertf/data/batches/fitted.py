@@ -40,7 +40,7 @@ class Fitted:
     Attributes:
         trained: the rows that were fitted to, to find them in other data; None where it is not
             known.
-        content: check sums of what was fitted to; None where they are not known.
+        content: check sums of the training files' rows; None where they are not known.
         inheritance: what a fit takes along of another one; None for nothing.
     """
 
@@ -73,7 +73,6 @@ class Fitted:
         self.scaling.fit(series, ends, windows)
         self.vocabularies.fit(series, ends)
         self.trained = TrainedRows.of(series, ends, by_name=bool(self.columns.ids))
-        self.content = self.content_of(series)
         if self.inheritance is not None:
             self.inheritance.apply(self.scaling, self.vocabularies)
 
