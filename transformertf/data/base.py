@@ -392,8 +392,12 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         return self.stages.series(stage)
 
     def training_content(self) -> Content:
-        """Return the check sums of what the files to train on hold, and is held out of them."""
-        return self.fitted.content_of(self._read(OWN_PATHS["train"]))
+        """Return the check sums of the rows to train on."""
+        series = self.stage_series("train")
+        ends = [0] * len(series)
+        for part in self.stages.parts("train"):
+            ends[part.series] = max(ends[part.series], part.end)
+        return self.fitted.content_of(series, ends)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, drawn and left out in training, as primitives."""
