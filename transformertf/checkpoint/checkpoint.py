@@ -22,7 +22,6 @@ from transformertf.version import __version__
 TRAINING = ("optimizer", "lr_scheduler")
 Model = TypeVar("Model", bound=lightning.LightningModule)
 Data = TypeVar("Data", bound=lightning.LightningDataModule)
-Module = TypeVar("Module", lightning.LightningModule, lightning.LightningDataModule)
 # how Python's own pickles begin, in its protocols 2 to 5
 PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
@@ -191,7 +190,7 @@ class Checkpoint:
             InputError: what is described makes none, or the weights do not fit.
         """
         with blamed(self.place):
-            model = _make(kind, self.content["hyper_parameters"])
+            model: Model = instantiate_module(kind, _named(self.content["hyper_parameters"]))
             model.on_load_checkpoint(self.content)
             model.load_state_dict(self.content["state_dict"])
         self.fill(model)
@@ -208,7 +207,8 @@ class Checkpoint:
             InputError: what is described makes none, or what was fitted does not fit.
         """
         with blamed(self.place):
-            data = _make(kind, {**self.content["datamodule_hyper_parameters"], **given})
+            described = {**self.content["datamodule_hyper_parameters"], **given}
+            data: Data = instantiate_module(kind, _named(described))
             data.load_state_dict(unshared(self.data_state))
         return data
 
@@ -262,10 +262,11 @@ class Checkpoint:
         return "".join(f" ({name}: {stored[name]} there, {own[name]} here)" for name in names[:3])
 
 
-def _make(kind: type[Module], described: dict[str, Any]) -> Module:
-    # who makes it is not for the file to say
-    named = {name: value for name, value in described.items() if name != "_instantiator"}
-    return instantiate_module(kind, unshared(named))
+def _named(described: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments and class path; who makes an object of them is not for a file to say."""
+    found: dict[str, Any] = unshared(described)
+    found.pop("_instantiator", None)
+    return found
 
 
 @contextlib.contextmanager

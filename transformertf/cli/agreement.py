@@ -62,6 +62,10 @@ def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collectio
                 say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
 
 
+# under another one of these, which is told, others of the same rows are trained on
+OTHER_ROWS = ("val_fraction", "test_fraction", "split_by", "drop_short_series")
+
+
 class AlreadyTrainedError(Exception):
     """The checkpoint to resume has already trained for as long as was asked."""
 
@@ -97,12 +101,16 @@ def require_same_rows(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
     stored, data = checkpoint.data_state.get("content"), cli.datamodule
     if stored is None:  # an earlier version wrote it
         return
-    now = data.fitted.content_of(data.stage_series("train"))
-    with blamed(checkpoint.place):
-        before = type(now)(**stored)
     told = checkpoint.data["init_args"]
-    if any(told.get(name) != data.hparams[name] for name in ("time_column", "time_zone")):
-        now = now._replace(time=before.time)  # read in another way, which is told
+    differ = {name for name in told if name in data.hparams and told[name] != data.hparams[name]}
+    if differ & set(OTHER_ROWS):
+        return
+    with blamed(checkpoint.place):
+        data.load_state_dict(checkpoint.data_state)  # so that the same series are held out
+        now = data.training_content()
+        before = type(now)(**stored)
+    if differ & {"time_column", "time_zone"}:
+        now = now._replace(time=before.time)
     if now == before:
         return
     files = data.hparams["train_df_paths"]

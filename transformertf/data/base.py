@@ -44,6 +44,7 @@ from transformertf.data.source import Source
 from transformertf.data.windows import (
     OWN_PATHS,
     PREDICT_PATHS,
+    Content,
     Fractions,
     Part,
     Stages,
@@ -400,6 +401,14 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self._read(self.stages.argument(stage))
         return self.stages.series(stage)
 
+    def training_content(self) -> Content:
+        """Return the check sums of the rows to train on."""
+        series = self.stage_series("train")
+        ends = [0] * len(series)
+        for part in self.stages.parts("train"):
+            ends[part.series] = max(ends[part.series], part.end)
+        return self.fitted.content_of(series, ends)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, drawn and left out in training, as primitives."""
         return {
@@ -426,6 +435,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         windows = self._sliding("train", parts)
         # what is left out as too short is left out of what is fitted, too
         self.fitted.fit(series, trained_spans(series, windows), windows)
+        self.fitted.content = self.training_content()
         self._timed.clear()
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]
         self.seed, self._fitted_here = seed, True

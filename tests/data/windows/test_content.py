@@ -26,6 +26,10 @@ def make_panel(names="ab", rows=6):
     ]
 
 
+def content_of(series, named):
+    return Content.of(series, [len(one) for one in series], named=named)
+
+
 def change_value(one):
     values = one.values.copy()
     values[3, 0] = np.nextafter(values[3, 0], 9)
@@ -59,26 +63,36 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_the_content_tells_of_any_change(change):
     series = make_panel()
-    before = Content.of(series, named=False)
+    before = content_of(series, named=False)
     assert str(before) == "12 rows in 2 series"
-    assert Content.of([series[0], change(series[1])], named=False) != before
-    assert Content.of([change(series[0]), series[1]], named=False) != before
+    assert content_of([series[0], change(series[1])], named=False) != before
+    assert content_of([change(series[0]), series[1]], named=False) != before
 
 
 def test_order_and_number_of_series_count_and_names_where_they_are_wanted():
     series = make_panel()
-    before = Content.of(series, named=False)
-    assert Content.of(series[::-1], named=False) != before
-    assert Content.of(series[:1], named=False) != before
+    before = content_of(series, named=False)
+    assert content_of(series[::-1], named=False) != before
+    assert content_of(series[:1], named=False) != before
     renamed = [replace(one, name=f"{one.name}2") for one in series]
-    assert Content.of(renamed, named=False) == before
-    assert Content.of(renamed, named=True) != Content.of(series, named=True)
+    assert content_of(renamed, named=False) == before
+    assert content_of(renamed, named=True) != content_of(series, named=True)
 
 
 def test_the_content_does_not_hang_on_how_rows_are_stored_and_read(monkeypatch):
     series = make_panel(rows=40)
-    before = Content.of(series, named=True)
+    before = content_of(series, named=True)
     finer = [replace(one, time=one.time.as_unit("ns")) for one in series]
     other = [replace(one, values=np.asfortranarray(one.values)) for one in finer]
     monkeypatch.setattr("transformertf.data.windows.content.PIECE", 7)
-    assert Content.of(other, named=True) == before
+    assert content_of(other, named=True) == before
+
+
+def test_rows_that_are_held_out_do_not_count():
+    series = make_panel()
+    changed = [
+        replace(one, values=np.where(np.arange(6)[:, None] < 4, one.values, 0)) for one in series
+    ]
+    one, other = (Content.of(each, [4, 4], named=False) for each in (series, changed))
+    assert one == other
+    assert one.rows == 8

@@ -40,7 +40,7 @@ class Fitted:
     Attributes:
         trained: the rows that were fitted to, to find them in other data; None where it is not
             known.
-        content: check sums of what was fitted to; None where they are not known.
+        content: check sums of the rows to train on; None where they are not known.
         inheritance: what a fit takes along of another one; None for nothing.
     """
 
@@ -73,14 +73,13 @@ class Fitted:
         self.scaling.fit(series, spans, windows)
         self.vocabularies.fit(series, spans)
         self.trained = TrainedRows.of(series, spans, by_name=bool(self.columns.ids))
-        self.content = self.content_of(series)
         if self.inheritance is not None:
             self.inheritance.apply(self.scaling, self.vocabularies)
 
-    def content_of(self, series: Sequence[Series]) -> Content:
-        """Return the check sums of series to train on."""
+    def content_of(self, series: Sequence[Series], ends: Sequence[int]) -> Content:
+        """Return the check sums of the rows before `ends` of each series."""
         named = bool(self.columns.ids) or self.scaling.normalize in ("series", "window")
-        return Content.of(series, named=named)
+        return Content.of(series, ends, named=named)
 
     def inherit(self, other: "Fitted") -> None:
         """Let each fit from now on take along what `other` was fitted to, where it means the same.

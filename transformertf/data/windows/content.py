@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
@@ -28,11 +28,12 @@ class Content(NamedTuple):
     time: int
 
     @classmethod
-    def of(cls, series: Sequence[Series], *, named: bool) -> Self:
+    def of(cls, series: Sequence[Series], ends: Sequence[int], *, named: bool) -> Self:
         """Return that of series, in their order.
 
         Args:
             series: all that training uses.
+            ends: row after the last of each that it uses.
             named: their names count.
         """
         # all series of a table share the texts of a column
@@ -41,24 +42,25 @@ class Content(NamedTuple):
         }
         sums = Counter(texts=crc32(repr(list(books.values())).encode()))
         # of each column on its own, so that it does not hang on the pieces
-        for one in series:
+        for one, end in zip(series, ends, strict=True):
             names = [one.name if named else "", *map(str, one.static.tolist()), *one.static_texts]
-            sums["names"] = crc32(repr((len(one), names)).encode(), sums["names"])
+            sums["names"] = crc32(repr((end, names)).encode(), sums["names"])
             if one.time is not None:  # as files of all kinds have it
                 first = one.time[0]
                 is_date = isinstance(first, pd.Timestamp)
                 told = first.isoformat() if is_date else str(float(first))
                 sums["time"] = crc32(told.encode(), sums["time"])
-            for rows in slices(0, len(one), PIECE):
+            for rows in slices(0, end, PIECE):
                 columns = {f"value {n}": column[rows] for n, column in enumerate(one.values.T)}
                 columns |= {f"code {n}": c.codes[rows] for n, c in enumerate(one.categories)}
                 if one.time is not None:
                     columns["time"] = one.elapsed(rows)
                 for name, column in columns.items():
-                    sums[name] = crc32(np.ascontiguousarray(column), sums[name])
+                    own: Any = np.ascontiguousarray(column)
+                    sums[name] = crc32(own, sums[name])
         time = sums.pop("time", 0)
         values = crc32(repr(sorted(sums.items())).encode())
-        return cls(len(series), sum(map(len, series)), values, time)
+        return cls(len(series), sum(ends), values, time)
 
     def __str__(self) -> str:
         """Return its size, for messages."""
