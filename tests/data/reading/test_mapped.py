@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.reading import all_finite, memory
 from transformertf.data.reading.memory import PIECE, keep_track, release, require_whole, slices
 from transformertf.data.scaling.training_rows import TrainingRows
-from transformertf.data.series import Series
+from transformertf.data.series import FloatArray, Series
 from transformertf.errors import InputError
 
 ROWS = 2**22  # 32 MB
@@ -78,7 +79,8 @@ def test_pages_are_let_go_by_rows_not_by_slices(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("by", ["finite", "training rows"])
 def test_a_pass_over_a_column_does_not_fill_memory(tmp_path: Path, by: str) -> None:
-    column = keep_track(np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float64, (1, ROWS)))
+    made = keep_track(np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float64, (1, ROWS)))
+    column = cast(FloatArray, made)
     column[:] = 1.0
     release()
     before = resident()

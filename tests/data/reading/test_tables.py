@@ -98,8 +98,11 @@ def test_values_are_shown_without_their_types(value, text):
 
 def test_a_thread_reads_ahead_where_it_is_worth_to_start_it(monkeypatch):
     started = []
-    monkeypatch.setattr(
-        tables, "ThreadPoolExecutor", lambda _: started.append(1) or ThreadPoolExecutor(1)
-    )
+
+    def start(threads):
+        started.append(threads)
+        return ThreadPoolExecutor(threads)
+
+    monkeypatch.setattr(tables, "ThreadPoolExecutor", start)
     assert list(tables.ahead(iter("abc"), 60)) == list(tables.ahead(iter("abc"), 10**7)) == [*"abc"]
     assert len(started) == 1

@@ -112,9 +112,12 @@ def test_a_zone_that_is_none_is_refused(given, told):
 def test_series_are_read_together_where_no_hour_comes_twice(monkeypatch, piece):
     monkeypatch.setattr(zones, "PIECE", piece)
     read, readings = [], zones._readings
-    monkeypatch.setattr(
-        zones, "_readings", lambda wall, zone: read.append(len(wall)) or readings(wall, zone)
-    )
+
+    def read_dates(wall, zone):
+        read.append(len(wall))
+        return readings(wall, zone)
+
+    monkeypatch.setattr(zones, "_readings", read_dates)
     times = [local(f"2023-10-{day}", 20, "h") for day in (27, 28, 26, 29, 24)]
     series = series_of(*(frame for _, frame in times), columns=COLUMNS, zone=BERLIN)
     assert [time_of(one).tolist() for one in series] == [time.tolist() for time, _ in times]

@@ -3,6 +3,7 @@
 import pytest
 
 from scripts.benchmarks import set_up
+from scripts.benchmarks.data import MANY
 
 
 @pytest.mark.parametrize("kind", set_up.WRITERS)
@@ -14,7 +15,5 @@ def test_a_set_up_of_each_kind_is_timed(tmp_path, kind):
 
 def test_the_section_has_a_row_for_each_number():
     text = set_up.write_page("A machine.", 1, [["parquet files", "20", "0.1", "5.00", "7"]])
-    assert text.startswith(
-        f"{set_up.MANY}\n\nWritten by `scripts/benchmarks/set_up.py`. A machine."
-    )
+    assert text.startswith(f"{MANY}\n\nWritten by `scripts/benchmarks/set_up.py`. A machine.")
     assert text.endswith("| parquet files | 20 | 0.1 | 5.00 | 7 |\n")

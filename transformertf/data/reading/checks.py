@@ -120,9 +120,9 @@ def _sort(panel: Panel, series: int) -> IntArray:
 def _falls(stamps: Stamps, starts: IntArray) -> IntArray:
     """Return the rows whose time is not after that of the row before in their series."""
     found = [np.zeros(0, dtype=np.int64)]
-    for rows in slices(1, len(stamps), PIECE):
-        part = stamps[rows.start - 1 : rows.stop]
-        found.append(np.flatnonzero(part[1:] <= part[:-1]) + rows.start)
+    for piece in slices(1, len(stamps), PIECE):
+        part = stamps[piece.start - 1 : piece.stop]
+        found.append(np.flatnonzero(part[1:] <= part[:-1]) + piece.start)
     rows = np.concatenate(found)
     return rows[~np.isin(rows, starts)]
 

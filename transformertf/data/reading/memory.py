@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 
 from transformertf.data.arguments import Storage
@@ -32,16 +31,6 @@ def keep_track(array: np.memmap) -> npt.NDArray[np.generic]:
     _files[array._mmap] = str(array.filename)  # type: ignore[attr-defined]
     # parts of a plain array are made faster than those of a `memmap`
     return array.view(np.ndarray)
-
-
-def map_file(path: Path) -> Path | pa.BufferReader:
-    """Return a file to be read, mapped so that `release` knows of it; an empty one as it is."""
-    if path.stat().st_size == 0:
-        return path
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    _maps.add(mapped)
-    return pa.BufferReader(pa.py_buffer(mapped))
 
 
 def release() -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from transformertf.data.reading.memory import PIECE
-from transformertf.data.reading.tables import refuse_foreign_types
+from transformertf.data.reading.tables import is_work, refuse_foreign_types
 
 # bytes of a column that are fetched at once
 _FETCHED = 2**20
@@ -50,8 +50,10 @@ class ParquetFile:
         with self._open() as file:
             for group in range(file.num_row_groups):
                 # a group at once is the fastest way, where it is not too large
-                if file.metadata.row_group(group).num_rows <= 4 * PIECE:
-                    yield file.read_row_group(group, columns=names)
+                rows = file.metadata.row_group(group).num_rows
+                if rows <= 4 * PIECE:
+                    threads = is_work(rows * len(names))
+                    yield file.read_row_group(group, columns=names, use_threads=threads)
                 else:
                     for batch in file.iter_batches(PIECE, row_groups=[group], columns=names):
                         yield pa.Table.from_batches([batch])

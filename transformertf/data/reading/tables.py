@@ -32,9 +32,21 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     lost = any(column.null_count and column.type in _WHOLE for column in table.columns)
     # whole numbers of which none is missing need no copy
     frame: pd.DataFrame = table.to_pandas(
-        ignore_metadata=True, split_blocks=True, types_mapper=_WHOLE.get if lost else None
+        ignore_metadata=True,
+        split_blocks=True,
+        types_mapper=_WHOLE.get if lost else None,
+        use_threads=is_work(table.num_rows * table.num_columns),
     )
     return frame
+
+
+# values that are read sooner than threads take turns; files of so few are many
+_FEW = 2**17
+
+
+def is_work(values: int) -> bool:
+    """Return whether so many values are worth the work of several threads."""
+    return values > _FEW
 
 
 def to_frames(read: ReadArrow) -> ReadPieces:
@@ -158,10 +170,6 @@ def _of_file(column: pd.Series, where: str) -> pd.Series:
 T = TypeVar("T")
 
 
-# values that are read sooner than a thread starts; files of so few are many
-_FEW = 2**17
-
-
 def ahead(pieces: Iterator[T], values: int) -> Iterator[T]:
     """Yield pieces, each read while the one before is worked on.
 
@@ -169,7 +177,7 @@ def ahead(pieces: Iterator[T], values: int) -> Iterator[T]:
         pieces: the pieces.
         values: how many values they hold.
     """
-    if values <= _FEW:
+    if not is_work(values):
         yield from pieces
         return
     with ThreadPoolExecutor(1) as pool:
