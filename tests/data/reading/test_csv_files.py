@@ -117,7 +117,7 @@ def test_a_file_in_blocks_says_what_pandas_reads_as_a_whole(folder, size, file):
     content, width = file
     path = write(folder, content)
     blank = width > 1
-    exact = "round_trip"
+    exact: Any = "round_trip"
     whole = pd.read_csv(path, skip_blank_lines=blank, low_memory=False, float_precision=exact)
     written = pd.read_csv(path, skip_blank_lines=blank, dtype="str", keep_default_na=False)
     names = csv_files.csv_columns(path)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,9 +42,11 @@ _AS_WRITTEN = pa.dictionary(pa.int32(), pa.string())
 def csv_columns(path: Path) -> list[str]:
     """Return the names of the columns as they are written; those that have none as pandas does."""
     # pandas before 3.1 decodes rows below the header, too, of columns that nobody may read
-    header = partial(pd.read_csv, path, encoding_errors="surrogateescape")
-    names = header(nrows=0).columns
-    first = header(nrows=1, header=None, dtype="str", keep_default_na=False)
+    errors = "surrogateescape"
+    names = pd.read_csv(path, nrows=0, encoding_errors=errors).columns
+    first = pd.read_csv(
+        path, nrows=1, header=None, dtype="str", keep_default_na=False, encoding_errors=errors
+    )
     # pandas tells repeated names apart by numbers
     return [own or str(name) for own, name in zip(first.iloc[0], names, strict=True)]
 
