@@ -6,6 +6,8 @@
 # make docs    the pages: links lead somewhere, commands and snippets run, tables are the code's
 # make core    every module and a small fit with the core dependencies only, in .venv-core
 # make newest  the whole suite with the newest versions that pyproject.toml allows, in .venv-newest
+# make minimum the quick part with the oldest versions that pyproject.toml allows, under the oldest
+#              Python, in .venv-minimum
 # make bench   measure data, recurrence, models, predict, streams and coverage, train every sample
 #              config; an hour and more; after `make peers`, other libraries are measured too
 # make peers   the libraries that models are held against, in .venv-peers (2.4 GB with
@@ -35,8 +37,8 @@ SLOW := callbacks cli distributed evaluation forecasts models plots properties r
 	test_readme.py
 DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)
 
-.PHONY: install demo test quick matrix check docs core newest bench peers parity soak sample-data \
-	epf clean
+.PHONY: install demo test quick matrix check docs core newest minimum bench peers parity soak \
+	sample-data epf clean
 
 install: $(STAMP)
 
@@ -68,6 +70,9 @@ core: $(CORE_STAMP)
 
 newest:
 	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+
+minimum:
+	$(PYTHON) -m scripts.checks.matrix --minimum $(firstword $(VERSIONS))
 
 bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(COMPARE) -m pytest tests/reference

@@ -1,8 +1,10 @@
 """Run the quick part of the suite under each Python at hand, and tell how it went.
 
     python -m scripts.checks.matrix 3.11 3.12 3.13
+    python -m scripts.checks.matrix 3.11 --minimum
 
-For each, `make quick` with an environment of its own, `.venv-VERSION`. Needs nothing but Python.
+For each, `make quick` with an environment of its own, `.venv-VERSION`; with --minimum in
+`.venv-minimum`, of the oldest dependencies allowed. Needs nothing but Python.
 """
 
 import argparse
@@ -14,6 +16,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+# make's variables for the oldest dependencies; loggers are optional, and have a bound, too
+MINIMUM = ["VENV=.venv-minimum", "CONSTRAINTS=constraints-minimum.txt", "EXTRAS=[dev,plot,loggers]"]
 # what an environment needs; says which Python this is
 PROBE = "import ensurepip, sys, venv; print('.'.join(map(str, sys.version_info[:3])))"
 
@@ -51,15 +55,14 @@ def find_python(version: str) -> tuple[str | None, str]:
     return None, reason
 
 
-def run_quick(python: str, version: str) -> str:
-    """Make the environment of a version and run the quick part in it.
+def run_quick(variables: Sequence[str]) -> str:
+    """Make the environment that make's variables describe and run the quick part in it.
 
     Returns:
         "passed", or what failed.
     """
-    own = [f"PYTHON={python}", f"VENV=.venv-{version}"]
     for target, failure in (("install", "could not be installed"), ("quick", "tests failed")):
-        words = [os.environ.get("MAKE", "make"), target, *own]
+        words = [os.environ.get("MAKE", "make"), target, *variables]
         if subprocess.run(words, check=False).returncode:
             return failure
     return "passed"
@@ -78,15 +81,18 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run all, print the table; 1 where something failed or no Python was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("versions", nargs="+", metavar="VERSION", help="as 3.12")
+    parser.add_argument("--minimum", action="store_true", help="the oldest dependencies allowed")
+    arguments = parser.parse_args(words)
     rows, found = [["Python", "result", "time", "which"]], []
-    for version in parser.parse_args(words).versions:
+    for version in arguments.versions:
         python, which = find_python(version)
         if python is None:
             rows.append([version, "skipped", "", which])
             continue
         print(f"\nPython {which}, {python}", flush=True)
         start = time.monotonic()
-        found.append(run_quick(python, version))
+        own = MINIMUM if arguments.minimum else [f"VENV=.venv-{version}"]
+        found.append(run_quick([f"PYTHON={python}", *own]))
         rows.append([version, found[-1], f"{time.monotonic() - start:.0f} s", f"{which} {python}"])
     print(f"\n{report(rows)}")
     return int(not found or set(found) != {"passed"})

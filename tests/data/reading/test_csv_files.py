@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 from pandas._libs.parsers import (  # type: ignore[import-not-found]  # has no types
     STR_NA_VALUES,
 )
@@ -50,6 +51,8 @@ KINDS = (
     st.floats(allow_nan=False, width=32).map("{:.25e}".format),
     st.text(st.sampled_from('a "\n,\r\t'), max_size=5),
 )
+# after the last one alone, pandas before 3.1 loses rows that begin with a blank
+ENDS = ("\n", "\r\n", "\r")[: 3 if Version(pd.__version__) >= Version("3.1") else 2]
 
 
 @st.composite
@@ -59,7 +62,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, int]:
     rows = draw(st.integers(0, 12))
     columns = [draw(st.lists(draw(st.sampled_from(KINDS)), min_size=rows, max_size=rows))
                for _ in range(width)]  # fmt: skip
-    end = draw(st.sampled_from(("\n", "\r\n", "\r")))
+    end = draw(st.sampled_from(ENDS))
     out = io.StringIO(newline="")
     quoting: Any = draw(st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
     if any("\r" in value for column in columns for value in column):
@@ -100,6 +103,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("csv")
 
 
+# the default of pandas before 3.1 is not exact, later ones have no other
+@pytest.mark.filterwarnings("ignore:The 'float_precision' argument is deprecated")
 @pytest.mark.parametrize("size", [1, 16, 2**22])
 @settings(max_examples=100, deadline=None)
 @given(file=files())
@@ -112,7 +117,8 @@ def test_a_file_in_blocks_says_what_pandas_reads_as_a_whole(folder, size, file):
     content, width = file
     path = write(folder, content)
     blank = width > 1
-    whole = pd.read_csv(path, skip_blank_lines=blank, low_memory=False)
+    exact: Any = "round_trip"
+    whole = pd.read_csv(path, skip_blank_lines=blank, low_memory=False, float_precision=exact)
     written = pd.read_csv(path, skip_blank_lines=blank, dtype="str", keep_default_na=False)
     names = csv_files.csv_columns(path)
     with pytest.MonkeyPatch.context() as patch:
@@ -231,6 +237,12 @@ def test_only_a_column_that_is_read_must_be_text_in_utf8(tmp_path):
     assert [piece["a"].tolist() for piece in table.pieces(["a"])] == [[1, 2]]
     with pytest.raises(InputError, match=r"not a readable csv file \('utf-8' codec .*save it as"):
         list(table.pieces(["b"]))
+
+
+def test_names_of_columns_must_be_text_in_utf8(tmp_path):
+    path = write(tmp_path, "a,é\n1,2\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"not a readable csv file \('utf-8' codec .*save it as"):
+        open_tables(path, ["a"])
 
 
 @pytest.mark.parametrize("size", [64, 2**22])

@@ -82,6 +82,19 @@ def test_each_is_told(
     assert made == [f"{target} PYTHON={path} VENV=.venv-9.8" for target in targets]
 
 
+def test_the_oldest_dependencies_have_an_environment_of_their_own(
+    place: Path, tmp_path: Path
+) -> None:
+    path = executable(place / "python9.8", "echo 9.8.7")
+    assert matrix.main(["--minimum", "9.8"]) == 0
+    made = (tmp_path / "made").read_text().splitlines()
+    own = (
+        f"PYTHON={path} VENV=.venv-minimum CONSTRAINTS=constraints-minimum.txt "
+        "EXTRAS=[dev,plot,loggers]"
+    )
+    assert made == [f"install {own}", f"quick {own}"]
+
+
 def test_none_at_all_is_a_failure(place: Path) -> None:
     assert place.exists()
     assert matrix.main(["9.9"]) == 1

@@ -41,8 +41,12 @@ _AS_WRITTEN = pa.dictionary(pa.int32(), pa.string())
 
 def csv_columns(path: Path) -> list[str]:
     """Return the names of the columns as they are written; those that have none as pandas does."""
-    names = pd.read_csv(path, nrows=0).columns
-    first = pd.read_csv(path, nrows=1, header=None, dtype="str", keep_default_na=False)
+    # pandas before 3.1 decodes rows below the header, too, of columns that nobody may read
+    errors = "surrogateescape"
+    names = pd.read_csv(path, nrows=0, encoding_errors=errors).columns
+    first = pd.read_csv(
+        path, nrows=1, header=None, dtype="str", keep_default_na=False, encoding_errors=errors
+    )
     # pandas tells repeated names apart by numbers
     return [own or str(name) for own, name in zip(first.iloc[0], names, strict=True)]
 

@@ -118,7 +118,9 @@ def _next_days(days: IntArray, ahead: IntArray) -> IntArray:
         return days_on
     works = _working(days)
     if np.median(steps) == 1 and not works.all():
-        return np.busday_offset(days[-1:].astype("M8[D]"), ahead, weekmask=works).astype(np.int64)
+        # as a list: numpy 2.3 to 2.4.1 refuses an array of truth values
+        last, mask = days[-1:].astype("M8[D]"), works.tolist()
+        return np.busday_offset(last, ahead, weekmask=mask).astype(np.int64)
     later: IntArray = days[-1] + _usual(steps) * ahead
     return later
 
