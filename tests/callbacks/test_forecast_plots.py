@@ -261,7 +261,8 @@ def test_a_yaml_names_the_callback(path, tmp_path, monkeypatch):
     }
     Path("tiny.yml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", "tiny.yml"]) == 0
-    assert [file.name for file in Path("pictures").iterdir()] == ["forecasts_epoch=0.png"]
+    folder = Path("runs/tiny/version_0/pictures")
+    assert [file.name for file in folder.iterdir()] == ["forecasts_epoch=0.png"]
 
 
 def test_mistakes_are_told(path, tmp_path, monkeypatch):

@@ -219,7 +219,7 @@ def test_what_came_while_forecasts_were_made_stays(
 ) -> None:
     forecaster = Forecaster.load(experiment.checkpoint)
 
-    def mine(*_: Any) -> list[pd.DataFrame]:
+    def mine(*_: Any, **__: Any) -> list[pd.DataFrame]:
         Path("results/metrics.json").write_text("mine")
         return []
 

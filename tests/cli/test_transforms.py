@@ -85,7 +85,7 @@ MISTAKES = [
     ),
     (
         {"target": [{"class_path": "PolynomialTransform", "init_args": {"degre": 1}}]},
-        "extra_transforms.target.0.init_args.degre'; did you mean 'degree'?",
+        "did you mean 'degree'?",
     ),
     (
         {"tarjet": "LogTransform"},

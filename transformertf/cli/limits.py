@@ -26,8 +26,9 @@ _SHARED = (
     "container: --shm-size), or set data.num_workers to 0"
 )
 _WORKER = (
-    "a worker of data.num_workers was ended from outside ({}), as the system does where memory is "
-    "short; set data.num_workers to 0 or lower, lower data.batch_size, or give more memory"
+    "a worker of data.num_workers was ended from outside ({}), as the system does where memory, "
+    "that of /dev/shm too, is short; set data.num_workers to 0 or lower, lower data.batch_size, or "
+    "give more memory"
 )
 _FILES = (
     "too many open files (the limit here is {}); raise it with `ulimit -n`, or lower "

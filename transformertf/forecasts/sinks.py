@@ -1,5 +1,6 @@
 """Forecasts to a parquet file, by one process or by several, or to memory."""
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
@@ -102,7 +103,8 @@ class ForecastFile:
             done = error is None
         finally:
             if self._file is not None:
-                self._file.close()
+                with contextlib.suppress(OSError):  # what it could not write is told already
+                    self._file.close()
             # the first one takes all; its own has got its place, where all went well
             mine = range(self._ranks) if self._rank == 0 else [] if done else [self._rank]
             for rank in mine:

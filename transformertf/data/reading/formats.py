@@ -97,7 +97,7 @@ def shared_files(spec: Paths, argument: str, other: Paths, other_argument: str) 
 
 def _identity(path: Path) -> tuple[int, int]:
     """Return what two paths have alike that lead to one file, by links of any kind."""
-    found = path.stat()
+    found = os.stat(path, follow_symlinks=os.path.exists(path))
     return found.st_dev, found.st_ino
 
 
