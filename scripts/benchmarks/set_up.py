@@ -37,8 +37,8 @@ Written by `scripts/benchmarks/set_up.py`. {machine}
 
 What a fit waits for: `setup`, then the first batch of training and of validation, with
 `val_fraction: 0.2`, {context} + {horizon} steps. Files and series have {rows} rows each, stretches
-between gaps {stretch}. Seconds are of processor time, memory what that adds to the highest of a
-fresh process. Medians of {rounds} runs.
+between gaps {stretch}. Memory is what that adds to the highest of a fresh process. Medians of
+{rounds} runs.
 
 {table}
 """
@@ -87,35 +87,34 @@ class SetUp:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
-        self.seconds = 0.0
+        self.seconds = 0.0, 0.0
 
     def __call__(self) -> None:
         """Set up and make the first batches."""
-        begin = time.process_time()
+        begin = time.perf_counter(), time.process_time()
         data = EncoderDecoderDataModule(
             "y", "x", ctxt_seq_len=CONTEXT, tgt_seq_len=HORIZON, val_fraction=0.2, **self.options
         )
         data.setup("fit")
         next(iter(data.train_dataloader()))
         next(iter(data.val_dataloader()))
-        self.seconds = time.process_time() - begin
+        self.seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
 
-    def describe(self) -> float:
-        """Return the seconds that it took."""
+    def describe(self) -> tuple[float, float]:
+        """Return the seconds that it took, and those of the processor."""
         return self.seconds
 
 
-def measure(kind: str, count: int, rounds: int, threads: int = 1) -> tuple[float, float]:
-    """Return processor seconds of a set-up, and by how many megabytes it raises the peak."""
+def measure(kind: str, count: int, rounds: int, threads: int = 1) -> list[float]:
+    """Return seconds of a set-up, those of the processor, and megabytes added to the peak."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         options = WRITERS[kind](Path(folder), count)
         for _ in range(rounds):
             with Runner(SetUp, options, threads=threads) as runner:
                 runner()
-                found.append((runner.describe(), runner.peak()))
-    seconds, peaks = zip(*found, strict=True)
-    return statistics.median(seconds), statistics.median(peaks)
+                found.append((*runner.describe(), runner.peak()))
+    return [statistics.median(column) for column in zip(*found, strict=True)]
 
 
 def write_page(machine: str, rounds: int, rows: Sequence[Sequence[str]]) -> str:
@@ -128,7 +127,7 @@ def write_page(machine: str, rounds: int, rows: Sequence[Sequence[str]]) -> str:
         rows=ROWS,
         stretch=STRETCH,
         rounds=rounds,
-        table=markdown_table(["", "how many", "seconds", "ms each", "MB"], rows),
+        table=markdown_table(["", "how many", "s", "processor s", "ms each", "MB"], rows),
     )
 
 
@@ -143,9 +142,9 @@ def main() -> None:
     for kind, counts in COUNTS.items():
         for count in counts:
             many = int(count * arguments.share)
-            seconds, peak = measure(kind, many, arguments.rounds)
-            each = 1000 * seconds / many
-            rows.append([kind, f"{many:,}", f"{seconds:.1f}", f"{each:.2f}", f"{peak:,.0f}"])
+            wall, seconds, peak = measure(kind, many, arguments.rounds)
+            numbers = f"{wall:.1f}", f"{seconds:.1f}", f"{1000 * seconds / many:.2f}"
+            rows.append([kind, f"{many:,}", *numbers, f"{peak:,.0f}"])
             print(*rows[-1], flush=True)
     machine = describe_machine("numpy", "pyarrow", "pandas")
     section = write_page(machine, arguments.rounds, rows)

@@ -10,10 +10,10 @@ from scripts.benchmarks.data import MANY
 def test_a_set_up_of_each_kind_is_timed(tmp_path, kind):
     run = set_up.SetUp(set_up.WRITERS[kind](tmp_path, 3))
     run()
-    assert 0 < run.describe() < 60
+    assert all(0 < seconds < 60 for seconds in run.describe())
 
 
 def test_the_section_has_a_row_for_each_number():
-    text = set_up.write_page("A machine.", 1, [["parquet files", "20", "0.1", "5.00", "7"]])
+    text = set_up.write_page("A machine.", 1, [["parquet files", "20", "0.2", "0.1", "5.00", "7"]])
     assert text.startswith(f"{MANY}\n\nWritten by `scripts/benchmarks/set_up.py`. A machine.")
-    assert text.endswith("| parquet files | 20 | 0.1 | 5.00 | 7 |\n")
+    assert text.endswith("| parquet files | 20 | 0.2 | 0.1 | 5.00 | 7 |\n")
