@@ -14,7 +14,7 @@ from transformertf.reach import check, place
 
 ADDRESSES = [
     "http://host/x", "s3://bucket/x", "gs://x", "hdfs://x", "memory://x", "file:///x", "x/y-z+1://x",
-    "simplecache::s3://x", "memory::", "data:text/csv,1", "a//b://x",
+    "simplecache::s3://x", "memory::", "memory::/x", "/x/y.zip::zip", "/x::memory::/y", "data:text/csv,1", "a//b://x",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import torch
 
 from transformertf.class_paths import class_path
 from transformertf.errors import InputError
-from transformertf.reach import refuse_address, texts
+from transformertf.reach import check_kept
 from transformertf.version import __version__
 
 PRIMITIVES = (bool, int, float, str, type(None))
@@ -112,9 +112,7 @@ def check_content(content: Any, place: str) -> None:
     data = content["datamodule_hyper_parameters"]["_class_path"].rpartition(".")[2]
     _mapping(content, data, place)
     try:
-        # Lightning looks at, and takes away, the files that callbacks have kept
-        for _, _, path, text in texts(content.get("callbacks"), "callbacks"):
-            refuse_address(path, text, f" in {place}")
+        check_kept(content.get("callbacks"), f" in {place}")
     except RecursionError as error:
         raise InputError(f"{place}: callbacks in it nest without end") from error
     if content.get("calibration") is not None:
