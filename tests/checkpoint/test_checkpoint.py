@@ -83,6 +83,14 @@ def test_a_folder_may_have_colons_in_its_name() -> None:
     check_content({**CONTENT, "callbacks": kept}, "x")
 
 
+def test_no_text_is_yaml_that_multiplies() -> None:
+    described = {**CONTENT["hyper_parameters"], "size": ["a: &a [1, 1, 1, 1]\nb: &b [*a, *a, *a]"]}
+    with pytest.raises(
+        InputError, match=r"size\.0 in it: expected text that is no YAML with alias"
+    ):
+        check_content({**CONTENT, "hyper_parameters": described}, "x")
+
+
 def test_callbacks_that_nest_without_end() -> None:
     deep: list[Any] = []
     for _ in range(3000):

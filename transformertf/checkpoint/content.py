@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from transformertf.class_paths import class_path
+from transformertf.class_paths import DEEPEST, class_path, multiplies
 from transformertf.errors import InputError
 from transformertf.reach import check_kept
 from transformertf.version import __version__
@@ -72,8 +72,6 @@ def _as_primitive(value: Any) -> Any:
 
 
 NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
-# lists and mappings within each other in what describes model and data
-DEEPEST = 32
 
 
 def check_content(content: Any, place: str) -> None:
@@ -168,6 +166,8 @@ def _check_primitives(node: Any, path: str, place: str, depth: int) -> None:
     elif isinstance(node, list | tuple):
         for index, value in enumerate(node):
             _check_primitives(value, f"{path}.{index}", place, depth - 1)
+    elif isinstance(node, str) and multiplies(node):
+        raise _incomplete(place, path, "text that is no YAML with aliases or without end", node)
     elif not isinstance(node, PRIMITIVES):
         raise _incomplete(place, path, "numbers, text, lists and mappings", node)
 

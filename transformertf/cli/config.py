@@ -128,6 +128,7 @@ class Composer:
         for _, source in self.sources:
             merged = _merge(merged, source, "")
         tree = resolve(merged, self.where)
+        refuse_foreign(tree, "")  # what was put together
         self._refuse_options(tree)
         self._check_keys(tree, "", TOP_LEVEL)
         self._check_keys(tree.get("trainer", {}), "trainer", arguments_of(lightning.Trainer))

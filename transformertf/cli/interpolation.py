@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from transformertf.cli.yaml_file import DEEPEST, LARGEST
+from transformertf.class_paths import DEEPEST
+from transformertf.cli.yaml_file import LARGEST
 from transformertf.errors import InputError
 
 Tree = dict[str, Any]
