@@ -17,7 +17,8 @@ from transformertf.reach import check, place
 
 ADDRESSES = [
     "http://host/x", "s3://bucket/x", "gs://x", "hdfs://x", "memory://x", "file:///x", "x/y-z+1://x",
-    "simplecache::s3://x", "memory::", "memory::/x", "/x/y.zip::zip", "/x::memory::/y", "data:text/csv,1", "a//b://x",
+    "simplecache::s3://x", "memory::", "memory::/x", "/x/y.zip::zip", "/x::memory::/y",
+    "data:text/csv,1", "a//b://x",
 ]  # fmt: skip
 
 
@@ -66,8 +67,8 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefgh")
 )
 ENDLESS = {
-    "aliases": ALIASES, "brackets": "[" * 40 + "]" * 40, "never closed": "{" * 40, "dashes": "- " * 40,
-    "a text within": json.dumps({"filename": ALIASES}),
+    "aliases": ALIASES, "brackets": "[" * 40 + "]" * 40, "never closed": "{" * 40,
+    "dashes": "- " * 40, "a text within": json.dumps({"filename": ALIASES}),
 }  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def test_yaml_within_a_text_is_not_read(kind: str, tmp_path: Path) -> None:
     with allowing():
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("--x", type=dict | int)
-        with pytest.raises(ArgumentError, match="Given value: /.*other.yml"):
+        with pytest.raises(ArgumentError, match=r"Given value: /.*other\.yml"):
             parser.parse_object({"x": str(file)})
 
 

@@ -291,12 +291,11 @@ class ForecastCLI(LightningCLI):
         for target in self.links.values():
             self.given["model"]["init_args"].pop(target.rpartition(".")[2], None)
         trainer = self.given.get("trainer", {})
-        callbacks = trainer.get("callbacks")
-        if isinstance(callbacks, list):
-            trainer["callbacks"] = [
-                item for item in callbacks
-                if item["class_path"].rpartition(".")[2] not in WATCHING
-            ]  # fmt: skip
+        callbacks = trainer.get("callbacks") or []
+        trainer["callbacks"] = [
+            item for item in (callbacks if isinstance(callbacks, list) else [callbacks])
+            if item["class_path"].rpartition(".")[2] not in WATCHING
+        ]  # fmt: skip
 
     def _check_links(self) -> None:
         """Refuse sizes that contradict the data."""
