@@ -1,12 +1,15 @@
 """What of a file or a checkpoint leads to the net, or out of the run folder, is refused."""
 
+import json
+from argparse import ArgumentError
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from transformertf.class_paths import allowing, refuse_foreign
 from transformertf.errors import InputError
@@ -14,7 +17,8 @@ from transformertf.reach import check, place
 
 ADDRESSES = [
     "http://host/x", "s3://bucket/x", "gs://x", "hdfs://x", "memory://x", "file:///x", "x/y-z+1://x",
-    "simplecache::s3://x", "memory::", "data:text/csv,1", "a//b://x",
+    "simplecache::s3://x", "memory::", "memory::/x", "/x/y.zip::zip", "/x::memory::/y",
+    "data:text/csv,1", "a//b://x",
 ]  # fmt: skip
 
 
@@ -57,6 +61,36 @@ def test_names_are_no_addresses() -> None:
     tree = tree_of("data.init_args.target_covariate", ["rda3://magnet/I#x", "a::b"])
     check(tree, never, where, names=["target_covariate"])
     check({"data": {"init_args": {"extra_transforms": {"rda3://magnet": 1}}}}, never, where)
+
+
+ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefgh")
+)
+ENDLESS = {
+    "aliases": ALIASES, "brackets": "[" * 40 + "]" * 40, "never closed": "{" * 40,
+    "dashes": "- " * 40, "a text within": json.dumps({"filename": ALIASES}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_yaml_within_a_text_is_not_read(kind: str, tmp_path: Path) -> None:
+    """A parser of arguments reads YAML in any text, and in a file that one names."""
+    text = ENDLESS[kind]
+    for key in ("seed_everything", "callbacks"):
+        with pytest.raises(InputError, match=rf"^{key}.0 in my.yml: YAML within a text"):
+            refuse_foreign({key: [text]}, "", " in my.yml")
+    file = tmp_path / "other.yml"
+    file.write_text(text)
+    with allowing():
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_argument("--x", type=dict | int)
+        with pytest.raises(ArgumentError, match=r"Given value: /.*other\.yml"):
+            parser.parse_object({"x": str(file)})
+
+
+def test_texts_with_signs_of_yaml_are_texts() -> None:
+    for text in ("*abc & **/*.csv: &a, and so on - as it goes", "[a, {b: *c}] " * 5, "x&y*" * 20):
+        refuse_foreign({"criterion": {"x": text}}, "")
 
 
 OUTSIDE = [

@@ -6,13 +6,16 @@ before anything is imported, and what jsonargparse imports by itself is held to 
 
 import argparse
 import contextlib
+import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import jsonargparse
+import yaml
 from jsonargparse._common import parsing_settings
 
 from transformertf.errors import InputError
@@ -56,6 +59,10 @@ REMOTE = {
     "XLAProfiler": "torch_xla",
 }
 
+# of parts within each other, in what describes a run
+DEEPEST = 32
+_MAY_NEST = re.compile(r"[\[{&]|[-?:]\s")
+
 _allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed places", default=PLACES)
 # jsonargparse keeps its settings for the whole process
 _settings_lock = threading.RLock()
@@ -80,18 +87,52 @@ def allowing(packages: Iterable[str] = ()) -> Iterator[None]:
             )
     with _settings_lock:
         before, token = dict(parsing_settings), _allowed.set((*PLACES, *names))
+        loader = jsonargparse.get_loader("yaml")
         jsonargparse.set_parsing_settings(
             import_path_denylist=["*"],
             import_path_allowlist=list(_allowed.get()),
             # what is a class by its type alone is made, never what only looks like one
             instantiate_subclass_spec_in_any=False,
         )
+        jsonargparse.set_loader("yaml", partial(_load, loader), (yaml.YAMLError,))
         try:
             yield
         finally:
             _allowed.reset(token)
             parsing_settings.clear()
             parsing_settings.update(before)
+            jsonargparse.set_loader("yaml", loader, (yaml.YAMLError,))
+
+
+def _load(loader: Callable[[str], Any], text: str) -> Any:
+    """Read a file that a text names.
+
+    Raises:
+        YAMLError: it multiplies.
+    """
+    if multiplies(text):
+        raise yaml.YAMLError("aliases, or nested without end; write it out, and flat")
+    return loader(text)
+
+
+def multiplies(text: str) -> bool:
+    """Whether a text is YAML with aliases, or nested without end: jsonargparse reads it as such."""
+    if len(text) <= DEEPEST or _MAY_NEST.search(text) is None:
+        return False
+    depth, anchors = 0, set()
+    with contextlib.suppress(yaml.YAMLError):  # it is text alone
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.AliasEvent):
+                if event.anchor in anchors:
+                    return True
+                continue
+            anchors.add(getattr(event, "anchor", None))
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            within = depth > 0 and isinstance(event, yaml.ScalarEvent) and multiplies(event.value)
+            if within or depth > DEEPEST:
+                return True
+    return False
 
 
 def class_path(instance: object) -> str:
@@ -128,6 +169,8 @@ def find_object(path: str, where: str) -> object:
 def refuse_foreign(node: Any, where: str, source: str = "") -> None:
     """Refuse a tree that names, anywhere in it, a class of another place than allowed.
 
+    And texts that jsonargparse would read as YAML without end.
+
     Args:
         node: mappings, lists, values, and namespaces of an argument parser; nothing is imported.
         where: the key it stands at, for messages.
@@ -153,6 +196,11 @@ def refuse_foreign(node: Any, where: str, source: str = "") -> None:
             for path in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(path, str):
                     refuse_package(path, place, source)
+        if isinstance(value, str) and multiplies(value):
+            raise InputError(
+                f"{place}{source}: YAML within a text, with aliases or nested without end; write "
+                "out what is meant"
+            )
         refuse_foreign(value, place, source)
 
 

@@ -93,8 +93,8 @@ def own_folder(given: Path, remedy: str) -> Path:
     if not _is_shared(next(path for path in (given, *given.parents) if path.exists())):
         return given
     own = given / f"user-{user}"
-    if os.path.lexists(own) and not is_own(own):
-        raise InputError(f"{own} is not a folder that you alone may write to; {remedy}")
+    if os.path.lexists(own):
+        _require_own(own, remedy)
     return own
 
 
@@ -122,12 +122,17 @@ def keep_apart(variable: str, name: str) -> None:
     Raises:
         InputError: another user has taken the place, or it cannot be made.
     """
-    if variable not in os.environ:
-        place, remedy = Path(tempfile.gettempdir(), "transformertf"), f"name one in {variable}"
-        try:
-            os.environ[variable] = str(make_own_folder(place, remedy) / name)
-        except OSError as error:
-            raise InputError(f"{place} cannot be made ({error.strerror}); {remedy}") from error
+    if variable in os.environ:
+        return
+    # not in one that users share: who has made that could put another in its place
+    number = "" if _user() is None else f"-{_user()}"
+    place, remedy = Path(tempfile.gettempdir(), f"transformertf{number}"), f"name one in {variable}"
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place} cannot be made ({error.strerror}); {remedy}") from error
+    _require_own(place, remedy)
+    os.environ[variable] = str(place / name)
 
 
 def is_own(path: Path) -> bool:
@@ -137,18 +142,28 @@ def is_own(path: Path) -> bool:
     return stat.S_ISDIR(state.st_mode) and alone
 
 
+def _require_own(folder: Path, remedy: str) -> None:
+    if not is_own(folder):
+        raise InputError(f"{folder} is not a folder that you alone may write to; {remedy}")
+
+
 def _user() -> int | None:
     """Return the number of this user, where users have numbers."""
     return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def _is_shared(folder: Path) -> bool:
-    """Return whether other users may write to a folder, or it is theirs and this one may, too."""
-    state = folder.stat()
-    effective = os.access in os.supports_effective_ids
-    return bool(state.st_mode & _OTHERS) or (
-        state.st_uid != _user() and os.access(folder, os.W_OK, effective_ids=effective)
-    )
+    """Return whether other users may write to a folder: whoever owns it, root aside, and others.
+
+    Where this user may write to what is root's, others may, too.
+    """
+    state, user = folder.stat(), _user()
+    if state.st_uid == 0 != user:
+        effective = os.access in os.supports_effective_ids
+        theirs = os.access(folder, os.W_OK, effective_ids=effective)
+    else:
+        theirs = state.st_uid != user
+    return theirs or bool(state.st_mode & _OTHERS)
 
 
 def _make(folder: Path) -> None:

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from transformertf.class_paths import needs_package
 from transformertf.errors import InputError
 
-# a scheme, or one file system upon another, as fsspec and pandas read them
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|::|^data:")
+# a scheme, or one file system upon another, as fsspec and pandas read them: those have plain names,
+# where a folder such as /home/me/run::1 is one of this machine
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(^|::)[\w+.-]*::|::[\w+.-]*$|^data:")
+_ABOVE = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
 # out of the folder that it is joined to: whole paths, homes, variables, and folders above
-_OUTSIDE = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|\$|(^|[/\\])\.\.([/\\]|$)")
+_OUTSIDE = re.compile(rf"^[/\\~]|^[A-Za-z]:[/\\]|\$|{_ABOVE.pattern}")
 # what Lightning formats names by; others, such as {step:c}, can make any sign
 _FORMATS = re.compile(r"\{[^{}:.\[!]*(:0?\d{0,3}(\.\d{1,2})?[defg]?)?\}")
 # of trainer, callbacks, loggers and profilers: what is written, from the run folder on
@@ -66,6 +68,33 @@ def texts(node: Any, path: str = "") -> Iterator[Text]:
             yield Text(holder, key, place, os.fspath(value))
         else:
             yield from texts(value, place)
+
+
+def check_kept(node: Any, source: str, path: str = "callbacks") -> None:
+    """Refuse what callbacks have kept that Lightning may look for, or take away, elsewhere.
+
+    It keeps files as values, and as keys. Those outside a callback's folder it leaves alone, but it
+    does not resolve `..`.
+
+    Args:
+        node: their states.
+        source: names what they stand in, for messages.
+        path: of the node.
+
+    Raises:
+        InputError: names the first such text.
+    """
+    if isinstance(node, str):
+        refuse_address(path, node, source)
+        if _ABOVE.search(node):
+            raise InputError(f"{path}{source}: {node!r:.80} leads out of its folder")
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            check_kept(key, source, path)
+            check_kept(value, source, f"{path}.{key}")
+    elif isinstance(node, list | tuple | set):
+        for value in node:
+            check_kept(value, source, path)
 
 
 def refuse_address(path: str, text: str, source: str) -> None:

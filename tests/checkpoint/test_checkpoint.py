@@ -59,14 +59,39 @@ def test_no_arguments_where_lightning_once_kept_them(tmp_path: Path, key: str) -
         Checkpoint.read(path)
 
 
-def test_no_file_of_a_callback_lies_on_the_net(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({"best_model_path": "s3://mine/x"}, r"Kept\.best_model_path in .*address 's3://mine"),
+        ({"best_k_models": {"s3://mine/x": 1.0}}, r"Kept\.best_k_models in .*address 's3://mine"),
+        ({"class_path": "a.WandbLogger", "last": "s3://mine/x"}, "found the address 's3://mine"),
+        ({"best_k_models": {"runs/x/kept/../../../y": 1.0}}, "leads out of its folder"),
+    ],
+)
+def test_no_file_of_a_callback_lies_elsewhere(
+    state: dict[str, Any], told: str, tmp_path: Path
+) -> None:
     """Lightning takes away what a callback has kept, wherever that is said to be."""
     path = tmp_path / "bad.ckpt"
-    torch.save({**CONTENT, "callbacks": {"Kept": {"best_model_path": "s3://mine/x.ckpt"}}}, path)
-    with pytest.raises(
-        InputError, match=r"Kept\.best_model_path in .*found the address 's3://mine"
-    ):
+    torch.save({**CONTENT, "callbacks": {"Kept": state}}, path)
+    with pytest.raises(InputError, match=told):
         Checkpoint.read(path)
+
+
+def test_a_folder_may_have_colons_in_its_name() -> None:
+    kept = {"Best": {"best_model_path": "/home/me/run::1/runs/x/version_0/checkpoints/a.ckpt"}}
+    check_content({**CONTENT, "callbacks": kept}, "x")
+
+
+def test_no_text_is_yaml_that_multiplies() -> None:
+    described = {**CONTENT["hyper_parameters"], "size": ["a: &a [1, 1, 1, 1]\nb: &b [*a, *a, *a]"]}
+    with pytest.raises(
+        InputError, match=r"size\.0 in it: expected text that is no YAML with alias"
+    ):
+        check_content({**CONTENT, "hyper_parameters": described}, "x")
+
+
+def test_callbacks_that_nest_without_end() -> None:
     deep: list[Any] = []
     for _ in range(3000):
         deep = [deep]

@@ -14,6 +14,7 @@ from tests.processes import run_command
 from tests.runs import last, same, weights
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli import main
+from transformertf.forecasts import Calibration
 
 Fails = Callable[..., str]
 
@@ -265,3 +266,26 @@ def test_calibrate_writes_over_no_checkpoint_but_the_one_that_it_read(
 ) -> None:
     told = fails("calibrate", *replaced)
     assert "last.ckpt: changed since it was read; run again" in told
+
+
+@pytest.mark.parametrize("words", [["link.ckpt"], ["last.ckpt", "--output", "../work/last.ckpt"]])
+def test_calibrate_writes_over_no_later_one_by_another_name(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: Fails,
+    words: list[str],
+) -> None:
+    (workdir / "work").mkdir()
+    monkeypatch.chdir("work")
+    for path in (Path("last.ckpt"), Path("last.new")):
+        shutil.copy(experiment.checkpoint, path)
+    Path("link.ckpt").symlink_to("last.ckpt")
+    own = Calibration.fit
+
+    def fit(*args: Any) -> Calibration:
+        Path("last.ckpt").write_bytes(Path("last.new").read_bytes())  # as an epoch's end does
+        return own(*args)
+
+    monkeypatch.setattr(Calibration, "fit", fit)
+    assert "changed since it was read; run again" in fails("calibrate", "--ckpt_path", *words)

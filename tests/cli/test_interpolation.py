@@ -43,6 +43,11 @@ TOO_MUCH = {
         **{f"a{i}": {"x": f"${{a{i - 1}}}", "y": f"${{a{i - 1}}}"} for i in range(1, 40)},
     },
     "lists": {"a0": 1, **{f"a{i}": [f"${{a{i - 1}}}"] * 9 for i in range(1, 30)}},
+    "lists from their end": {
+        "a0": [1],
+        **{f"a{i}": [f"${{a{i - 1}[-1]}}" * 9] for i in range(1, 9)},
+    },
+    "signs of an index": {"a0": ["x"], **{f"a{i}": [f"${{a{i - 1}.+0}}" * 9] for i in range(1, 9)}},
     "a long text": {"a": "x" * 1000, "b": "${a}" * 200},
     "circle": {"a": "${b}", "b": {"c": "${a}${a}"}},
     "within itself": {"a": {"b": "${a}"}},

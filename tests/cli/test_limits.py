@@ -81,6 +81,8 @@ CASES: list[tuple[str, Callable[[], Any], tuple[str, ...]]] = [
     ("threads", raises(RuntimeError("can't start new thread")), ("ulimit -u",)),
     ("processes", raises(BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")),
      ("no further process", "ulimit -u", "num_workers")),
+    ("processes of a fit", raises(BlockingIOError(errno.EAGAIN, "unavailable", "runs/x/version_0")),
+     ("no further process", "ulimit -u")),
     ("files", raises(OSError(errno.EMFILE, "Too many open files", "a.csv")),
      ("too many open files", str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]), "ulimit -n")),
     ("shared files", raises(RuntimeError("received 0 items of ancdata")), ("ulimit -n",)),

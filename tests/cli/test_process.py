@@ -138,7 +138,8 @@ def test_a_user_without_a_home_has_room_for_what_would_lie_there(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert main(["cache"]) == 0
-    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "transformertf" / "matplotlib")
+    own = tmp_path / f"transformertf-{os.geteuid()}"
+    assert os.environ["MPLCONFIGDIR"] == str(own / "matplotlib")
     monkeypatch.delenv("TRANSFORMERTF_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert main(["cache"]) == 2

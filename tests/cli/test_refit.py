@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 
 from tests.cli.conftest import HORIZON, Experiment, make_frame
+from transformertf.class_paths import allowing
 from transformertf.cli import main
+from transformertf.cli.config import Composer
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.yaml_file import YamlFile
 
 Fails = Callable[..., str]
 ROWS, FOLDS = 120, 3
@@ -75,3 +79,17 @@ def test_what_cannot_be_refitted_is_told(
     moved.write_bytes((fitted / "last.ckpt").read_bytes())
     words[2] = str(moved)
     assert "there is no" in fails(*words)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_callbacks_that_watch_a_run_take_no_part(
+    several: bool, experiment: Experiment, workdir: Path
+) -> None:
+    watching = {"class_path": "LearningRateMonitor"}
+    own = [watching] if several else watching
+    path = experiment.write(workdir, lambda config: config["trainer"].update(callbacks=own))
+    composer = Composer()
+    composer.add_file(YamlFile.read(path))
+    with allowing():
+        cli = ForecastCLI(composer, is_refit=True)
+    assert not cli.config["trainer"]["callbacks"]

@@ -6,6 +6,7 @@ Of the settings that data order, numbers and state depend on, every pair of valu
 import itertools
 import os
 import signal
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tests.cli.conftest import CONTEXT, HORIZON, Experiment
 from tests.depth import long
 from tests.runs import content_of, last, metrics, same
 from transformertf.callbacks import LossCurve
+from transformertf.checkpoint import Checkpoint
+from transformertf.cli import fit as fitting
 from transformertf.cli import main
 from transformertf.models import ForecastModule
 
@@ -310,3 +313,11 @@ def test_averaged_weights_go_on(
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
     require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
     pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
+
+
+def test_a_checkpoint_may_lie_in_the_uppermost_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(fitting, "sweep", looked.append)
+    path = Path(Path.cwd().anchor, "last.ckpt")
+    fitting._sweep(Namespace(ckpt_path=str(path)), None, Checkpoint(path, {}))
+    assert looked == [path.parent / "checkpoints", path.parent / "plots"]

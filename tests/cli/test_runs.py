@@ -94,6 +94,19 @@ def test_a_configuration_may_be_a_pipe(workdir: Path, fails: Fails) -> None:
     assert name_of(piped) is None
 
 
+def test_a_pipe_is_not_for_several_processes(
+    experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
+    end, start = os.pipe()
+    path = experiment.write(workdir)
+    with os.fdopen(start, "w") as pipe:
+        pipe.write(path.read_text())
+    two = ("--trainer.devices", "2", "-n", "two")
+    told = fails("fit", "--config", f"/dev/fd/{end}", *two)
+    os.close(end)
+    assert "a pipe is read once, and each process of trainer.devices reads it" in told
+
+
 def test_a_run_that_keeps_nothing_goes_where_runs_is_a_link(
     experiment: Experiment, workdir: Path
 ) -> None:

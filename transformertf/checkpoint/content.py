@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from transformertf.class_paths import class_path
+from transformertf.class_paths import DEEPEST, class_path, multiplies
 from transformertf.errors import InputError
-from transformertf.reach import refuse_address, texts
+from transformertf.reach import check_kept
 from transformertf.version import __version__
 
 PRIMITIVES = (bool, int, float, str, type(None))
@@ -72,8 +72,6 @@ def _as_primitive(value: Any) -> Any:
 
 
 NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
-# lists and mappings within each other in what describes model and data
-DEEPEST = 32
 
 
 def check_content(content: Any, place: str) -> None:
@@ -112,9 +110,7 @@ def check_content(content: Any, place: str) -> None:
     data = content["datamodule_hyper_parameters"]["_class_path"].rpartition(".")[2]
     _mapping(content, data, place)
     try:
-        # Lightning looks at, and takes away, the files that callbacks have kept
-        for _, _, path, text in texts(content.get("callbacks"), "callbacks"):
-            refuse_address(path, text, f" in {place}")
+        check_kept(content.get("callbacks"), f" in {place}")
     except RecursionError as error:
         raise InputError(f"{place}: callbacks in it nest without end") from error
     if content.get("calibration") is not None:
@@ -170,6 +166,8 @@ def _check_primitives(node: Any, path: str, place: str, depth: int) -> None:
     elif isinstance(node, list | tuple):
         for index, value in enumerate(node):
             _check_primitives(value, f"{path}.{index}", place, depth - 1)
+    elif isinstance(node, str) and multiplies(node):
+        raise _incomplete(place, path, "text that is no YAML with aliases or without end", node)
     elif not isinstance(node, PRIMITIVES):
         raise _incomplete(place, path, "numbers, text, lists and mappings", node)
 

@@ -56,7 +56,7 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     make_trainer(cli, ForecastWriter(kept, ForecastTables(cli.datamodule)))
     run(cli, "predict", checkpoint, return_predictions=False)
     calibration = Calibration.fit(kept.pieces, options.levels, options.by_series)
-    if path == checkpoint.path:  # a fit may have written a later one
+    if path.resolve() == own.resolve():  # a fit may have written a later one
         checkpoint.refuse_changed()
     checkpoint.write(path, calibration.state_dict())
     levels = ", ".join(f"{level:g}" for level in calibration.levels)

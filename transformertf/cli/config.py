@@ -60,9 +60,11 @@ class Composer:
 
     Attributes:
         sources: (name, tree) in the order of their precedence, the last one wins.
+        pipes: YAML that was read from none of the files that stay.
     """
 
     sources: list[tuple[str, Tree]] = field(default_factory=list)
+    pipes: list[Path] = field(default_factory=list)
 
     def add_tree(self, name: str, tree: Tree) -> None:
         """Add a tree that a command makes."""
@@ -83,6 +85,20 @@ class Composer:
         tree = _shape(file.tree(NAMING), str(file.path))
         paths.from_file(tree, file.path.parent)
         self.sources.append((_named(file.path), tree))
+        if not file.path.is_file():
+            self.pipes.append(file.path)
+
+    def refuse_pipes(self) -> None:
+        """Refuse a configuration that no further process can read.
+
+        Raises:
+            InputError: names the first pipe.
+        """
+        for path in self.pipes:
+            raise InputError(
+                f"--config {path}: a pipe is read once, and each process of trainer.devices reads "
+                "it; write it to a file, and give that"
+            )
 
     def add_flags(self, flags: Sequence[str]) -> None:
         """Add what is left of the command line: `--a.b value`, `--a.b=value`, `--a.b v1 v2`.
@@ -128,6 +144,7 @@ class Composer:
         for _, source in self.sources:
             merged = _merge(merged, source, "")
         tree = resolve(merged, self.where)
+        refuse_foreign(tree, "")  # what was put together
         self._refuse_options(tree)
         self._check_keys(tree, "", TOP_LEVEL)
         self._check_keys(tree.get("trainer", {}), "trainer", arguments_of(lightning.Trainer))

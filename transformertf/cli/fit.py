@@ -222,7 +222,7 @@ def _interval(every: int | str | None) -> int | timedelta | None:
 
 def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint | None) -> None:
     """Take away what killed fits left unfinished: of the experiment, or of the run that goes on."""
-    found = [] if checkpoint is None else [checkpoint.path.absolute().parents[1]]
+    found = [] if checkpoint is None else [checkpoint.path.absolute().parent.parent]
     if options.ckpt_path == "last" and name is not None:
         found = runs.versions(name)
     for folder in found:

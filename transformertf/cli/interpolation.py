@@ -5,6 +5,7 @@ given. And values that refer to each other twice double with each step. So all i
 anything is resolved.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from transformertf.cli.yaml_file import DEEPEST, LARGEST
+from transformertf.class_paths import DEEPEST
+from transformertf.cli.yaml_file import LARGEST
 from transformertf.errors import InputError
 
 Tree = dict[str, Any]
@@ -146,7 +148,9 @@ class _Looking:
 
 
 def part_of(node: Any, key: str) -> Any:
-    """Return an item of a mapping or a list; None where there is none."""
+    """Return an item of a mapping or a list, as OmegaConf finds it; None where there is none."""
     if isinstance(node, list | tuple):
-        return node[int(key)] if key.isdecimal() and int(key) < len(node) else None
+        with contextlib.suppress(ValueError, IndexError):
+            return node[int(key)]  # from the end, too
+        return None
     return node.get(key) if isinstance(node, dict) else None

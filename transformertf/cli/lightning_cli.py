@@ -21,7 +21,7 @@ from transformertf.class_paths import refuse_foreign, refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
 from transformertf.cli.limits import limit_told
-from transformertf.cli.ranks import supervise
+from transformertf.cli.ranks import Launcher, supervise
 from transformertf.cli.runs import refuse_metrics
 from transformertf.cli.screen import say
 from transformertf.data import WindowDataModule
@@ -280,6 +280,9 @@ class ForecastCLI(LightningCLI):
                 f"data.dtype float64 is computed with in trainer.precision {self.trainer.precision}"
             )
         supervise(self.trainer, divides_cores=self.config["num_threads"] is None)
+        launcher = self.trainer.strategy.launcher
+        if isinstance(launcher, Launcher) and launcher.starts_others:
+            self._composer.refuse_pipes()
 
     def _precision(self) -> str | None:
         """Return the precision where none is chosen: of the weights, and to train, of the data."""
@@ -291,12 +294,11 @@ class ForecastCLI(LightningCLI):
         for target in self.links.values():
             self.given["model"]["init_args"].pop(target.rpartition(".")[2], None)
         trainer = self.given.get("trainer", {})
-        callbacks = trainer.get("callbacks")
-        if isinstance(callbacks, list):
-            trainer["callbacks"] = [
-                item for item in callbacks
-                if item["class_path"].rpartition(".")[2] not in WATCHING
-            ]  # fmt: skip
+        callbacks = trainer.get("callbacks") or []
+        trainer["callbacks"] = [
+            item for item in (callbacks if isinstance(callbacks, list) else [callbacks])
+            if item["class_path"].rpartition(".")[2] not in WATCHING
+        ]  # fmt: skip
 
     def _check_links(self) -> None:
         """Refuse sizes that contradict the data."""

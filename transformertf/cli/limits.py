@@ -88,7 +88,7 @@ def _line_of_system(error: OSError) -> str | None:
         return _FILES.format(_told_of(_FILES))
     if number == errno.ENOMEM:
         return _MEMORY.format(reason)
-    if number == errno.EAGAIN and where is None:
+    if number == errno.EAGAIN:  # what runs meanwhile may have named its folder
         return _PROCESSES.format(_told_of(_PROCESSES))
     if number in _FULL:
         # our own files name themselves

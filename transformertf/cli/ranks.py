@@ -46,6 +46,11 @@ class Launcher(_SubprocessScriptLauncher):
 
     divides_cores = True
 
+    @property
+    def starts_others(self) -> bool:
+        """Whether further processes are started, which read the command line again."""
+        return self.num_processes > 1 and not self.cluster_environment.creates_processes_externally
+
     def launch(
         self, function: Any, *args: Any, trainer: lightning.Trainer | None = None, **kwargs: Any
     ) -> Any:

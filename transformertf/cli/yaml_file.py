@@ -11,10 +11,11 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from transformertf.class_paths import DEEPEST
 from transformertf.errors import InputError
 
-# what a configuration never reaches: parts within each other, and values with aliases written out
-DEEPEST, LARGEST = 32, 100_000
+# what a configuration never reaches: values with aliases written out
+LARGEST = 100_000
 NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 # OmegaConf takes a number alone for a file that cannot be read
 _NO_YAML = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OverflowError, OSError)

@@ -13,6 +13,7 @@ import pytest
 from transformertf.data.reading import cache
 from transformertf.data.reading.kept import META
 from transformertf.errors import InputError
+from transformertf.places import keep_apart
 
 ROWS = 2**18  # more than is looked at as a whole
 
@@ -237,6 +238,22 @@ def test_what_another_user_has_put_there_is_not_taken(shared, kind):
             with pytest.raises(InputError, match=r"alone may write to|another user has made"):
                 fetch()
     assert not list(own.iterdir())
+
+
+@wants_root
+def test_a_folder_of_another_user_is_no_place_of_ours(shared, monkeypatch):
+    """Closed to this user, its owner could still put into it what is then taken."""
+    root = shared / "deep" / "cache"
+    make(root, 0o755)
+    os.chown(root, TWO, 0)
+    with user(ONE):
+        assert cache.cache_root() == root / f"user-{ONE}"
+    place = shared / f"transformertf-{ONE}"
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    make(place / "matplotlib", 0o777)
+    os.chown(place, TWO, 0)
+    with user(ONE), pytest.raises(InputError, match=r"alone may write to; name one in NONE$"):
+        keep_apart("NONE", "matplotlib")
 
 
 @wants_root
