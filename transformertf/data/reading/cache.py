@@ -28,7 +28,14 @@ import pandas as pd
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.kept import META, DamagedError, read_meta, read_whole, write_meta
+from transformertf.data.reading.kept import (
+    LIMITS,
+    META,
+    DamagedError,
+    read_meta,
+    read_whole,
+    write_meta,
+)
 from transformertf.data.reading.memory import keep_track
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
@@ -93,6 +100,8 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in LIMITS:  # another place is no remedy
+            raise
         raise InputError(
             f"{what}: cannot be kept in {_given_root()} ({error.strerror or error}); {_REMEDY}"
         ) from error

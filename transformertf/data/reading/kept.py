@@ -1,5 +1,6 @@
 """Whether a folder of arrays is as it was written."""
 
+import errno
 import hashlib
 import json
 import stat
@@ -13,6 +14,8 @@ from transformertf.places import is_own
 META = "meta.json"
 # bytes of each file that are looked at: all of a small one
 _LOOKED_AT = 2**20
+# what the system has no more of just now says nothing of a file
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class DamagedError(OSError):
@@ -65,6 +68,8 @@ def _damage() -> Iterator[None]:
     except DamagedError:
         raise
     except OSError as error:
+        if error.errno in LIMITS:
+            raise
         raise DamagedError(f"{Path(error.filename or META).name}: {error.strerror}") from error
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{META} is not as it was written") from error
