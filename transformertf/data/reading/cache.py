@@ -28,20 +28,14 @@ import pandas as pd
 
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.kept import (
-    LIMITS,
-    META,
-    DamagedError,
-    read_meta,
-    read_whole,
-    write_meta,
-)
+from transformertf.data.reading.kept import META, DamagedError, read_meta, read_whole, write_meta
 from transformertf.data.reading.memory import keep_track
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.series import AnyArray
 from transformertf.errors import InputError
 from transformertf.places import Held, lock, make_own_folder, own_folder
+from transformertf.utils.files import LIMITS
 from transformertf.version import __version__
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,5 @@
 """Whether a folder of arrays is as it was written."""
 
-import errno
 import hashlib
 import json
 import stat
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from transformertf.places import is_own
+from transformertf.utils.files import LIMITS
 
 META = "meta.json"
 # bytes of each file that are looked at: all of a small one
 _LOOKED_AT = 2**20
-# what the system has no more of just now says nothing of a file
-LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class DamagedError(OSError):
