@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import torch
 
 from scripts.benchmarks.benchmarking import (
     Runner,
@@ -105,13 +106,13 @@ class SetUp:
         return self.seconds
 
 
-def measure(kind: str, count: int, rounds: int, threads: int = 1) -> list[float]:
+def measure(kind: str, count: int, rounds: int) -> list[float]:
     """Return seconds of a set-up, those of the processor, and megabytes added to the peak."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         options = WRITERS[kind](Path(folder), count)
         for _ in range(rounds):
-            with Runner(SetUp, options, threads=threads) as runner:
+            with Runner(SetUp, options, threads=1) as runner:
                 runner()
                 found.append((*runner.describe(), runner.peak()))
     return [statistics.median(column) for column in zip(*found, strict=True)]
@@ -138,6 +139,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the numbers, to try it out")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="page to write")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # what the page says of them
     rows = []
     for kind, counts in COUNTS.items():
         for count in counts:

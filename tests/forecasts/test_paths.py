@@ -244,3 +244,25 @@ def test_a_point_model_has_no_paths():
         roll(model, data, batch, data.predict_series, HORIZON, 3, 0)
     rolled = roll(model, data, batch, data.predict_series, 2 * HORIZON, 0, 0)
     torch.testing.assert_close(rolled.outputs, rolled.point)
+
+
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize("before", [[], ["DeltaTransform"]])
+def test_a_planned_x_of_0_is_forecast_in_any_chunk(missing, before):
+    rows = np.arange(60)
+    frame = pd.DataFrame({"set": 3 + np.sin(rows), "y": (3 + np.sin(rows)) * np.cos(rows / 7)})
+    options = {"series_id": None, "time_column": None, "max_gap": None}
+    transforms = {"y": [*before, "DivideByXTransform"]}
+    data = fitted(
+        frame, target_depends_on="set", extra_transforms=transforms, missing=missing, **options
+    )
+    zeros, steps = [1, HORIZON - 1, HORIZON + 1], 3 * HORIZON
+    planned = pd.DataFrame({"set": 3 + np.sin(60 + np.arange(steps))})
+    planned.loc[zeros, "set"] = 0
+    data.stages.give("predict_df_paths", pd.concat([frame, planned], ignore_index=True))
+    data.setup("predict")
+    model, (batch,) = make_model(data, criterion=MSELoss()), data.predict_dataloader()
+    point = roll(model, data, batch, data.predict_series, steps, 0, 0).point[0, :, 0].numpy()
+    assert np.isfinite(point).all()
+    change = np.diff(point, prepend=frame["y"].iloc[-1]) if before else point
+    assert np.flatnonzero(change == 0).tolist() == zeros

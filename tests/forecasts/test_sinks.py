@@ -11,6 +11,7 @@ import pytest
 from transformertf.checkpoint import new_token, part_of, sweep
 from transformertf.errors import InputError
 from transformertf.forecasts.sinks import ForecastFile, ForecastFrames
+from transformertf.places import try_lock
 
 DATES = pd.date_range("2024-01-01", periods=20, freq="h")
 
@@ -116,21 +117,21 @@ def test_a_name_in_the_working_directory_is_taken(tmp_path, monkeypatch):
 
 
 def write_parts(path, tables, fails=()):
-    """Write as processes do that have a table each, None for one without rows; the first last."""
+    """Write as processes do that have a table each, None for one without rows."""
     token, files = new_token(), [ForecastFile(path) for _ in tables]
-    with ExitStack() as others:  # which end when the first one has begun to join
-        for rank in reversed(range(len(tables))):
+    with ExitStack() as others, files[0]:  # which end when the first one has joined
+        for rank, file in enumerate(files):
             try:
                 with ExitStack() as stack:
-                    file = stack.enter_context(files[rank])
+                    if rank:
+                        stack.enter_context(file)
                     file.share(rank, len(tables), token)
                     if tables[rank] is not None:
                         file.write(tables[rank])
                     if rank in fails:
                         raise RuntimeError
                     file.close()
-                    if rank:
-                        others.push(stack.pop_all())
+                    others.push(stack.pop_all())
             except RuntimeError:
                 pass
     return files[0]
@@ -145,6 +146,18 @@ def test_parts_of_processes_are_joined_in_their_order(tmp_path, empty):
     pd.testing.assert_frame_equal(pd.read_parquet(path), whole)
     assert os.listdir(tmp_path) == ["forecasts.parquet"]
     assert file.rows == len(whole)
+
+
+def test_a_part_is_closed_before_the_first_process_reads_it(tmp_path):
+    # on a shared folder others see what is closed, and Windows lets nobody read what is locked
+    path, token = tmp_path / "forecasts.parquet", new_token()
+    with ForecastFile(path) as file:
+        file.share(1, 2, token)
+        file.write(make_table(1))
+        file.close()
+        with part_of(path, token, 1).open("r+b") as part:
+            assert try_lock(part, wait=False) == "alone"
+            assert len(pd.read_parquet(part)) == 3
 
 
 def test_missing_actuals_in_a_part_do_not_change_the_type(tmp_path):

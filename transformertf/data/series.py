@@ -48,6 +48,7 @@ class Series:
         static: (columns,) float64, in the order of `Columns.static`.
         static_texts: in the order of `Columns.static_categories`; None where missing.
         breaks: rows that come after a gap, rising, none of them 0: no window crosses one.
+        fed_back: whether targets are forecasts, which may lie beside any planned x.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Series:
     static: FloatArray = field(default_factory=lambda: np.empty(0))
     static_texts: tuple[str | None, ...] = ()
     breaks: tuple[int, ...] = ()
+    fed_back: bool = False
 
     def __len__(self) -> int:
         """Return the number of rows."""

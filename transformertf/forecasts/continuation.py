@@ -157,4 +157,5 @@ def _stretches(series: Series, begin: int, values: FloatArray) -> Series:
         observed=len(rows),
         categories=tuple(replace(one, codes=one.codes[rows]) for one in series.categories),
         breaks=tuple(range(count, len(rows), count)),
+        fed_back=True,
     )

@@ -82,7 +82,7 @@ class ForecastFile:
         if self._writer is not None and self._rank:
             with naming(self.path):
                 self._writer.close()
-                self._open().flush()
+                self._open().close()  # else machines that share a folder may see half of it
 
     def __exit__(
         self,

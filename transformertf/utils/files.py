@@ -1,8 +1,12 @@
 """Whether a file is still what it was."""
 
+import errno
 import os
 from pathlib import Path
 from typing import NamedTuple
+
+# numbers of errors of what the system has no more of just now: they say nothing of a file
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class FileState(NamedTuple):

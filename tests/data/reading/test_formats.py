@@ -1,5 +1,6 @@
 """Paths, globs and lists to tables."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from transformertf.data.reading import formats
 from transformertf.data.reading.formats import expand_paths, open_tables, series_names
 from transformertf.errors import InputError
 
@@ -285,6 +287,14 @@ def test_one_file_by_two_names_is_one_file(folder, monkeypatch):
     (folder / "up").symlink_to(folder, target_is_directory=True)
     names = ["b.csv", "a.csv", str(folder / "a.csv"), f"../{folder.name}/b.csv", "up/a.csv"]
     assert [str(path) for path in expand_paths(names, ARGUMENT)] == ["b.csv", "a.csv"]
+
+
+def test_files_without_numbers_are_told_apart_by_their_paths(folder, monkeypatch):
+    (folder / "link.csv").symlink_to(folder / "a.csv")
+    state = os.stat_result([0o100644, 0, *[1] * 8])  # as some shares of Windows give
+    monkeypatch.setattr(formats.os, "stat", lambda *_, **__: state)
+    names = [str(folder / f"{name}.csv") for name in ("a", "b", "link")]
+    assert [path.name for path in expand_paths(names, ARGUMENT)] == ["a.csv", "b.csv"]
 
 
 @pytest.mark.parametrize("name", ["run:1.parquet", "s3:1.parquet", "a b#?.parquet"])

@@ -1,10 +1,11 @@
 """A cache of several users, and entries that are not as they were written."""
 
+import errno
 import json
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -281,3 +282,18 @@ def test_what_cannot_be_removed_is_told_and_in_nobodys_way(shared, monkeypatch):
         assert cache.clear_cache() > 0
         assert cache.cache_entries() == []
     assert [line.startswith(f"{left}: cannot be removed (") for line in told] == [True]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+def test_a_limit_of_the_system_does_no_damage(root, monkeypatch, number):
+    def refuse(path, *args, **options):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        patch.setattr(cache, "lock", lambda *_, **__: nullcontext("alone"))
+        with pytest.raises(OSError, match=os.strerror(number)) as told:
+            fetch()
+    assert told.value.errno == number  # which a command tells with the remedy
+    fetch(built := [])
+    assert not built

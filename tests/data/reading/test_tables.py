@@ -1,5 +1,6 @@
 """Tables that are read piece by piece."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -82,7 +83,15 @@ def test_what_a_reader_raises_is_one_line(error):
         raise error
 
 
-@pytest.mark.parametrize("error", [InputError("as it is"), KeyError("a failure of ours")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.ENOMEM, "no memory"),
+        InputError("as it is"),
+        KeyError("a failure of ours"),
+    ],
+)
 def test_what_no_reader_raises_is_left_alone(error):
     with pytest.raises(type(error)) as caught, readable("run", "file"):
         raise error

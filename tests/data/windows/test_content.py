@@ -96,3 +96,18 @@ def test_rows_that_are_held_out_do_not_count():
     one, other = (Content.of(each, [4, 4], named=False) for each in (series, changed))
     assert one == other
     assert one.rows == 8
+
+
+def test_texts_count_where_rows_have_them_however_they_are_numbered():
+    series = make_panel()
+    codes = [one.categories[0].codes for one in series]
+    numbered = [
+        replace(one, categories=(Codes(2 - 2 * own, ["l", "m", "k"]),))
+        for one, own in zip(series, codes, strict=True)
+    ]
+    assert content_of(numbered, named=False) == content_of(series, named=False)
+    lost = [
+        replace(one, categories=(Codes(-own, ["k"]),))
+        for one, own in zip(series, codes, strict=True)
+    ]
+    assert content_of(lost, named=False) != content_of(series, named=False)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from transformertf.data import EncoderDecoderDataModule
+from transformertf.errors import InputError
 
 
 @pytest.fixture
@@ -89,4 +90,19 @@ def test_other_rows_are_not_told(make, caplog):
     make(train_df_paths="[abc].csv", val_df_paths="later.csv", **own).setup("fit")
     make(train_df_paths="[ab].csv", val_df_paths="c.csv").setup("fit")
     make(train_df_paths="[ab].csv", val_fraction=0.3, test_fraction=0.2).setup("fit")
+    assert not told(caplog)
+
+
+@pytest.mark.parametrize("path", ["later.csv", "$NOT_SET_YET/test.csv"])
+def test_test_files_that_are_not_there_yet_are_no_matter_of_a_fit(make, path):
+    data = make(train_df_paths="a.csv", val_df_paths="b.csv", test_df_paths=path)
+    data.setup("fit")
+    with pytest.raises(InputError, match="test_df_paths"):
+        data.setup("test")
+
+
+def test_targets_that_are_all_alike_are_those_of_no_series(make, caplog):
+    for name in ("d", "e"):
+        pd.DataFrame({"y": np.zeros(40)}).to_csv(f"{name}.csv", index=False)
+    make(train_df_paths=["a.csv", "d.csv"], val_df_paths="e.csv").setup("fit")
     assert not told(caplog)

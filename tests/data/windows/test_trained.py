@@ -125,8 +125,8 @@ def test_a_series_is_looked_up_among_all(by_name, time):
 
 
 def test_short_series_and_repeated_targets_are_told_apart():
-    ones = np.ones((9, 1))
-    flat = [Series(f"{n}", n * ones, None, 9) for n in range(3)]
-    assert found(flat, [9, 9, 9], Series("x", 2 * ones, None, 9), by_name=False) == [(0, 9)]
-    assert found(flat, [1, 2, 3], Series("x", ones[:4], None, 4), by_name=False) == [(0, 2)]
-    assert found(flat, [9, 9, 9], Series("x", 3 * ones, None, 9), by_name=False) == []
+    twice = np.arange(1.0, 10)[:, None] // 2
+    stairs = [Series(f"{n}", n * twice, None, 9) for n in range(3)]
+    assert found(stairs, [9, 9, 9], Series("x", 2 * twice, None, 9), by_name=False) == [(0, 9)]
+    assert found(stairs, [1, 2, 3], Series("x", twice[:4], None, 4), by_name=False) == [(0, 2)]
+    assert found(stairs, [9, 9, 9], Series("x", 3 * twice, None, 9), by_name=False) == []

@@ -35,6 +35,7 @@ from transformertf.data.reading.tables import Table
 from transformertf.data.series import AnyArray
 from transformertf.errors import InputError
 from transformertf.places import Held, lock, make_own_folder, own_folder
+from transformertf.utils.files import LIMITS
 from transformertf.version import __version__
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in LIMITS:  # another place is no remedy
+            raise
         raise InputError(
             f"{what}: cannot be kept in {_given_root()} ({error.strerror or error}); {_REMEDY}"
         ) from error

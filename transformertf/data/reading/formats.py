@@ -58,7 +58,7 @@ def expand_paths(spec: Paths, argument: str) -> list[Path]:
     if not paths:
         raise InputError(f"{argument}: the list of files is empty; give at least one")
     # one file by two names is one file
-    unique: dict[tuple[int, int], Path] = {}
+    unique: dict[tuple[int, int] | str, Path] = {}
     for path in paths:
         unique.setdefault(_identity(path), path)
     return list(unique.values())
@@ -95,10 +95,11 @@ def shared_files(spec: Paths, argument: str, other: Paths, other_argument: str) 
     return [path for path in files(spec, argument) if _identity(path) in known]
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> tuple[int, int] | str:
     """Return what two paths have alike that lead to one file, by links of any kind."""
     found = os.stat(path, follow_symlinks=os.path.exists(path))
-    return found.st_dev, found.st_ino
+    # some file systems number no files
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
 
 
 def series_names(paths: Sequence[Path]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transformertf.places import is_own
+from transformertf.utils.files import LIMITS
 
 META = "meta.json"
 # bytes of each file that are looked at: all of a small one
@@ -65,6 +66,8 @@ def _damage() -> Iterator[None]:
     except DamagedError:
         raise
     except OSError as error:
+        if error.errno in LIMITS:
+            raise
         raise DamagedError(f"{Path(error.filename or META).name}: {error.strerror}") from error
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{META} is not as it was written") from error

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from transformertf.data.series import FloatArray
 from transformertf.errors import InputError
-from transformertf.utils.files import FileState
+from transformertf.utils.files import LIMITS, FileState
 
 ReadPieces = Callable[[list[str]], Iterator[pd.DataFrame]]
 ReadArrow = Callable[[list[str]], Iterator[pa.Table]]
@@ -210,6 +210,8 @@ class readable:  # noqa: N801  a context manager
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Turn what a reader raised into one line."""
+        if isinstance(error, OSError) and error.errno in LIMITS:
+            return
         expected = pa.ArrowException, OSError, UnicodeError, ValueError
         if isinstance(error, expected) and not isinstance(error, InputError):
             reason = (str(error).splitlines() or [type(error).__name__])[0]

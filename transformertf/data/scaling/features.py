@@ -119,14 +119,15 @@ class FeatureWriter:
                 self._write_others(series, first, rows, out)
 
     def _beside_known(self, series: Series, rows: slice, x: FloatArray) -> FloatArray:
-        """Return x (n,) of the target's transforms; missing where what is filled in wants none.
+        """Return x (n,) of the target's transforms; missing where what is not known wants none.
 
         That is in rows to forecast, whose target no model reads, and beside an x that is not taken.
         """
-        if not self._columns.indicators:
+        if not (self._columns.indicators or series.fed_back):
             return x
         ahead = np.arange(rows.start, rows.stop) >= series.observed
-        lost = np.isnan(series.values[rows, -1]) & (ahead | ~self._chains[-1].takes(x))
+        unknown = series.fed_back | np.isnan(series.values[rows, -1])
+        lost = unknown & (ahead | ~self._chains[-1].takes(x))
         return np.where(lost, np.nan, x)
 
     def original(self, series: Series, column: int) -> FloatArray:

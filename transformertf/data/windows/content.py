@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transformertf.data.reading import PIECE, slices
-from transformertf.data.series import Series
+from transformertf.data.series import IntArray, Series
 
 
 class Content(NamedTuple):
@@ -36,11 +36,10 @@ class Content(NamedTuple):
             ends: row after the last of each that it uses.
             named: their names count.
         """
-        # all series of a table share the texts of a column
-        books = {
-            id(column.texts): list(column.texts) for one in series for column in one.categories
-        }
-        sums = Counter(texts=crc32(repr(list(books.values())).encode()))
+        # all series of a table share the texts of a column, some of which no row may have
+        books = {id(column.texts): column.texts for one in series for column in one.categories}
+        tables = {key: _numbers(texts) for key, texts in books.items()}
+        sums: Counter[str] = Counter()
         # of each column on its own, so that it does not hang on the pieces
         for one, end in zip(series, ends, strict=True):
             names = [one.name if named else "", *map(str, one.static.tolist()), *one.static_texts]
@@ -52,7 +51,10 @@ class Content(NamedTuple):
                 sums["time"] = crc32(told.encode(), sums["time"])
             for rows in slices(0, end, PIECE):
                 columns = {f"value {n}": column[rows] for n, column in enumerate(one.values.T)}
-                columns |= {f"code {n}": c.codes[rows] for n, c in enumerate(one.categories)}
+                columns |= {
+                    f"text {n}": tables[id(column.texts)][column.codes[rows]]
+                    for n, column in enumerate(one.categories)
+                }
                 if one.time is not None:
                     columns["time"] = one.elapsed(rows)
                 for name, column in columns.items():
@@ -65,3 +67,8 @@ class Content(NamedTuple):
     def __str__(self) -> str:
         """Return its size, for messages."""
         return f"{self.rows} rows in {self.series} series"
+
+
+def _numbers(texts: Sequence[str]) -> IntArray:
+    """Return a number of each text, whatever others there are; the last one is of no text."""
+    return np.array([*(crc32(repr(text).encode()) for text in texts), -1], dtype=np.int64)

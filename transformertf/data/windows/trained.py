@@ -170,12 +170,12 @@ class TrainedRows:
     ) -> BoolArray:
         """Return which series (n,) have the targets of another one at the marks it has, (n, MARKS).
 
-        One alone may be alike by chance.
+        One alone may be alike by chance, and so may many that are one value, as 0.
         """
         targets, marks = np.append(series.values[:, -1], np.nan)[row], self.targets[numbers]
         both = there & ~np.isnan(targets) & ~np.isnan(marks)
-        alike = both & (targets == marks)
-        same: BoolArray = (alike.sum(axis=1) > 1) & (alike == both).all(axis=1)
+        low, high = (np.where(both, marks, end) for end in (np.inf, -np.inf))
+        same: BoolArray = (low.min(axis=1) < high.max(axis=1)) & (~both | (targets == marks)).all(1)
         return same
 
 
