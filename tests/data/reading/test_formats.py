@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transformertf.data.reading import formats
 from transformertf.data.reading.formats import expand_paths, open_tables, series_names
 from transformertf.errors import InputError
 
