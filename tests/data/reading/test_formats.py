@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transformertf.data.reading import formats
 from transformertf.data.reading.formats import expand_paths, open_tables, series_names
 from transformertf.errors import InputError
 
@@ -292,7 +291,7 @@ def test_one_file_by_two_names_is_one_file(folder, monkeypatch):
 def test_files_without_numbers_are_told_apart_by_their_paths(folder, monkeypatch):
     (folder / "link.csv").symlink_to(folder / "a.csv")
     state = os.stat_result([0o100644, 0, *[1] * 8])  # as some shares of Windows give
-    monkeypatch.setattr(formats.os, "stat", lambda *_, **__: state)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: state)
     names = [str(folder / f"{name}.csv") for name in ("a", "b", "link")]
     assert [path.name for path in expand_paths(names, ARGUMENT)] == ["a.csv", "b.csv"]
 

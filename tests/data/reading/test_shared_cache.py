@@ -295,5 +295,6 @@ def test_a_limit_of_the_system_does_no_damage(root, monkeypatch, number):
         with pytest.raises(OSError, match=os.strerror(number)) as told:
             fetch()
     assert told.value.errno == number  # which a command tells with the remedy
-    fetch(built := [])
+    built: list[int] = []
+    fetch(built)
     assert not built

@@ -111,3 +111,13 @@ def test_texts_count_where_rows_have_them_however_they_are_numbered():
         for one, own in zip(series, codes, strict=True)
     ]
     assert content_of(lost, named=False) != content_of(series, named=False)
+
+
+def test_a_missing_value_has_no_sign():
+    series = make_panel()
+    lost, computed = (
+        [replace(one, values=np.where(one.values < 0, np.copysign(np.nan, sign), one.values))
+         for one in series]
+        for sign in (1, -1)  # as 0 / 0 gives it
+    )  # fmt: skip
+    assert content_of(lost, named=False) == content_of(computed, named=False)
