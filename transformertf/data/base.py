@@ -50,8 +50,7 @@ from transformertf.data.windows import (
     Stages,
     WindowLimits,
     Windows,
-    files_in_training,
-    rows_in_training,
+    seen_in_fit,
     sliding,
     trained_spans,
 )
@@ -473,15 +472,11 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         return len(self._windows(stage))
 
     def _tell_seen(self) -> None:
-        """Say once what of validation and test is trained on; files of test are not read."""
+        """Say once what of validation and test is trained on."""
         if "seen" not in self._warned:
             self._warned.add("seen")
-            validation = files_in_training(self.stages, "validation") or rows_in_training(
-                self.stages, self.fitted.trained, "validation"
-            )
-            for line in (validation, files_in_training(self.stages, "test")):
-                if line is not None:
-                    log.warning("%s", line)
+            for line in seen_in_fit(self.stages, self.fitted.trained):
+                log.warning("%s", line)
 
     def _windows(self, stage: Stage) -> Windows:
         self._read(self.stages.argument(stage))

@@ -21,8 +21,8 @@ from transformertf.data.windows.trained import (
     Spans,
     TrainedRows,
     count_rows,
-    files_in_training,
     rows_in_training,
+    seen_in_fit,
     trained_spans,
 )
 from transformertf.data.windows.windows import (

@@ -179,7 +179,16 @@ class TrainedRows:
         return same
 
 
-def files_in_training(stages: Stages, stage: Stage) -> str | None:
+def seen_in_fit(stages: Stages, trained: TrainedRows | None) -> list[str]:
+    """Return lines of what validation and test have of training; test files are not read for it."""
+    lines = (
+        _files_in_training(stages, "validation") or rows_in_training(stages, trained, "validation"),
+        _files_in_training(stages, "test"),
+    )
+    return [line for line in lines if line is not None]
+
+
+def _files_in_training(stages: Stages, stage: Stage) -> str | None:
     """Return a line where files of a stage are trained on; the stage is not read for it."""
     shared = [] if stages.is_split(stage) else stages.shared_files(stage)
     names = first_names([str(path) for path in shared])
