@@ -297,13 +297,29 @@ def test_early_stopping_that_waits_for_more_epochs_goes_on(
     assert len(list(Path("runs", "parts").iterdir())) == 2
 
 
-@pytest.mark.parametrize("moment", ["step", "validation", "epoch"])
+@pytest.mark.parametrize(
+    ("precision", "moment"),
+    [
+        ("32-true", "step"),
+        ("bf16-true", "validation"),
+        ("64-true", "epoch"),
+        *(long("lightning", moment) for moment in ("step", "validation", "epoch")),
+    ],
+)
 def test_averaged_weights_go_on(
-    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    moment: str,
 ) -> None:
     def averaging(tree: dict[str, Any]) -> None:
         change(tree, ONE)
-        tree["trainer"]["callbacks"] = [{"class_path": "EMAWeightAveraging"}]
+        if precision == "lightning":
+            tree["trainer"]["callbacks"] = [{"class_path": "EMAWeightAveraging"}]
+        else:
+            tree["ema"] = 0.9
+            tree["trainer"]["precision"] = precision
 
     config = str(experiment.write(workdir, averaging))
     assert main(["fit", "--config", config, "-n", "whole"]) == 0
@@ -311,8 +327,30 @@ def test_averaged_weights_go_on(
         stop_once(patch, moment)
         assert main(["fit", "--config", config, "-n", "parts"]) == 130
     assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
-    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
+    parts, whole = content_of(last("parts", 1)), content_of(last("whole", 0))
+    require_equal_states(parts, whole)
     pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
+    if precision != "lightning":
+        assert same(parts["averaging"], whole["averaging"])
+        assert not same(parts["averaging"]["weights"], parts["state_dict"])
+
+
+def test_a_fit_goes_on_with_the_average_that_it_has(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(experiment.write(workdir))
+    assert main(["fit", "--config", config, "--ema", "0.9"]) == 0
+    on = ["fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "3"]
+    assert main(on) == 0
+    assert content_of(last("tiny", 1))["averaging"]["steps"] == 18
+    assert main([*on[:-1], "4", "--ema", "0.5"]) == 0
+    assert "ema is 0.5 now, 0.9 in the checkpoint" in capsys.readouterr().err
+    # what takes over weights has the averages
+    kept = content_of(last("tiny", 2))
+    assert main(["fit", "--config", config, "-n", "next", "--transfer-ckpt", str(last("tiny", 2)),
+                 "--trainer.limit_train_batches", "1", "--optimizer.lr", "1e-12"]) == 0  # fmt: skip
+    for name, weight in content_of(last("next"))["state_dict"].items():
+        torch.testing.assert_close(weight, kept["state_dict"][name], rtol=1e-6, atol=1e-9)
 
 
 def test_a_checkpoint_may_lie_in_the_uppermost_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from torch import distributed
 from tests.distributed.conftest import RANKS
 from tests.properties.family import MODELS, VARIANTS
 from transformertf.batch import Batch
+from transformertf.callbacks import AveragedWeights
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError
 
@@ -193,6 +194,7 @@ CASES: dict[str, dict[str, Any]] = {
     "weighted": {"weighted": True, "stride": 2},
     "in order": {"shuffle": False, "normalize": "window"},
     "accumulated": {"trainer": {"accumulate_grad_batches": 2}},
+    "averaged": {"trainer": {"callbacks": [AveragedWeights(0.9)]}},
     "clipped": {"trainer": {"gradient_clip_val": 0.1}},
     "statics": {"static_covariates": ["size", "kind"], "categorical_covariates": ["kind"]},
     "frozen": {"model": {"trainable_parameters": ["model.head.*"]}},

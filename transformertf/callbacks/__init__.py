@@ -1,5 +1,6 @@
 """What hangs on the trainer: checkpoints, signals, forecasts to a file, figures."""
 
+from transformertf.callbacks.averaging import AVERAGING, AveragedWeights
 from transformertf.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from transformertf.callbacks.forecast_plots import ForecastPlots
 from transformertf.callbacks.forecast_writer import ForecastWriter
@@ -8,6 +9,8 @@ from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
 
 __all__ = [
+    "AVERAGING",
+    "AveragedWeights",
     "BestCheckpoint",
     "ForecastPlots",
     "ForecastWriter",

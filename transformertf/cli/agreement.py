@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from transformertf.callbacks import AVERAGING
 from transformertf.checkpoint import TRAINING, Checkpoint, blamed, unshared
 from transformertf.cli.lightning_cli import LARGEST_SEED, ForecastCLI
 from transformertf.cli.screen import say
@@ -136,6 +137,9 @@ def _renew(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
             )
     for name, (before, now) in changed_settings(stored, own).items():
         say(f"{name} is {now} now, {before} in the checkpoint")
+    decay, averaging = cli.config["ema"], checkpoint.content.get(AVERAGING, {})
+    if decay != averaging.get("decay", decay):
+        say(f"ema is {decay} now, {averaging['decay']} in the checkpoint")
     # of no use here, but it is refused before anything is written
     renew(unshared(checkpoint.content), own, cli.model.configure_optimizers)
 

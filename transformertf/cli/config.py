@@ -15,6 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from transformertf.callbacks import AVERAGING
 from transformertf.checkpoint import TRAINING, Checkpoint
 from transformertf.class_paths import refuse_foreign
 from transformertf.cli import paths
@@ -37,6 +38,7 @@ TOP_LEVEL = (
     "seed_everything",
     "num_threads",
     "checkpoint_every",
+    "ema",
     "trainer",
     "model",
     "data",
@@ -125,8 +127,10 @@ class Composer:
         self.sources.append((f"--{key}", shaped))
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """Let a checkpoint say what the sources leave unsaid of optimizer and scheduler."""
+        """Let a checkpoint say what the sources leave unsaid of how weights train."""
         tree: Tree = dict(checkpoint.training)
+        if AVERAGING in checkpoint.content:
+            tree["ema"] = checkpoint.content[AVERAGING]["decay"]
         if tree.get("lr_scheduler") is not None:
             own = checkpoint.model["init_args"]
             names = ("lr_scheduler_interval", "lr_scheduler_monitor")

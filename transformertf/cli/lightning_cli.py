@@ -13,10 +13,17 @@ import torch
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateFinder
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    Callback,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 
+from transformertf.callbacks import AveragedWeights
 from transformertf.class_paths import refuse_foreign, refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
@@ -177,6 +184,13 @@ class ForecastCLI(LightningCLI):
             help="optimizer steps, or time such as 30s or 2h, from one checkpoint within an epoch "
             "to the next; null for none, beside those at the end of each epoch",
         )
+        parser.add_argument(
+            "--ema",
+            type=float | None,
+            default=None,
+            help="validate and keep the moving average of the weights, of which a step leaves this "
+            "share, such as 0.99; null for the weights as they are",
+        )
         for target in self.links.values():
             # a link to the attribute itself would read files whenever jsonargparse looks at it
             said = partial(self._said_of, target)
@@ -218,6 +232,7 @@ class ForecastCLI(LightningCLI):
         chosen = self.config_init["trainer"]
         _check_batches(chosen)
         _refuse_useless(self.own_callbacks, chosen["profiler"])
+        self._averaging = self._make_averaging()
         if not self._shares:
             _refuse_processes(chosen["devices"], chosen["num_nodes"])
 
@@ -268,7 +283,8 @@ class ForecastCLI(LightningCLI):
             options["precision"] = self._precision()
         # the data module shares windows out itself, so that none is forecast twice
         options = {"use_distributed_sampler": False, **options}
-        callbacks = [*self.own_callbacks, *callbacks]
+        # what looks at the weights finds the averages there
+        callbacks = [*self._averaging, *self.own_callbacks, *callbacks]
         self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
         for logger in self.trainer.loggers:
             if isinstance(logger, CSVLogger):
@@ -288,6 +304,16 @@ class ForecastCLI(LightningCLI):
         """Return the precision where none is chosen: of the weights, and to train, of the data."""
         trains = not self._is_trained and self.datamodule.hparams["dtype"] == "float64"
         return "64-true" if trains else precision_of(self.model)
+
+    def _make_averaging(self) -> list[Callback]:
+        decay = self.config["ema"]
+        if decay is None:
+            return []
+        for callback in self.own_callbacks:
+            if isinstance(callback, WeightAveraging | StochasticWeightAveraging):
+                name = type(callback).__name__
+                raise InputError(f"trainer.callbacks: {name} and ema both average; leave one out")
+        return [AveragedWeights(decay)]
 
     def _forget(self) -> None:
         """Leave out what only the rows of another run are described or watched by."""
