@@ -335,6 +335,30 @@ def test_averaged_weights_go_on(
         assert not same(parts["averaging"]["weights"], parts["state_dict"])
 
 
+def test_a_schedule_over_the_whole_fit_goes_on(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def scheduled(tree: dict[str, Any]) -> None:
+        change(tree, ONE)
+        tree["lr_scheduler"] = {"class_path": "OneCycle"}
+        tree["trainer"]["accumulate_grad_batches"] = 3
+
+    config = str(experiment.write(workdir, scheduled))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    assert content_of(last("whole"))["lr_schedulers"][0]["total"] == 9
+    with monkeypatch.context() as patch:
+        stop_once(patch, "step")
+        assert main(["fit", "--config", config, "-n", "parts"]) == 130
+    on = ["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]
+    assert main(on) == 0
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
+    assert main([*on, "--trainer.max_epochs", "4"]) == 0
+    assert "OneCycle ends with step 12 now, 9 in the checkpoint" in caplog.text
+
+
 def test_a_fit_goes_on_with_the_average_that_it_has(
     experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ from transformertf.cli.lightning_cli import LARGEST_SEED, ForecastCLI
 from transformertf.cli.screen import say
 from transformertf.data import ARGUMENTS, as_list
 from transformertf.errors import InputError
-from transformertf.models import DEFAULT_OPTIMIZER, changed_settings, renew
+from transformertf.models import DEFAULT_OPTIMIZER, changed_settings, refuse_endless, renew
 
 # what gives the weights their meaning
 MUST_AGREE = [name for name, row in ARGUMENTS.items() if row.after_fit == "fixed"]
@@ -210,6 +210,22 @@ def monitored(cli: ForecastCLI) -> str:
     return "validation/loss" if _validates(cli) else "train/loss"
 
 
+def refuse_clock(cli: ForecastCLI, optimizers: Any) -> None:
+    """Refuse a schedule over the whole fit where only time bounds it, see `refuse_endless`.
+
+    Args:
+        cli: of a fit.
+        optimizers: as `configure_optimizers` gives them.
+    """
+    trainer, scheduler = cli.config["trainer"], _scheduler(optimizers).get("scheduler")
+    has_time = trainer["max_time"] is not None
+    refuse_endless(scheduler, trainer["max_epochs"], trainer["max_steps"], has_time)
+
+
+def _scheduler(optimizers: Any) -> dict[str, Any]:
+    return optimizers.get("lr_scheduler", {}) if isinstance(optimizers, dict) else {}
+
+
 def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
     """Refuse what looks at a value that is never logged: Lightning finds out after an epoch.
 
@@ -226,7 +242,7 @@ def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
     ):
         return  # what they log, nobody knows
     looking = [(type(item).__name__, getattr(item, "monitor", None)) for item in callbacks]
-    config = optimizers.get("lr_scheduler", {}) if isinstance(optimizers, dict) else {}
+    config = _scheduler(optimizers)
     if isinstance(config.get("scheduler"), ReduceLROnPlateau):
         looking.append(("ReduceLROnPlateau", config["monitor"]))
     logged = _logged(cli)

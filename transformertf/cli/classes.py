@@ -59,7 +59,11 @@ SECTIONS = {
     "optimizer": [name for name, _ in _classes(torch.optim, of=torch.optim.Optimizer)],
     "lr_scheduler": [
         name
-        for name, _ in _classes(torch.optim.lr_scheduler, of=torch.optim.lr_scheduler.LRScheduler)
+        for name, _ in _classes(
+            torch.optim.lr_scheduler,
+            transformertf.models,
+            of=torch.optim.lr_scheduler.LRScheduler,
+        )
     ],
     "extra_transforms": [name for name, _ in _classes(transformertf.data.transform)],
     "criterion": [name for name in BARE_NAMES if name.endswith("Loss")],

@@ -25,6 +25,7 @@ from transformertf.cli.agreement import (
     AlreadyTrainedError,
     monitored,
     prepare_resume,
+    refuse_clock,
     refuse_unlogged,
     require_same_rows,
 )
@@ -109,6 +110,7 @@ def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint
         transfer(source, cli)
     # an impossible setting is told before anything is read
     optimizers = cli.model.configure_optimizers()
+    refuse_clock(cli, optimizers)
     cli.set_up("fit")
     if checkpoint is not None:
         require_same_rows(checkpoint, cli)

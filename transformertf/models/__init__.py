@@ -7,6 +7,8 @@ from transformertf.models.common import (
 )
 from transformertf.models.common import (
     ChainedScheduler,
+    CosineWithWarmup,
+    OneCycle,
     SequentialLR,
 )
 from transformertf.models.common import (
@@ -14,6 +16,9 @@ from transformertf.models.common import (
 )
 from transformertf.models.common import (
     precision_of as precision_of,
+)
+from transformertf.models.common import (
+    refuse_endless as refuse_endless,
 )
 from transformertf.models.common import (
     renew as renew,
@@ -41,11 +46,13 @@ __all__ = [
     "AttentionLSTM",
     "AttentionLSTMModel",
     "ChainedScheduler",
+    "CosineWithWarmup",
     "EncoderDecoderLSTM",
     "EncoderDecoderLSTMModel",
     "ForecastModule",
     "GRUModel",
     "LSTMModel",
+    "OneCycle",
     "PFTemporalFusionTransformer",
     "PFTemporalFusionTransformerModel",
     "SequenceModel",

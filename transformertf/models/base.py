@@ -34,6 +34,7 @@ from transformertf.models.common import (
     compile_in_place,
     complete,
     describe_non_finite,
+    follow_fit,
     freeze_all_but,
     gradient_norm,
     in_precision_of,
@@ -348,6 +349,10 @@ class ForecastModule(lightning.LightningModule):
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
                 compile_in_place(self.model, device.type)
+
+    def on_train_start(self) -> None:
+        """Tell a schedule over the whole fit how many steps that has."""
+        follow_fit(self.trainer)
 
     def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
         """Begin the gradient of another step."""

@@ -2,6 +2,12 @@
 
 from transformertf.models.common.accumulation import Accumulation
 from transformertf.models.common.carrying import CarriedStates
+from transformertf.models.common.fit_schedules import (
+    CosineWithWarmup,
+    OneCycle,
+    follow_fit,
+    refuse_endless,
+)
 from transformertf.models.common.inputs import (
     STEP_FEATURES,
     Covariates,

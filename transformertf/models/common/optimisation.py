@@ -13,6 +13,7 @@ from lightning.pytorch.plugins import DoublePrecision
 from torch.optim.lr_scheduler import LRScheduler
 
 from transformertf.errors import InputError
+from transformertf.models.common.fit_schedules import FitSchedule
 from transformertf.places import keep_apart
 
 OptimizerCallable = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -40,6 +41,7 @@ def make_optimizers(
     if make_scheduler is None:
         return optimizer
     scheduler = make_scheduler(optimizer)
+    interval = "step" if isinstance(scheduler, FitSchedule) else interval
     return {
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": monitor},

@@ -86,7 +86,8 @@ def renew(checkpoint: dict[str, Any], own: Settings, make: Callable[[], Any]) ->
         return
     made = make()
     optimizer = made["optimizer"] if isinstance(made, dict) else made
-    scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
+    config = made["lr_scheduler"] if isinstance(made, dict) else {}
+    scheduler = config.get("scheduler")
     state, groups = checkpoint["optimizer_states"][0], optimizer.param_groups
     if isinstance(scheduler, ReduceLROnPlateau):
         if "optimizer.lr" not in changed:
@@ -98,7 +99,7 @@ def renew(checkpoint: dict[str, Any], own: Settings, make: Callable[[], Any]) ->
         renewed["_last_lr"] = [group["lr"] for group in groups]
         checkpoint["lr_schedulers"][0] = renewed
     elif scheduler is not None:
-        _advance(scheduler, _place(checkpoint, own["lr_scheduler_interval"], changed))
+        _advance(scheduler, _place(checkpoint, config["interval"], changed))
         checkpoint["lr_schedulers"][0] = scheduler.state_dict()
     for group, stored in zip(groups, state["param_groups"], strict=True):
         stored.update({name: value for name, value in group.items() if name != "params"})

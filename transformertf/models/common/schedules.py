@@ -11,6 +11,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from transformertf.errors import InputError
+from transformertf.models.common.fit_schedules import FitSchedule
 from transformertf.models.common.optimisation import LRSchedulerCallable
 
 
@@ -78,4 +79,10 @@ def _make(
             f"lr_scheduler.schedulers: ReduceLROnPlateau looks at a value, which {name} does not "
             "give it; take it alone, or leave it out"
         )
+    for scheduler in made:
+        if isinstance(scheduler, FitSchedule):
+            raise InputError(
+                f"lr_scheduler.schedulers: {type(scheduler).__name__} is of the whole fit, {name} "
+                "of others; take it alone"
+            )
     return made
