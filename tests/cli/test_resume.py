@@ -18,7 +18,7 @@ import torch
 from tests.cli.conftest import CONTEXT, HORIZON, Experiment
 from tests.depth import long
 from tests.runs import content_of, last, metrics, same
-from transformertf.callbacks import LossCurve
+from transformertf.callbacks import LossCurve, validation_clock
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli import fit as fitting
 from transformertf.cli import main
@@ -333,6 +333,50 @@ def test_averaged_weights_go_on(
     if precision != "lightning":
         assert same(parts["averaging"], whole["averaging"])
         assert not same(parts["averaging"]["weights"], parts["state_dict"])
+
+
+@pytest.mark.parametrize("moment", ["step", "validation"])
+def test_validations_by_time_go_on(
+    experiment: Experiment,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: Windows,
+    moment: str,
+) -> None:
+    def by_time(tree: dict[str, Any]) -> None:
+        change(tree, ONE)
+        del tree["lr_scheduler"]
+        tree["trainer"] |= {"val_check_interval": "00:00:00:05", "max_epochs": 9}
+        stopping = {"monitor": "validation/loss", "patience": 3, "min_delta": 1e6}
+        tree["trainer"]["callbacks"] = [{"class_path": "EarlyStopping", "init_args": stopping}]
+
+    # a step takes a second, whatever else is done
+    clock = Namespace(monotonic=lambda: float(len(trained)))
+    monkeypatch.setattr(validation_clock, "time", clock)
+    config = str(experiment.write(workdir, by_time))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    undisturbed, validated = trained.copy(), metrics("whole", 0).dropna(subset="validation/loss")
+    # the first look sets the mark, and three more find nothing better
+    assert validated["step"].tolist() == [4, 9, 14, 19]
+    assert content_of(last("whole"))["global_step"] == len(undisturbed) == 20
+    trained.clear()
+    with monkeypatch.context() as patch:
+        stop_once(patch, moment, epoch=1 if moment == "validation" else 0)
+        assert main(["fit", "--config", config, "-n", "parts"]) == 130
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+    assert trained == undisturbed
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
+    pd.testing.assert_frame_equal(metrics("parts", 0, 1), metrics("whole", 0))
+
+
+def test_a_fit_that_is_shorter_than_the_time_is_validated_at_its_end(
+    experiment: Experiment, workdir: Path
+) -> None:
+    config = str(experiment.write(workdir))
+    assert main(["fit", "--config", config, "--trainer.val_check_interval", "01:00:00:00"]) == 0
+    found = metrics("tiny", 0).dropna(subset="validation/loss")
+    assert found["step"].tolist() == [content_of(last("tiny"))["global_step"] - 1]
+    assert len(list(Path("runs/tiny/version_0/checkpoints").iterdir())) == 2
 
 
 def test_a_schedule_over_the_whole_fit_goes_on(

@@ -4,7 +4,9 @@ import os
 from collections import Counter
 from functools import partial
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import lightning
 import numpy as np
@@ -16,7 +18,7 @@ from torch import distributed
 from tests.distributed.conftest import RANKS
 from tests.properties.family import MODELS, VARIANTS
 from transformertf.batch import Batch
-from transformertf.callbacks import AveragedWeights
+from transformertf.callbacks import AveragedWeights, ValidationClock
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError
 
@@ -241,6 +243,39 @@ def test_every_way_of_training(case, table, on_ranks):
         assert one["windows"] % (RANKS * CASES[case]["batch_size"]) == 1
     if case == "one window each":
         assert one["windows"] == 1
+
+
+class Looks(lightning.Callback):
+    """Notes after which steps a fit validates."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_validation_end(self, trainer, *_):
+        self.steps.append(trainer.global_step)
+
+
+def validated_by_time(table):
+    """Return after which steps each process validates, whose clocks go apart."""
+    data, looks = make_data("EncoderDecoderLSTM", table), Looks()
+    data.setup("fit")
+    trainer = make_trainer(
+        max_steps=9,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        val_check_interval={"seconds": 8},
+        callbacks=[looks, ValidationClock()],
+    )
+    seconds = 1 + 3 * distributed.get_rank()
+    clock = SimpleNamespace(monotonic=lambda: float(trainer.global_step * seconds))
+    with patch("transformertf.callbacks.validation_clock.time", clock):
+        trainer.fit(make_model("EncoderDecoderLSTM", data), datamodule=data)
+    return looks.steps
+
+
+def test_processes_whose_clocks_differ_validate_together(table, on_ranks):
+    # the faster clock counts four seconds a step, and the last step is validated, too
+    assert on_ranks(validated_by_time, table) == [[2, 4, 6, 8, 9]] * RANKS
 
 
 def seed_apart(table):

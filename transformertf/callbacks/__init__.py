@@ -7,6 +7,7 @@ from transformertf.callbacks.forecast_writer import ForecastWriter
 from transformertf.callbacks.interruption import Interruption
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
+from transformertf.callbacks.validation_clock import ValidationClock
 
 __all__ = [
     "AVERAGING",
@@ -18,4 +19,5 @@ __all__ = [
     "LastCheckpoint",
     "LossCurve",
     "Resumption",
+    "ValidationClock",
 ]

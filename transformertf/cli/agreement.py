@@ -5,6 +5,7 @@ as well; and what looks at a value while a fit runs with the values that the fit
 """
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
 from lightning.pytorch.callbacks import EarlyStopping
@@ -244,6 +245,13 @@ def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
     looking = [(type(item).__name__, getattr(item, "monitor", None)) for item in callbacks]
     config = _scheduler(optimizers)
     if isinstance(config.get("scheduler"), ReduceLROnPlateau):
+        by_time = isinstance(cli.config["trainer"]["val_check_interval"], str | dict | timedelta)
+        if by_time and config["monitor"].startswith("validation/"):
+            raise InputError(
+                f"ReduceLROnPlateau monitors {config['monitor']!r}, which with a time as "
+                "trainer.val_check_interval is not there after each epoch; monitor train/loss, or "
+                "take another lr_scheduler"
+            )
         looking.append(("ReduceLROnPlateau", config["monitor"]))
     logged = _logged(cli)
     for name, value in looking:

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 
-from transformertf.callbacks import AveragedWeights
+from transformertf.callbacks import AveragedWeights, ValidationClock
 from transformertf.class_paths import refuse_foreign, refuse_package
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
@@ -284,7 +284,7 @@ class ForecastCLI(LightningCLI):
         # the data module shares windows out itself, so that none is forecast twice
         options = {"use_distributed_sampler": False, **options}
         # what looks at the weights finds the averages there
-        callbacks = [*self._averaging, *self.own_callbacks, *callbacks]
+        callbacks = [ValidationClock(), *self._averaging, *self.own_callbacks, *callbacks]
         self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
         for logger in self.trainer.loggers:
             if isinstance(logger, CSVLogger):
