@@ -322,6 +322,38 @@ def test_a_long_horizon_ends_with_the_rows_of_its_stage(split: Path) -> None:
     assert rows.max() == 119
 
 
+def test_validation_blocks_are_fitted_evaluated_and_gone_on_from(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def blocks(config: dict[str, Any]) -> None:
+        without_past(config)
+        options = {"val_fraction": 0.4, "test_fraction": None, "val_blocks": 2}
+        config["data"]["init_args"] |= {"train_df_paths": "a.parquet", **options}
+
+    make_frame(60, 1).to_parquet("a.parquet")
+    config = str(experiment.write(workdir, blocks))
+    assert main(["fit", "--config", config]) == 0
+    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
+    words = ["--ckpt_path", checkpoint, "--stage", "validation"]
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--no-plots", "--horizon", str(2 * HORIZON)]) == 0
+    assert "training rows" not in capsys.readouterr().err
+    # 30 rows are a section, of which the last 12 validate; forecasts of 8 end with their block
+    table = pd.read_parquet("evaluation/forecasts.parquet")
+    assert sorted((table["time"] / 0.5).unique()) == [*range(18, 30), *range(48, 60)]
+    assert main(["calibrate", *words, "--output", "calibrated.ckpt"]) == 0
+    # rows of a block are corrected, and then one that trains
+    frame = make_frame(60, 1)
+    frame.loc[20, "known"] += 1
+    frame.to_parquet("a.parquet")
+    on = ["fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs"]
+    assert main([*on, "3"]) == 0
+    frame.loc[40, "known"] += 1
+    frame.to_parquet("a.parquet")
+    assert main([*on, "4"]) == 2
+    assert "other 36 rows in 1 series" in capsys.readouterr().err
+
+
 def test_files_take_the_place_of_a_share_and_python_gives_the_same(split: Path) -> None:
     make_frame(40, 3).to_parquet("fresh.parquet")
     command = ["evaluate", "--ckpt_path", str(split), "--no-plots"]

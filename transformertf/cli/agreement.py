@@ -65,7 +65,7 @@ def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collectio
 
 
 # under another one of these, which is told, others of the same rows are trained on
-OTHER_ROWS = ("val_fraction", "test_fraction", "split_by", "drop_short_series")
+OTHER_ROWS = ("val_fraction", "test_fraction", "val_blocks", "split_by", "drop_short_series")
 
 
 class AlreadyTrainedError(Exception):

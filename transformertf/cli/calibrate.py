@@ -27,7 +27,9 @@ from transformertf.forecasts import (
 )
 
 # what says which rows validate
-_VALIDATION = ("train_df_paths", "val_df_paths", "val_fraction", "test_fraction", "split_by")
+_VALIDATION = (
+    "train_df_paths", "val_df_paths", "val_fraction", "test_fraction", "val_blocks", "split_by",
+)  # fmt: skip
 
 
 def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:

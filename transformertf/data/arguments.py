@@ -79,6 +79,8 @@ class Argument:
 COUNT = Bounds(1, LARGEST)
 # more than any machine has cores for
 WORKERS = Bounds(0, 1024, ": each is a process")
+# more than there are origins to choose an epoch by
+BLOCKS = Bounds(1, 1000)
 ARGUMENTS: Mapping[str, Argument] = {
     "target_covariate": Argument("fixed", names="one"),
     "known_covariates": Argument("fixed", names="several"),
@@ -95,6 +97,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "future_df_paths": Argument("free"),
     "val_fraction": Argument("reported"),
     "test_fraction": Argument("reported"),
+    "val_blocks": Argument("reported", bounds=BLOCKS),
     "split_by": Argument("reported"),
     "drop_short_series": Argument("free"),
     "sort": Argument("free"),

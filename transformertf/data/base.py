@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import lightning
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -39,12 +38,13 @@ from transformertf.data.scaling import (
     calendar_sizes,
     tell_unknown,
 )
-from transformertf.data.series import IntArray, Series, ShortSeries
+from transformertf.data.series import Series, ShortSeries
 from transformertf.data.source import Source
 from transformertf.data.windows import (
     OWN_PATHS,
     PREDICT_PATHS,
     Content,
+    Ends,
     Fractions,
     Part,
     Stages,
@@ -89,6 +89,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
             test files.
+        val_blocks: take the share for validation as so many blocks, spread evenly over the rows
+            before the test part; no training window reaches into one.
         split_by: "time" takes these shares of the rows of each series, "series" of the series,
             drawn with the run's seed.
         drop_short_series: leave out series, or their parts of a split, that are too short even
@@ -173,6 +175,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         predict_df_paths: Paths = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
+        val_blocks: int = 1,
         split_by: SplitBy = "time",
         drop_short_series: bool = False,
         sort: bool = False,
@@ -219,7 +222,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(
             self.hparams,
-            Fractions(val_fraction or 0.0, test_fraction or 0.0, split_by),
+            Fractions(val_fraction or 0.0, test_fraction or 0.0, split_by, val_blocks),
             self._reader,
             self.missing_at_predict,
             max(self.columns.lags, default=0),
@@ -360,14 +363,12 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         return self.stage_series(self._evaluated[0])
 
     @property
-    def forecast_ends(self) -> IntArray:
-        """Row of each of `forecast_series` (S,) after the last that may be forecast."""
-        ends = np.array([len(one) for one in self.forecast_series])
+    def forecast_ends(self) -> Ends:
+        """Tells of origins in `forecast_series` the row after the last that may be forecast."""
         if self._evaluated is not None:
-            ends = np.zeros_like(ends)
-            for part in self.stages.parts(self._evaluated[0]):
-                ends[part.series] = max(ends[part.series], part.end)
-        return ends
+            return Ends(self.stages.parts(self._evaluated[0]))
+        series = self.forecast_series
+        return Ends(Part(index, one.name, 0, len(one)) for index, one in enumerate(series))
 
     def forecast_windows(self) -> Windows:
         """Return the windows of `forecast_series` to forecast, by series and origin."""
@@ -403,10 +404,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
     def training_content(self) -> Content:
         """Return the check sums of the rows to train on."""
         series = self.stage_series("train")
-        ends = [0] * len(series)
-        for part in self.stages.parts("train"):
-            ends[part.series] = max(ends[part.series], part.end)
-        return self.fitted.content_of(series, ends)
+        return self.fitted.content_of(series, self.stages.sections("train"))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted, drawn and left out in training, as primitives."""
@@ -433,7 +431,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         series, parts = self.stage_series("train"), self.stages.parts("train")
         windows = self._sliding("train", parts)
         # what is left out as too short is left out of what is fitted, too
-        self.fitted.fit(series, trained_spans(series, windows), windows)
+        spans = trained_spans(series, windows, parts, self.stages.lag)
+        self.fitted.fit(series, spans, self.stages.sections("train"), windows)
         self.fitted.content = self.training_content()
         self._timed.clear()
         self.short_in_training = self.short.names[OWN_PATHS["train"]] + self.short.names["train"]

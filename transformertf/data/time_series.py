@@ -13,7 +13,14 @@ from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import SequenceDataset
 from transformertf.data.scaling import ScaledRows
 from transformertf.data.series import Series
-from transformertf.data.windows import OriginLike, WindowLimits, Windows, consecutive, origin_text
+from transformertf.data.windows import (
+    OriginLike,
+    Part,
+    WindowLimits,
+    Windows,
+    consecutive,
+    origin_text,
+)
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
 
@@ -92,7 +99,7 @@ class TimeSeriesDataModule(WindowDataModule):
             run
             for index, one in enumerate(series)
             for part in self.stages.whole(index, one)
-            for run in consecutive(part, self.limits.horizon)
+            for run in consecutive([part], self.limits.horizon)
         )
         if self.scaling.has_delta and not self.columns.indicators:
             self._refuse_unknown_starts(series, windows)
@@ -106,8 +113,14 @@ class TimeSeriesDataModule(WindowDataModule):
                 f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
                 "it out"
             )
-        parts = sorted(self.stages.parts(stage), key=lambda part: part.name)
-        kept = self.short.keep(stage, parts, lambda part: consecutive(part, self.limits.horizon))
+        stretches: dict[tuple[int, int], list[Part]] = {}
+        for part in sorted(self.stages.parts(stage), key=lambda part: part.name):
+            stretches.setdefault((part.series, part.begin), []).append(part)
+        kept = self.short.keep(
+            stage,
+            [parts[0] for parts in stretches.values()],
+            lambda part: consecutive(stretches[part.series, part.begin], self.limits.horizon),
+        )
         windows = Windows(run for runs in kept for run in runs)
         self._tell_long(self.stage_series(stage), windows)
         return windows

@@ -18,7 +18,7 @@ from transformertf.data import (
     Stage,
     WindowDataModule,
 )
-from transformertf.data.windows import Origin, Windows
+from transformertf.data.windows import Ends, Origin, Windows
 from transformertf.errors import InputError
 from transformertf.forecasts.baselines import naive, naive_scale, seasonal_naive
 from transformertf.forecasts.calibration import Calibration
@@ -119,7 +119,7 @@ class ForecastTables:
         quantiles = rolled.outputs if has_quantiles else None
         rows = ForecastRows.of(batch, rolled.point, quantiles, rolled.mask)
         # what follows the rows of a stage is another's to be scored on
-        return rows.take(rows.origin + rows.step < self._ends[rows.series])
+        return rows.take(rows.origin + rows.step < self._ends(rows.series, rows.origin))
 
     def table(self, rows: ForecastRows, levels: Sequence[float] | None) -> pd.DataFrame:
         """Return rows as the table that users see.
@@ -152,7 +152,7 @@ class ForecastTables:
         return places
 
     @cached_property
-    def _ends(self) -> IntArray:
+    def _ends(self) -> Ends:
         return self.data.forecast_ends
 
     def _baselines(

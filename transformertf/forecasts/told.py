@@ -82,14 +82,14 @@ def trained_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[s
     trained = data.fitted.trained
     if trained is None:
         return
-    series, ends = data.forecast_series, data.forecast_ends.tolist()
+    series = data.forecast_series
     spans: dict[int, list[tuple[int, int]]] = {}
     rows = seen = 0
-    for run in data.forecast_windows().runs:
+    for run, last in _forecast(data):
         one = series[run.series]
         if run.series not in spans:
             spans[run.series] = trained.within(one)
-        reach, end = _reach(run, one, steps, ends[run.series], data.limits.horizon)
+        reach, end = _reach(run, one, steps, last, data.limits.horizon)
         counted = count_rows(run, reach, end, spans[run.series])
         rows, seen = rows + counted[0], seen + counted[1]
     if seen:
@@ -117,14 +117,14 @@ def scored_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[st
         or not isinstance(data, EncoderDecoderDataModule)
     ):
         return
-    series, ends, trained = data.forecast_series, data.forecast_ends.tolist(), data.tgt_seq_len
+    series, trained = data.forecast_series, data.tgt_seq_len
     rows = sum(
         max(0, min(part.end, series[part.series].observed) - part.first_target)
         for part in data.stages.parts(evaluated[0])
     )
     scored = 0
-    for run in data.forecast_windows().runs:
-        reach, end = _reach(run, series[run.series], steps, ends[run.series], trained)
+    for run, after in _forecast(data):
+        reach, end = _reach(run, series[run.series], steps, after, trained)
         last = run.origin + 1 + (run.count - 1) * run.step
         scored += (run.count - 1) * min(reach, run.step) + min(reach, end - last)
     if scored < rows:
@@ -171,6 +171,14 @@ def calibrated_rows(
             f"{found} windows{where} overlap, {alone} of them share no row with another: level "
             f"{few} that do not, for errors of the same rows are alike; calibrate on more rows"
         )
+
+
+def _forecast(data: WindowDataModule) -> Iterator[tuple[Run, int]]:
+    """Yield the windows that are forecast, and the row after the last that may be."""
+    runs = [run for run in data.forecast_windows().runs if run.counts]
+    series = np.array([run.series for run in runs], dtype=np.int64)
+    origin = np.array([run.origin for run in runs], dtype=np.int64)
+    return zip(runs, data.forecast_ends(series, origin).tolist(), strict=True)
 
 
 def _reach(run: Run, series: Series, steps: int | None, end: int, trained: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.spans import sections_of
 from transformertf.data.series import Codes, Series
 from transformertf.data.windows import Content
 
@@ -27,7 +28,7 @@ def make_panel(names="ab", rows=6):
 
 
 def content_of(series, named):
-    return Content.of(series, [len(one) for one in series], named=named)
+    return Content.of(series, sections_of(series), named=named)
 
 
 def change_value(one):
@@ -93,7 +94,9 @@ def test_rows_that_are_held_out_do_not_count():
     changed = [
         replace(one, values=np.where(np.arange(6)[:, None] < 4, one.values, 0)) for one in series
     ]
-    one, other = (Content.of(each, [4, 4], named=False) for each in (series, changed))
+    one, other = (
+        Content.of(each, sections_of(each, [4, 4]), named=False) for each in (series, changed)
+    )
     assert one == other
     assert one.rows == 8
 

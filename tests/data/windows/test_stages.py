@@ -16,7 +16,7 @@ STAGES: tuple[Stage, ...] = ("train", "validation", "test")
 def parts(rows, validation, test):
     series = Series("run", np.zeros((rows, 1)), None, rows)
     fractions = Fractions(validation, test)
-    return [fractions.part(3, series, stage) for stage in STAGES]
+    return [part for stage in STAGES for part in fractions.parts(3, series, stage)]
 
 
 @settings(max_examples=50, deadline=None)

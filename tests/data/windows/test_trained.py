@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.costs import peak_of
-from tests.data.spans import spans_before
+from tests.data.spans import sections_of, spans_before
 from transformertf.data.series import Series
 from transformertf.data.windows import Run, TrainedRows, count_rows
 
@@ -48,7 +48,9 @@ def part(series, first, end, name=None):
 
 
 def found(series, ends, other, *, by_name):
-    trained = TrainedRows.of(series, spans_before(series, ends), by_name=by_name)
+    trained = TrainedRows.of(
+        series, spans_before(series, ends), sections_of(series), by_name=by_name
+    )
     assert trained is not None
     state = trained.state_dict()
     again = TrainedRows.from_state_dict(state)
@@ -103,11 +105,15 @@ def test_a_file_of_two_training_files_has_the_rows_of_both_once():
 def test_too_many_series_are_not_kept(monkeypatch):
     monkeypatch.setattr("transformertf.data.windows.trained.MOST", 1)
     series = [make_series("a", 0), make_series("b", 1)]
-    assert TrainedRows.of(series, spans_before(series, [40, 40]), by_name=True) is None
-    one = TrainedRows.of(series, spans_before(series, [40, 0]), by_name=True)
+
+    def of(*ends):
+        spans = spans_before(series, ends)
+        return TrainedRows.of(series, spans, sections_of(series), by_name=True)
+
+    one = of(40, 0)
     assert one is not None
     assert one.names == ["a"]
-    assert TrainedRows.of(series, spans_before(series, [0, 0]), by_name=True) is None
+    assert of(40, 40) is of(0, 0) is None
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -116,7 +122,7 @@ def test_a_series_is_looked_up_among_all(by_name, time):
     many = 4000
     series = [make_series(f"{number}", number, 9, time) for number in range(many)]
     spans = spans_before(series, [9] * many)
-    trained = TrainedRows.of(series, spans, by_name=by_name)
+    trained = TrainedRows.of(series, spans, sections_of(series), by_name=by_name)
     assert trained is not None
     assert trained.within(series[0]) == [(0, 9)]
     found, size = peak_of(lambda: trained.within(series[many - 1]))

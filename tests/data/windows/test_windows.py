@@ -123,7 +123,7 @@ def test_targets_of_the_parts_never_overlap(rows, limits, stride, validation, te
     fractions = Fractions(validation, test)
     seen: set[int] = set()
     for stage in ("train", "validation", "test"):
-        part, targets = fractions.part(0, series, stage), set()
+        (part,), targets = fractions.parts(0, series, stage), set()
         try:
             run = sliding(part, limits, stride)
         except InputError:
@@ -261,7 +261,7 @@ def test_memory_grows_with_the_series_not_with_the_windows():
 
 @pytest.mark.parametrize("rows", [1, 4, 5, 8, 23])
 def test_consecutive_windows_hold_each_row_once(rows):
-    windows = Windows(consecutive(Part(3, "run", 0, rows), 4))
+    windows = Windows(consecutive([Part(3, "run", 0, rows)], 4))
     series, origin, context, horizon = windows.locate(np.arange(len(windows)))
     found = [row for o, h in zip(origin, horizon, strict=True) for row in range(o + 1, o + 1 + h)]
     assert found == list(range(rows))
@@ -272,7 +272,7 @@ def test_consecutive_windows_hold_each_row_once(rows):
 
 @pytest.mark.parametrize(("first", "begin"), [(0, 7), (9, 7), (7, 0), (22, 3)])
 def test_consecutive_windows_go_on_from_where_they_may_begin(first, begin):
-    windows = Windows(consecutive(Part(0, "run", first, 23, begin), 4))
+    windows = Windows(consecutive([Part(0, "run", first, 23, begin)], 4))
     index = np.arange(len(windows))
     _, origin, _, horizon = windows.locate(index)
     since, counts = windows.pieces(index)
@@ -286,7 +286,7 @@ def test_consecutive_windows_go_on_from_where_they_may_begin(first, begin):
 @pytest.mark.parametrize(("first", "begin"), [(30, 40), (23, 23), (23, 0)])
 def test_a_part_without_rows_is_refused_by_name(first, begin):
     with pytest.raises(TooShortError, match="series 'run' has no row in this split; give a larger"):
-        consecutive(Part(0, "run", first, 23, begin), 4)
+        consecutive([Part(0, "run", first, 23, begin)], 4)
 
 
 @pytest.mark.parametrize("rows", [3, 5, 6, 20])

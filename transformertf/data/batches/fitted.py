@@ -21,7 +21,7 @@ from transformertf.data.scaling import (
     store_series,
 )
 from transformertf.data.series import Series
-from transformertf.data.windows import Content, Run, Spans, TrainedRows, Windows
+from transformertf.data.windows import Content, Part, Run, Spans, TrainedRows, Windows
 
 # what lays the batches of windows out: scaled rows, the windows over them, where the batches are
 # made, and whether they have a target though none of it is observed
@@ -64,22 +64,34 @@ class Fitted:
         """Roles of the columns."""
         return self.scaling.columns
 
-    def fit(self, series: Sequence[Series], spans: Sequence[Spans], windows: Windows) -> None:
+    def fit(
+        self,
+        series: Sequence[Series],
+        spans: Sequence[Spans],
+        sections: Sequence[Part],
+        windows: Windows,
+    ) -> None:
         """Fit to the `spans` of each series, its training rows, and to the time in `windows`.
+
+        Args:
+            series: the series.
+            spans: of each, see `trained_spans`.
+            sections: of all; what lies between two of them is none of the fit's.
+            windows: that are trained on.
 
         Raises:
             InputError: what there is cannot be fitted to, see `Scaling.fit`.
         """
         self.scaling.fit(series, spans, windows)
         self.vocabularies.fit(series, spans)
-        self.trained = TrainedRows.of(series, spans, by_name=bool(self.columns.ids))
+        self.trained = TrainedRows.of(series, spans, sections, by_name=bool(self.columns.ids))
         if self.inheritance is not None:
             self.inheritance.apply(self.scaling, self.vocabularies)
 
-    def content_of(self, series: Sequence[Series], ends: Sequence[int]) -> Content:
-        """Return the check sums of the rows before `ends` of each series."""
+    def content_of(self, series: Sequence[Series], sections: Sequence[Part]) -> Content:
+        """Return the check sums of the rows of sections of series."""
         named = bool(self.columns.ids) or self.scaling.normalize in ("series", "window")
-        return Content.of(series, ends, named=named)
+        return Content.of(series, sections, named=named)
 
     def inherit(self, other: "Fitted") -> None:
         """Let each fit from now on take along what `other` was fitted to, where it means the same.

@@ -26,6 +26,7 @@ from transformertf.data.windows.trained import (
     trained_spans,
 )
 from transformertf.data.windows.windows import (
+    Ends,
     Part,
     Run,
     WindowLimits,

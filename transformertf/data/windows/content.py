@@ -1,7 +1,7 @@
 """What was trained on, told apart from anything else."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Self
 from zlib import crc32
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from transformertf.data.reading import PIECE, slices
 from transformertf.data.series import IntArray, Series
+from transformertf.data.windows.windows import Part
 
 
 class Content(NamedTuple):
@@ -28,28 +29,30 @@ class Content(NamedTuple):
     time: int
 
     @classmethod
-    def of(cls, series: Sequence[Series], ends: Sequence[int], *, named: bool) -> Self:
+    def of(cls, series: Sequence[Series], sections: Iterable[Part], *, named: bool) -> Self:
         """Return that of series, in their order.
 
         Args:
             series: all that training uses.
-            ends: row after the last of each that it uses.
+            sections: the rows that it uses.
             named: their names count.
         """
+        sections = list(sections)
         # all series of a table share the texts of a column, some of which no row may have
         books = {id(column.texts): column.texts for one in series for column in one.categories}
         tables = {key: _numbers(texts) for key, texts in books.items()}
         sums: Counter[str] = Counter()
         # of each column on its own, so that it does not hang on the pieces
-        for one, end in zip(series, ends, strict=True):
+        for part in sections:
+            one, size = series[part.series], part.end - part.first_target
             names = [one.name if named else "", *map(str, one.static.tolist()), *one.static_texts]
-            sums["names"] = crc32(repr((end, names)).encode(), sums["names"])
+            sums["names"] = crc32(repr((size, names)).encode(), sums["names"])
             if one.time is not None:  # as files of all kinds have it
                 first = one.time[0]
                 is_date = isinstance(first, pd.Timestamp)
                 told = first.isoformat() if is_date else str(float(first))
                 sums["time"] = crc32(told.encode(), sums["time"])
-            for rows in slices(0, end, PIECE):
+            for rows in slices(part.first_target, part.end, PIECE):
                 columns = {f"value {n}": column[rows] for n, column in enumerate(one.values.T)}
                 columns |= {
                     f"text {n}": tables[id(column.texts)][column.codes[rows]]
@@ -62,7 +65,8 @@ class Content(NamedTuple):
                     sums[name] = crc32(own, sums[name])
         time = sums.pop("time", 0)
         values = crc32(repr(sorted(sums.items())).encode())
-        return cls(len(series), sum(ends), values, time)
+        total = sum(part.end - part.first_target for part in sections)
+        return cls(len(series), total, values, time)
 
     def __str__(self) -> str:
         """Return its size, for messages."""

@@ -33,11 +33,14 @@ class Fractions:
         validation: share before the test part, from 0 to below 1.
         test: share at the end, from 0 to below 1.
         of: "time" for shares of the rows of each series, "series" for shares of the series.
+        blocks: stretches of each series that the validation share is spread over. What lies before
+            the test part is cut into so many sections of a length, each of which ends in a block.
     """
 
     validation: float = 0.0
     test: float = 0.0
     of: SplitBy = "time"
+    blocks: int = 1
 
     def __post_init__(self) -> None:
         """Refuse shares that leave nothing to train on."""
@@ -49,18 +52,33 @@ class Fractions:
                 f"val_fraction {self.validation} and test_fraction {self.test} leave no rows "
                 "for training; they must add up to less than 1"
             )
+        if self.blocks > 1 and self.of == "series":
+            raise InputError(
+                f"val_blocks {self.blocks} are of the rows of a series, but split_by is series, "
+                "which keeps whole ones; leave one of them out"
+            )
 
-    def part(self, index: int, series: Series, stage: Stage) -> Part:
-        """Return the rows of a series that a stage's targets come from."""
+    def parts(self, index: int, series: Series, stage: Stage) -> list[Part]:
+        """Return the rows of a series that a stage's targets come from, rising.
+
+        Nothing that trains reaches back into a block, with its context or its lags either: to the
+        fit the rows of a block are not there. Contexts of validation and test reach back over all.
+        """
         rows = len(series)
         test = rows - _share(rows, self.test)
-        validation = test - _share(rows, self.validation)
-        first, end = {
-            "train": (0, validation),
-            "validation": (validation, test),
-            "test": (test, rows),
-        }[stage]
-        return Part(index, series.name, first, end)
+        if stage == "test":
+            return [Part(index, series.name, test, rows)]
+        kept, found, begin = _share(rows, self.validation), [], 0
+        for block in range(1, self.blocks + 1):
+            end = test * block // self.blocks
+            first = end - (kept * block // self.blocks - kept * (block - 1) // self.blocks)
+            found.append(
+                Part(index, series.name, begin, first, begin)
+                if stage == "train"
+                else Part(index, series.name, first, end)
+            )
+            begin = end
+        return found
 
     def hold_out(self, names: Iterable[str], seed: int) -> dict[str, list[str]]:
         """Draw the series to keep for validation and test, in whole.
@@ -194,20 +212,27 @@ class Stages:
     def parts(self, stage: Stage) -> list[Part]:
         """Return the rows that a stage's targets come from, by stretches of the series."""
         series = self.series(stage)
-        if self.is_split(stage) and not self.by_series:
-            parts = [self.fractions.part(index, one, stage) for index, one in enumerate(series)]
-            if stage == "test" and self.rest:
-                after = Fractions(test=self.rest)
-                parts = [
-                    replace(part, end=after.part(part.series, one, "test").first_target)
-                    for part, one in zip(parts, series, strict=True)
-                ]
-        else:
-            parts = [Part(index, one.name, 0, len(one)) for index, one in enumerate(series)]
         return [
-            stretch for part, one in zip(parts, series, strict=True)
-            for stretch in self.stretches(part, one)
+            stretch for part in self.sections(stage)
+            for stretch in self.stretches(part, series[part.series])
         ]  # fmt: skip
+
+    def sections(self, stage: Stage) -> list[Part]:
+        """Return the rows that a stage's targets come from, by series, over gaps."""
+        series = self.series(stage)
+        if not self.is_split(stage) or self.by_series:
+            return [Part(index, one.name, 0, len(one)) for index, one in enumerate(series)]
+        sections = [
+            part for index, one in enumerate(series)
+            for part in self.fractions.parts(index, one, stage)
+        ]  # fmt: skip
+        if stage == "test" and self.rest:
+            after = Fractions(test=self.rest)
+            return [
+                replace(part, end=after.parts(part.series, one, "test")[0].first_target)
+                for part, one in zip(sections, series, strict=True)
+            ]
+        return sections
 
     def whole(self, index: int, series: Series) -> list[Part]:
         """Return the stretches of a whole series."""
@@ -221,7 +246,7 @@ class Stages:
                 part.name,
                 max(part.first_target, first),
                 min(part.end, end),
-                first + self.lag,
+                max(part.begin, first) + self.lag,
             )
             for first, end in series.stretches
             if first < part.end and end > part.first_target

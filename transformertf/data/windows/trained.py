@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -15,7 +15,7 @@ from transformertf.data.arguments import Stage
 from transformertf.data.reading import as_index
 from transformertf.data.series import FloatArray, IntArray, Series
 from transformertf.data.windows.stages import OWN_PATHS, Stages
-from transformertf.data.windows.windows import Run, Windows
+from transformertf.data.windows.windows import Part, Run, Windows
 from transformertf.errors import first_names
 
 BoolArray = npt.NDArray[np.bool_]
@@ -26,18 +26,29 @@ MARKS, MOST = 8, 20_000
 _SEEN = "the model has seen their targets, so errors there are smaller than those of new rows"
 
 
-def trained_spans(series: Sequence[Series], windows: Windows) -> list[Spans]:
+def trained_spans(
+    series: Sequence[Series], windows: Windows, parts: Iterable[Part], lag: int
+) -> list[Spans]:
     """Return the rows of each series that are trained on, which all is fitted to.
 
-    Of each stretch with training windows they reach from its start, whose rows may give lags, to
+    Of each part with training windows they reach from its start, whose rows may give lags, to
     the end of the last window. What is left out has none: series and stretches that are too short.
+
+    Args:
+        series: the series.
+        windows: that are trained on.
+        parts: which they are cut from.
+        lag: rows at the start of each part that only give lags.
     """
+    starts: list[list[int]] = [[] for _ in series]
+    for part in parts:
+        starts[part.series].append(part.begin - lag)
     spans: list[list[tuple[int, int]]] = [[] for _ in series]
     for run in windows.runs:
-        breaks = series[run.series].breaks
-        place = bisect_right(breaks, run.origin + 1 - run.context)
+        own = starts[run.series]
+        place = bisect_right(own, run.origin + 1 - run.context) - 1
         end = run.origin + 1 + (run.count - 1) * run.step + run.horizon
-        spans[run.series].append((breaks[place - 1] if place else 0, end))
+        spans[run.series].append((own[place], end))
     return [*spans]
 
 
@@ -47,10 +58,11 @@ class TrainedRows:
 
     Where ids tell series apart one is known again by its name and its time. A file or a frame has
     no name of its own, and rows without time stamps no place: these are known again by their
-    targets.
+    targets. What lies between two sections of a series is not trained on: each section is as a
+    series by itself.
 
     Attributes:
-        names: of the S series.
+        names: of the series of the S sections.
         by_name: whether ids tell them apart.
         has_time: whether they have time stamps.
         stamps: (S * MARKS,) time stamps, or row numbers without these.
@@ -64,9 +76,20 @@ class TrainedRows:
     targets: FloatArray
 
     @classmethod
-    def of(cls, series: Sequence[Series], spans: Sequence[Spans], *, by_name: bool) -> Self | None:
-        """Return those of the `spans` of series, see `trained_spans`; None of too many series."""
-        rows = [(one, _marks(own)) for one, own in zip(series, spans, strict=True) if own]
+    def of(
+        cls,
+        series: Sequence[Series],
+        spans: Sequence[Spans],
+        sections: Iterable[Part],
+        *,
+        by_name: bool,
+    ) -> Self | None:
+        """Return those of the `spans` of series, see `trained_spans`; None of too many sections."""
+        found = [
+            (part, [span for span in spans[part.series] if part.first_target <= span[0] < part.end])
+            for part in sections
+        ]
+        rows = [(series[part.series], _marks(own)) for part, own in found if own]
         if not rows or len(rows) > MOST:
             return None
         stamps = [pd.Index(row) if one.time is None else one.time[row] for one, row in rows]

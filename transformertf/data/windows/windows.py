@@ -6,7 +6,7 @@ one part of a series form a run: their origins are `step` rows apart. Sequences 
 longer one, which each of them goes on with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
@@ -68,6 +68,27 @@ class Part:
     first_target: int
     end: int
     begin: int = 0
+
+
+class Ends:
+    """The rows after parts of series, which forecasts that start in them do not pass.
+
+    Args:
+        parts: none of a series overlap.
+    """
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        rows = sorted((part.series, part.first_target, part.end) for part in parts)
+        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        self._ends = table[:, 2]
+        self._span = int(self._ends.max(initial=0)) + 1
+        self._keys = table[:, 0] * self._span + table[:, 1]
+
+    def __call__(self, series: IntArray, origin: IntArray) -> IntArray:
+        """Return the row after the part of each first forecast row, all (n,)."""
+        place = np.searchsorted(self._keys, series * self._span + origin + 1, side="right") - 1
+        ends: IntArray = self._ends[place]
+        return ends
 
 
 @dataclass(frozen=True)
@@ -185,24 +206,30 @@ def _too_short(part: Part, limits: WindowLimits) -> TooShortError:
     )
 
 
-def consecutive(part: Part, horizon: int) -> list[Run]:
-    """Return pieces of one sequence, of up to `horizon` rows, that hold each row of a part once.
+def consecutive(parts: Sequence[Part], horizon: int) -> list[Run]:
+    """Return pieces of one sequence, of up to `horizon` rows, that hold each row of parts once.
 
-    The sequence begins where the part's stretch does: what lies before the part leads in.
+    The sequence begins where the parts' stretch does: what lies before each of them leads in.
+
+    Args:
+        parts: of one stretch of a series, rising.
+        horizon: rows of a piece.
 
     Raises:
-        TooShortError: the part has no row.
+        TooShortError: a part has no row.
     """
-    first = max(part.first_target, part.begin)
-    if first >= part.end:
-        raise TooShortError(
-            f"series {part.name!r} has no row in this split; give a larger share, or leave the "
-            "series out"
-        )
-    runs = []
-    for begin, end, counts in ((part.begin, first, False), (first, part.end, True)):
-        count, rest = divmod(end - begin, horizon)
-        whole = Run(part.series, begin - 1, horizon, count, 0, horizon, part.begin, counts)
-        last = Run(part.series, end - rest - 1, 1, int(rest > 0), 0, rest, part.begin, counts)
-        runs += [whole, last]
+    runs, row = [], parts[0].begin
+    for part in parts:
+        first = max(part.first_target, part.begin)
+        if first >= part.end:
+            raise TooShortError(
+                f"series {part.name!r} has no row in this split; give a larger share, or leave the "
+                "series out"
+            )
+        for begin, end, counts in ((row, first, False), (first, part.end, True)):
+            count, rest = divmod(end - begin, horizon)
+            whole = Run(part.series, begin - 1, horizon, count, 0, horizon, part.begin, counts)
+            last = Run(part.series, end - rest - 1, 1, int(rest > 0), 0, rest, part.begin, counts)
+            runs += [whole, last]
+        row = part.end
     return runs
