@@ -335,7 +335,7 @@ def test_averaged_weights_go_on(
         assert not same(parts["averaging"]["weights"], parts["state_dict"])
 
 
-@pytest.mark.parametrize("moment", ["step", "validation"])
+@pytest.mark.parametrize("moment", ["step", long("validation")])
 def test_validations_by_time_go_on(
     experiment: Experiment,
     workdir: Path,
