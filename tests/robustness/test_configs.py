@@ -265,6 +265,7 @@ def assert_trains_or_is_refused(words: tuple[str, ...], name: str, tried: Tried)
 WHOLE: Tree = {
     "seed_everything": 3,
     "num_threads": 1,
+    "ema": 0.9,
     "lr_scheduler": {
         "class_path": "StepLR", "init_args": {"step_size": 2, "gamma": 0.5}, "interval": "step",
     },
