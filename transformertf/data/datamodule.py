@@ -143,7 +143,14 @@ class EncoderDecoderDataModule(WindowDataModule):
         """Return the batches of windows over stored series; see the base class."""
         noise_std = self.delivery.noise_std
         return WindowDataset(
-            stored, windows, self.scaling, self.layout, noise_std, device, needs_target
+            stored,
+            windows,
+            self.scaling,
+            self.layout,
+            noise_std,
+            device,
+            needs_target,
+            self.washout,
         )
 
     def reach(self, steps: int) -> None:

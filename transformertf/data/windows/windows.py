@@ -193,12 +193,7 @@ def consecutive(part: Part, horizon: int) -> list[Run]:
     Raises:
         TooShortError: the part has no row.
     """
-    first = max(part.first_target, part.begin)
-    if first >= part.end:
-        raise TooShortError(
-            f"series {part.name!r} has no row in this split; give a larger share, or leave the "
-            "series out"
-        )
+    first = _first_row(part)
     runs = []
     for begin, end, counts in ((part.begin, first, False), (first, part.end, True)):
         count, rest = divmod(end - begin, horizon)
@@ -206,3 +201,24 @@ def consecutive(part: Part, horizon: int) -> list[Run]:
         last = Run(part.series, end - rest - 1, 1, int(rest > 0), 0, rest, part.begin, counts)
         runs += [whole, last]
     return runs
+
+
+def whole_run(part: Part) -> Run:
+    """Return one window that holds all rows of a part, for lanes to go along.
+
+    Raises:
+        TooShortError: the part has no row.
+    """
+    first = _first_row(part)
+    return Run(part.series, first - 1, 1, 1, 0, part.end - first, part.begin)
+
+
+def _first_row(part: Part) -> int:
+    """Return the first row of a part that a sequence may have a target at."""
+    first = max(part.first_target, part.begin)
+    if first >= part.end:
+        raise TooShortError(
+            f"series {part.name!r} has no row in this split; give a larger share, or leave the "
+            "series out"
+        )
+    return first
