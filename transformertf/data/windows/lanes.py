@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from transformertf.data.arguments import RandomLengths
-from transformertf.data.series import IntArray
+from transformertf.data.series import AnyArray, IntArray
 from transformertf.data.windows.sampler import EpochSampler, Lanes, Request
 from transformertf.data.windows.windows import WindowLimits, Windows
 
@@ -113,34 +113,40 @@ class _Steps:
         self.ranks = ranks
         self.lengths = lengths
         self.fresh_starts = fresh_starts
-        self._drawn = -1
+        self._pool = -1
+        self._drawn: tuple[AnyArray, ...] = ()
 
     def length(self, step: int) -> int:
         """Return the rows of a piece at a step."""
-        return int(self._lengths[self._at(step)])
+        return int(self._at(step)[0])
 
     def leaves(self, step: int) -> IntArray:
         """Return the lanes that begin anew after a step."""
-        return np.flatnonzero(self._chances[self._at(step)] < self.fresh_starts)
+        return np.flatnonzero(self._at(step)[1] < self.fresh_starts)
 
     def noise(self, step: int, rank: int) -> int:
         """Return the seed of the noise on a rank's batch."""
-        return int(self._noise[self._at(step), rank])
+        return int(self._at(step)[2][rank])
 
     def places(self, step: int) -> np.random.Generator:
         """Return what draws the rows at which lanes begin that left their runs at a step."""
         # [seed, 0] and [seed, 0, 0] are one seed
         return np.random.default_rng([self.seed, _STARTS, step + 1])
 
-    def _at(self, step: int) -> int:
+    def _at(self, step: int) -> list[AnyArray]:
+        """Return what is drawn for a step: the length, a number of each lane, and of each rank."""
         pool, place = divmod(step, _POOL)
-        if pool != self._drawn:
-            generator, low_high = np.random.default_rng([self.seed, _STEPS, pool]), self.lengths
-            self._lengths = generator.integers(*low_high, _POOL, endpoint=True)
-            self._chances = generator.random((_POOL, self.lanes))
-            self._noise = generator.integers(2**63, size=(_POOL, self.ranks), dtype=np.uint64)
-            self._drawn = pool
-        return place
+        if pool != self._pool:
+            generator = np.random.default_rng([self.seed, _STEPS, pool])
+            self._pool, self._drawn = (
+                pool,
+                (
+                    generator.integers(*self.lengths, _POOL, endpoint=True),
+                    generator.random((_POOL, self.lanes)),
+                    generator.integers(2**63, size=(_POOL, self.ranks), dtype=np.uint64),
+                ),
+            )
+        return [each[place] for each in self._drawn]
 
 
 class _Course:
