@@ -45,16 +45,18 @@ class BatchLoader(DataLoader[Batch]):
     that comes next.
     """
 
-    _epoch = _given = _before = 0
+    _epoch = _given = 0
+    # batches given in the epochs before the current one
+    before = 0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a class of its own
         """Yield the batches of the sampler's requests."""
         sampler, given, self._given = self.sampler, self._given, 0
         if isinstance(sampler, EpochSampler):
             if sampler.epoch != self._epoch:
-                self._epoch, self._before = sampler.epoch, self._before + given
+                self._epoch, self.before = sampler.epoch, self.before + given
             self._given = sampler.skipped
-            sampler.follow(self._before)
+            sampler.follow(self.before)
         if self.num_workers or self.pin_memory:
             return self._count(super().__iter__())
         return self._count(map(self.dataset.__getitem__, self.sampler))
@@ -65,7 +67,7 @@ class BatchLoader(DataLoader[Batch]):
         return {
             "epoch": batches.epoch,
             "batches": self._given,
-            "before": self._before,
+            "before": self.before,
             "windows": len(batches.windows),
             "batch_size": batches.batch_size * batches.world_size,
         }
@@ -75,7 +77,7 @@ class BatchLoader(DataLoader[Batch]):
         batches = self._batches
         batches.skip(state_dict["epoch"], state_dict["batches"])
         self._epoch, self._given = state_dict["epoch"], state_dict["batches"]
-        self._before = state_dict.get("before", 0)  # earlier checkpoints do not tell
+        self.before = state_dict.get("before", 0)  # earlier checkpoints do not tell
         now = self.state_dict()
         if any(now[name] != state_dict[name] for name in ("windows", "batch_size")):
             log.warning(
@@ -150,7 +152,9 @@ class Delivery:
         """
         rank, world_size = rank_of(trainer if self.distributed else None)
         if training and dataset.windows.carried:
-            return self._loader(dataset, self._lanes(dataset, limits, seed, trainer), seed)
+            loader = self._loader(dataset, self._lanes(dataset, limits, seed, trainer), seed)
+            loader.before = batches_before(trainer)
+            return loader
         batches = BatchSampler(
             dataset.windows,
             self.batch_size,
@@ -223,6 +227,13 @@ def first_epoch(trainer: Trainer) -> int:
         return 0
     # `trainer.current_epoch` still counts from 0 when a resumed fit asks for its loader
     return int(getattr(trainer.fit_loop.epoch_progress.current, "processed", 0))
+
+
+def batches_before(trainer: Trainer) -> int:
+    """Return how many training batches a fit has had; a loader is told only within an epoch."""
+    if trainer is None:
+        return 0
+    return int(getattr(trainer.fit_loop.epoch_loop.batch_progress.total, "processed", 0))
 
 
 def device_of(trainer: Trainer) -> torch.device:
