@@ -83,7 +83,8 @@ def test_pieces_are_the_sequence_in_one(
     data = make_data(
         seq_len=steps, batch_size=lanes, fresh_starts=fresh, alignment=alignment, **lengths
     )
-    loader, model, whole = data.train_dataloader(), make_model(kind), scaled(data)
+    loader: Any = data.train_dataloader()
+    model, whole = make_model(kind), scaled(data)
     begun: dict[int, tuple[int, int]] = {}
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
