@@ -9,7 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from transformertf.data.windows import LaneSampler, Part, WindowLimits, Windows, whole_run
+from transformertf.data.windows import (
+    LaneSampler,
+    Part,
+    Request,
+    WindowLimits,
+    Windows,
+    whole_run,
+)
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "lanes.png"
 # Okabe and Ito's, lightened
@@ -32,7 +39,7 @@ def draw() -> Figure:
         runs.text(left + rows / 2, 0.5, f"run {index + 1}", ha="center", va="center", fontsize=8)
         left += rows + 25
     runs.set(xlim=(0, left), ylim=(0, 1), title="the runs, as long as they are")
-    requests = []
+    requests: list[Request] = []
     for epoch in range(SHOWN):
         sampler.set_epoch(epoch)
         sampler.follow(len(requests))
