@@ -14,6 +14,7 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,8 @@ def prepare(path: str) -> Callable[[], object]:
         while given < STEPS:
             for batch in loader:
                 optimizer.zero_grad()
-                model.calc_loss(model(batch, need_weights=False), batch).backward()
+                loss: Any = model.calc_loss(model(batch, need_weights=False), batch)
+                loss.backward()
                 optimizer.step()
                 given += 1
                 if given == STEPS:
