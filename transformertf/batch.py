@@ -63,6 +63,10 @@ class Batch(TypedDict, total=False):
             context step; of a sequence the row before its first step, -1 at the series' start.
         begins: (B,) bool, whether a sequence begins by itself; any other one goes on with that of
             its series which ended at its `origin`. Absent means that all do.
+        lane: (B,) int64, place of each row in the batch; only in training that carries states. A
+            row goes on with that of the batch before in its place, but where it `begins`.
+        place: (B,) int64, 0-based step of its run of the first step to forecast; only where states
+            are carried in training, or steps washed out.
         leads: (B,) bool, whether a sequence only leads in to those that are forecast. Absent means
             that none does.
     """
@@ -93,6 +97,8 @@ class Batch(TypedDict, total=False):
     series: torch.Tensor
     origin: torch.Tensor
     begins: torch.Tensor
+    lane: torch.Tensor
+    place: torch.Tensor
     leads: torch.Tensor
 
 

@@ -421,6 +421,48 @@ def test_a_fit_goes_on_with_the_average_that_it_has(
         torch.testing.assert_close(weight, kept["state_dict"][name], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("LSTM", 0, "step", 0.1),
+        ("GRU", 2, "step", 0.1),
+        long(("LSTM", 2, "validation", 0.0)),
+        long(("GRU", 0, "epoch", 0.1)),
+        long(("LSTM", 2, "epoch", 0.1)),
+    ],
+    ids=lambda case: "-".join(map(str, case)),
+)
+def test_lanes_go_on_in_the_middle_of_their_runs(
+    experiment: Experiment, workdir: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, trained: Windows, case: tuple[str, int, str, float],
+) -> None:  # fmt: skip
+    model, workers, moment, fresh = case
+
+    def carrying(tree: dict[str, Any]) -> None:
+        change(tree, (model, "batch", True, workers, 1, "32-true", "steps", moment))
+        data = tree["data"]["init_args"]
+        data |= {"carry_state": True, "fresh_starts": fresh, "washout": 2, "batch_size": 3}
+
+    config = str(experiment.write(workdir, carrying))
+    assert main(["fit", "--config", config, "-n", "whole"]) == 0
+    undisturbed = trained.copy()
+    trained.clear()
+    with monkeypatch.context() as patch:
+        stop_once(patch, moment)
+        assert main(["fit", "--config", config, "-n", "parts"]) == 130
+    assert main(["fit", "--config", config, "-n", "parts", "--ckpt_path", "last"]) == 0
+    assert "do not go on" not in caplog.text
+    assert trained == undisturbed
+    require_equal_states(content_of(last("parts", 1)), content_of(last("whole", 0)))
+    lanes = content_of(last("whole", 0))["resumption"]["lanes"]
+    assert [part.shape[-1] for part in lanes[0]] == [4] * (len(lanes[0]) - 1) + [3]
+    assert all(bool(part.any()) for part in lanes[0])
+    # with other lanes they begin anew, which is told
+    words = ["--ckpt_path", "last", "--data.batch_size", "4", "--trainer.max_epochs", "4"]
+    assert main(["fit", "--config", config, "-n", "parts", *words]) == 0
+    assert "of 4 lanes do not go on where they were" in caplog.text
+
+
 def test_a_checkpoint_may_lie_in_the_uppermost_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Path] = []
     monkeypatch.setattr(fitting, "sweep", looked.append)

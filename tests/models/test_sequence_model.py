@@ -108,6 +108,30 @@ def test_defaults(kind):
     assert found == (3, 350, 0.2, 1)
 
 
+def test_units_begin_with_memories_of_all_lengths_up_to_the_longest(kind):
+    torch.manual_seed(0)
+    module = kind[1](FEATURES, num_layers=2, d_model=400, memory=1000).double()
+    recurrence = module.model.recurrence
+    with torch.no_grad():
+        for name, weight in recurrence.named_parameters():
+            if "weight" in name:
+                weight.zero_()  # what is left is what a unit keeps by itself
+    one = torch.ones(2, 1, 400, dtype=torch.float64)
+    state = (torch.zeros_like(one), one) if recurrence.num_states == 2 else one
+    _, final = recurrence(torch.zeros(1, 1, FEATURES, dtype=torch.float64), None, state)
+    left = (final[1] if isinstance(final, tuple) else final).detach().flatten()
+    # c' = f c + i g, and h' = z h + (1 - z) n; without weights g and n are their biases alone
+    bias = recurrence.bias_ih_l0.chunk(recurrence.num_gates)[1].detach()
+    assert float(bias.min()) >= 0.0
+    kept = torch.sigmoid(recurrence.bias_ih_l0 + recurrence.bias_hh_l0).detach()
+    kept = kept.chunk(recurrence.num_gates)[1]
+    steps = 1 / (1 - kept)  # of a geometric decay, u + 1 where the bias is log u
+    assert float(steps.max()) < 1001
+    assert 400 < float(steps.mean()) < 600
+    assert 200 < float(steps.quantile(0.25)) < 320
+    assert float(left.detach().mean()) > 0.9
+
+
 def test_windows_with_a_context_are_refused(kind):
     trainer: Any = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     module = make_module(kind)
@@ -127,6 +151,7 @@ def test_windows_with_a_context_are_refused(kind):
         ({"dropout": 1.5}, "dropout must be from 0 to 1"),
         ({"num_layers": 0}, "num_layers must be at least 1"),
         ({"d_model": 0}, "d_model must be at least 1"),
+        ({"memory": 1}, "memory must be at least 2 steps, found 1"),
         ({"packing": "sometimes"}, "packing must not be 'sometimes'"),
     ],
 )

@@ -42,6 +42,7 @@ class Resumption(Callback):
         """Add the state; all processes call this together."""
         checkpoint[KEY] = {
             "random": gather(self._before_validation or random_state()),
+            "lanes": gather(_lanes(pl_module)),
             "seen": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
             "training_metrics": {} if _epoch_ends(trainer) else _metric_states(pl_module),
             "schedulers": _waiting(trainer),
@@ -81,6 +82,9 @@ class Resumption(Callback):
             )
             restore_random_state(state["random"][0])
             _part_from_rank_0(trainer)
+            # a process of its own has no lanes to go on with
+            state["lanes"] = [[]] * trainer.world_size
+        _restore_lanes(pl_module, state.get("lanes"), trainer.global_rank)
         _restore_metrics(pl_module, state["training_metrics"], trainer.is_global_zero)
         trainer._logger_connector._callback_metrics.update(state["seen"])
         for index, value in state["schedulers"]:
@@ -125,6 +129,21 @@ def _part_from_rank_0(trainer: lightning.Trainer) -> None:
     """Let a process draw other numbers than the first one, which draws what a single one would."""
     if trainer.global_rank:
         torch.manual_seed((torch.initial_seed() + trainer.global_rank) % 2**63)
+
+
+def _lanes(module: lightning.LightningModule) -> list[torch.Tensor]:
+    """Return the states that a module carries from batch to batch in training."""
+    carried = getattr(module, "carried", None)
+    return [part.cpu() for part in getattr(carried, "lanes", [])]
+
+
+def _restore_lanes(
+    module: lightning.LightningModule, lanes: list[list[torch.Tensor]] | None, rank: int
+) -> None:
+    """Let a module go on with its states; earlier checkpoints have none."""
+    carried: Any = getattr(module, "carried", None)
+    if carried is not None:
+        carried.lanes = lanes[rank] if lanes else []
 
 
 def _training_metrics(module: lightning.LightningModule) -> dict[str, Metric]:

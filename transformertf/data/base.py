@@ -77,6 +77,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         calendar_features: fields of the time stamps as further known covariates: minute, hour,
             dayofweek, day, dayofyear, week, month, quarter; as sine and cosine, or as categories
             where `categorical_covariates` names them.
+        difference_covariates: real covariates, known or past, whose difference from the row before
+            is a further covariate: a rate is small beside what changes, and hard to learn from it.
         series_id: columns that tell the series of a table apart; without it each file is one
             series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
@@ -122,13 +124,16 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         time_zone: zone of the dates, as Europe/Berlin: of its clocks where none is written.
         time_format: time since the window's start ("absolute") or since the step before.
         noise_std: standard deviation of Gaussian noise on scaled inputs while training.
+        washout: steps at the beginning of each horizon, or sequence, that take no part in loss and
+            metrics of a fit and of validation and test, where context or sequence does not begin
+            with its run: a series, or its rows after a gap longer than `max_gap`.
         storage: where columns are kept: "memory", "mmap" for files that are mapped (see
             `transformertf cache`), or "auto" for files where memory would be filled.
         device_resident: keep scaled columns on the CUDA device that trains, and make batches there;
             "auto" does where they take at most a quarter of its free memory, without workers.
         batch_size: windows of a batch.
         num_workers: processes that prepare batches; 0 prepares them in this one.
-        shuffle: draw training windows in random order.
+        shuffle: draw training windows in random order, as is done where it is not given.
         dtype: floating type of the batches.
         distributed: "auto" gives each process a share of the windows, False all of them.
 
@@ -168,6 +173,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         categorical_covariates: list[str] | str | None = None,
         calendar_features: list[str] | str | None = None,
         *,
+        difference_covariates: list[str] | str | None = None,
         series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,
@@ -195,17 +201,20 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         time_zone: str | None = None,
         time_format: TimeFormat = "absolute",
         noise_std: float = 0.0,
+        washout: int = 0,
         storage: Storage = "auto",
         device_resident: bool | Literal["auto"] = "auto",
         batch_size: int = 128,
         num_workers: int = 0,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         dtype: Dtype = "float32",
         distributed: Distributed = "auto",
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
         check_arguments(self.hparams, inspect.signature(type(self)))
+        self.hparams["shuffle"] = shuffle is not False
+        self.washout = washout
         self.columns = Columns.of(dict(self.hparams))
         self.scaling = Scaling(
             self.columns, normalize, time_format, extra_transforms, target_depends_on, impute
@@ -228,7 +237,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             max(self.columns.lags, default=0),
         )
         self.delivery = Delivery(
-            batch_size, num_workers, shuffle, randomize_seq_len, bucket_by_length,
+            batch_size, num_workers, shuffle is not False, randomize_seq_len, bucket_by_length,
             noise_std, device_resident, distributed,
         )  # fmt: skip
         self.stride = stride
@@ -429,7 +438,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         seed = torch.initial_seed() % 2**63
         self.stages.draw(seed)
         series, parts = self.stage_series("train"), self.stages.parts("train")
-        windows = self._sliding("train", parts)
+        windows = self._training_windows(parts)
         # what is left out as too short is left out of what is fitted, too
         spans = trained_spans(series, windows, parts, self.stages.lag)
         self.fitted.fit(series, spans, self.stages.sections("train"), windows)
@@ -479,7 +488,11 @@ class WindowDataModule(lightning.LightningDataModule, Source):
 
     def _windows(self, stage: Stage) -> Windows:
         self._read(self.stages.argument(stage))
-        return self._sliding(stage, self.stages.parts(stage))
+        parts = self.stages.parts(stage)
+        return self._training_windows(parts) if stage == "train" else self._sliding(stage, parts)
+
+    def _training_windows(self, parts: Sequence[Part]) -> Windows:
+        return self._sliding("train", parts)
 
     def _sliding(self, stage: Stage, parts: Sequence[Part]) -> Windows:
         keep = self.short.keep

@@ -143,7 +143,14 @@ class EncoderDecoderDataModule(WindowDataModule):
         """Return the batches of windows over stored series; see the base class."""
         noise_std = self.delivery.noise_std
         return WindowDataset(
-            stored, windows, self.scaling, self.layout, noise_std, device, needs_target
+            stored,
+            windows,
+            self.scaling,
+            self.layout,
+            noise_std,
+            device,
+            needs_target,
+            self.washout,
         )
 
     def reach(self, steps: int) -> None:
@@ -168,7 +175,7 @@ class EncoderDecoderDataModule(WindowDataModule):
 
     def _follow(self, series: list[Series]) -> list[Series]:
         """Return series that go on for the steps to forecast after their last targets."""
-        names = (*self.columns.known, *self.columns.known_categories)
+        names = self.columns.given_ahead
         lacking = [one.name for one in series if one.observed == len(one)]
         if names and lacking:
             raise InputError(

@@ -20,6 +20,7 @@ from transformertf.data.windows import (
     Windows,
     consecutive,
     origin_text,
+    whole_run,
 )
 from transformertf.errors import InputError
 from transformertf.utils.sequence import Alignment
@@ -47,6 +48,14 @@ class TimeSeriesDataModule(WindowDataModule):
         min_seq_len: shortest sequence in training, for random lengths and short series; `seq_len`
             if not given.
         alignment: end of a padded sequence at which data lies.
+        carry_state: train along whole runs (truncated backpropagation through time): row b of a
+            batch goes on where row b of the one before stopped, with its state, and takes up the
+            next run where one ends. Runs come in random order; `shuffle` False takes them as they
+            are given. `batch_size` is the number of such lanes, `seq_len` the steps that a gradient
+            reaches back, and `randomize_seq_len` "batch" draws these for each batch.
+        fresh_starts: share of a lane's pieces, with `carry_state`, after which it leaves its run
+            to begin without a state at a row drawn from all rows: for models that are to begin
+            anywhere. `washout` keeps the first steps after it out of the loss.
         kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
 
@@ -61,6 +70,8 @@ class TimeSeriesDataModule(WindowDataModule):
         seq_len: int = 500,
         min_seq_len: int | None = None,
         alignment: Alignment = "left",
+        carry_state: bool = False,
+        fresh_starts: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, normalize=normalize, **kwargs)
@@ -72,6 +83,9 @@ class TimeSeriesDataModule(WindowDataModule):
         least = seq_len if min_seq_len is None else min_seq_len
         self.limits = WindowLimits.of_sequences(seq_len, least)
         self.alignment = alignment
+        self.carry_state = carry_state
+        self.delivery = replace(self.delivery, fresh_starts=fresh_starts)
+        self._check_carrying(kwargs.get("shuffle"))
 
     @property
     def num_features(self) -> int:
@@ -89,8 +103,9 @@ class TimeSeriesDataModule(WindowDataModule):
         """Return the batches of sequences over stored series; see the base class."""
         noise_std = self.delivery.noise_std
         return SequenceDataset(
-            stored, windows, self.scaling, self.alignment, noise_std, device, needs_target
-        )
+            stored, windows, self.scaling, self.alignment, noise_std, device, needs_target,
+            self.washout,
+        )  # fmt: skip
 
     def predict_windows(self) -> Windows:
         """Return consecutive sequences that hold each row of `predict_series` once."""
@@ -124,6 +139,47 @@ class TimeSeriesDataModule(WindowDataModule):
         windows = Windows(run for runs in kept for run in runs)
         self._tell_long(self.stage_series(stage), windows)
         return windows
+
+    def _training_windows(self, parts: Sequence[Part]) -> Windows:
+        """Return the windows to train on: whole runs where a state is carried along them."""
+        if not self.carry_state:
+            return super()._training_windows(parts)
+        return Windows(self.short.keep("train", parts, whole_run))
+
+    def _check_carrying(self, shuffle: bool | None) -> None:
+        """Refuse what contradicts how the state is, or is not, carried in training.
+
+        Args:
+            shuffle: as it was given.
+
+        Raises:
+            InputError: names the argument.
+        """
+        given, low = self.hparams, self.limits.min_horizon
+        if not self.carry_state:
+            if given["fresh_starts"]:
+                raise InputError(
+                    "fresh_starts is of training that carries a state: set carry_state to true, or "
+                    "leave it out"
+                )
+            if self.washout >= low:
+                raise InputError(
+                    f"washout {self.washout} leaves nothing of a sequence of {low} steps to learn "
+                    "from: raise seq_len or min_seq_len, lower washout, or set carry_state to true"
+                )
+            return
+        given["shuffle"] = shuffle
+        if shuffle:
+            raise InputError(
+                "carry_state: no state can be carried through windows in random order; leave "
+                "shuffle out, and whole runs come in random order"
+            )
+        for name, wanted in (("stride", 1), ("randomize_seq_len", "batch")):
+            if given[name] not in (wanted, False):
+                raise InputError(
+                    f"carry_state: {name} is {given[name]}, but pieces follow one another, and are "
+                    f"of one length in a batch; set it to {wanted}, or leave it out"
+                )
 
     def _windows(self, stage: Stage) -> Windows:
         """Return what is trained on, or else judged as it is forecast."""

@@ -16,6 +16,7 @@ from transformertf.models.common import (
     MEANING,
     Accumulation,
     CarriedStates,
+    Carries,
     ForecastOutput,
     LRSchedulerCallable,
     MeanLosses,
@@ -340,7 +341,10 @@ class ForecastModule(lightning.LightningModule):
                 another kind, lack the history that changes are counted from, or have a target
                 without the units that the criterion wants, or without a way back of its quantiles.
         """
-        check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
+        check_source(
+            self._source(), self.takes, self.prediction_type, type(self).__name__,
+            isinstance(self.model, Carries),
+        )  # fmt: skip
         take_precision(self, self._trainer)
         if stage == "fit":
             self.outputs.take_units(self._source())

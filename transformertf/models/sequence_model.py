@@ -24,6 +24,9 @@ class SequenceModel(torch.nn.Module):
         num_layers: stacked recurrent layers.
         d_model: width of the recurrent state.
         dropout: dropout between the layers and before the head, 0 to 1.
+        memory: steps that the longest memories may span: units then begin with memories from 1
+            step to so many (Tallec and Ollivier 2018). Not given: torch's own beginning, in which
+            all forget within a few steps.
     """
 
     kind: ClassVar[type[LSTM] | type[GRU]]
@@ -35,6 +38,7 @@ class SequenceModel(torch.nn.Module):
         d_model: int = 350,
         dropout: float = 0.2,
         output_dim: int = 1,
+        memory: int | None = None,
         *,
         alignment: Alignment = "left",
         packing: Packing = "auto",
@@ -44,6 +48,8 @@ class SequenceModel(torch.nn.Module):
         probability(dropout=dropout)
         self.alignment: Alignment = alignment
         self.recurrence = self.kind(num_features, d_model, num_layers, dropout, packing)
+        if memory is not None:
+            self.recurrence.remember(memory)
         self.dropout = torch.nn.Dropout(dropout)
         self.head = torch.nn.Linear(d_model, output_dim)
 

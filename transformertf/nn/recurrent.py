@@ -82,6 +82,8 @@ class _RaggedRNN(torch.nn.RNNBase):
     mode: str
     kernel: ClassVar[Callable[..., Any]]
     num_states: ClassVar[int]
+    # the second one keeps the state, in both
+    num_gates: ClassVar[int]
     # what a step of padding adds to each gate, in the order of the weights' rows, where the
     # state is more than the output
     hold: ClassVar[tuple[float, ...] | None]
@@ -103,6 +105,28 @@ class _RaggedRNN(torch.nn.RNNBase):
             self.mode, input_size, hidden_size, num_layers, batch_first=True, dropout=dropout
         )
         self.packing = packing
+
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Let units begin with memories of 1 to so many steps (Tallec and Ollivier 2018, eq. 16).
+
+        The bias of the gate that keeps a unit's state is log(u) with u uniform from 1 to steps - 1:
+        without inputs it forgets in about u steps. That of an LSTM's input gate is its negative.
+
+        Raises:
+            InputError: fewer than 2 steps.
+        """
+        if steps < 2:
+            raise InputError(f"memory must be at least 2 steps, found {steps}")
+        for layer in range(self.num_layers):
+            given, recurrent = (getattr(self, f"bias_{side}_l{layer}") for side in ("ih", "hh"))
+            gates, others = given.chunk(self.num_gates), recurrent.chunk(self.num_gates)
+            keep = torch.empty_like(gates[1]).uniform_(1, steps - 1).log_()
+            gates[1].copy_(keep)
+            others[1].zero_()
+            if self.mode == "LSTM":
+                gates[0].copy_(-keep)
+                others[0].zero_()
 
     # dynamo traces no recurrent kernel of torch, and the routes read lengths on the host
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -272,6 +296,7 @@ class LSTM(_RaggedRNN):
     mode = "LSTM"
     kernel = staticmethod(torch.lstm)
     num_states = 2
+    num_gates = 4
     hold = (-_HOLD, _HOLD, 0.0, 0.0)  # input, forget, cell, output gate
 
     def forward(
@@ -315,6 +340,7 @@ class GRU(_RaggedRNN):
     mode = "GRU"
     kernel = staticmethod(torch.gru)
     num_states = 1
+    num_gates = 3
     hold = None
 
     def forward(

@@ -65,6 +65,8 @@ class BatchDataset(Dataset[Batch]):
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
         device: where the stored columns are kept, and batches are made.
         needs_target: give a target, though none of a batch is observed.
+        washout: steps that do not count at the beginning of what is forecast, where a window or a
+            sequence does not begin with its run; only with `needs_target`.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class BatchDataset(Dataset[Batch]):
         noise_std: float = 0.0,
         device: torch.device = HOST,
         needs_target: bool = False,
+        washout: int = 0,
     ) -> None:
         self.stored = stored
         self.windows = windows
@@ -83,6 +86,7 @@ class BatchDataset(Dataset[Batch]):
         self.noise_std = noise_std
         self.device = device
         self.needs_target = needs_target
+        self.washout = washout if needs_target else 0
         self._checked = False
         self.values = Gather(stored.values, device)
         self.codes = Gather(stored.codes, device)
@@ -104,18 +108,27 @@ class BatchDataset(Dataset[Batch]):
         series, origin, context, horizon = self.windows.locate(request.index)
         context = np.minimum(context, request.context)
         horizon = np.minimum(horizon, request.horizon)
+        lanes = request.lanes
+        if lanes is not None:
+            origin = origin + lanes.done
         batch = Batch(series=torch.from_numpy(series), origin=torch.from_numpy(origin))
         if self.stored.statistics is not None:
             batch["statistics"] = torch.from_numpy(self.stored.statistics[series])
         start = self.stored.offset[series] + origin + 1
         begin, counts = start - context, np.full(len(series), request.counts)
-        if self.windows.carried:
+        if lanes is not None:
+            begin = start - (lanes.done - lanes.begun)
+            batch["begins"] = torch.from_numpy(begin == start)
+            batch["lane"] = torch.arange(len(series))
+        elif self.windows.carried:
             since, forecast = self.windows.pieces(request.index)
             begin, counts = self.stored.offset[series] + since, counts & forecast
             batch["begins"] = torch.from_numpy(since == origin + 1)
             batch["leads"] = torch.from_numpy(~forecast)
         steps = self._fill(batch, Places(begin, start, context, horizon), request.noise)
         self._add_series(batch, series, start, steps)
+        if lanes is not None or self.washout:
+            self._place(batch, Places(begin, start, context, horizon), steps)
         if not counts.all() and "target" in batch:
             weight = torch.from_numpy(counts).to(batch["target"])
             batch["target_mask"] = batch["target_mask"] & (weight > 0).unsqueeze(1)
@@ -154,6 +167,21 @@ class BatchDataset(Dataset[Batch]):
             batch["target_start"] = torch.from_numpy(stored.target[before])
         if self.covariate is not None:
             batch["target_covariate"] = self.covariate(steps).squeeze(-1)
+
+    def _place(self, batch: Batch, places: Places, steps: Rows) -> None:
+        """Add where in their runs the steps to forecast begin, and leave out what is washed out."""
+        begin, start, context, _ = places
+        stretches = self.stored.stretches
+        first = stretches[np.searchsorted(stretches, begin, side="right") - 1]
+        batch["place"] = torch.from_numpy(start - first)
+        if not self.washout:
+            return
+        passed = start - begin - context
+        # rows that only give lags come before the first window
+        with_its_run = begin - first <= max(self.columns.lags, default=0)
+        left = torch.from_numpy(np.where(with_its_run, 0, (self.washout - passed).clip(min=0)))
+        step = steps.position[..., 0]
+        batch["target_mask"] = batch["target_mask"] & (step > left.to(step.device).unsqueeze(1))
 
     def _add_target(self, batch: Batch, values: torch.Tensor, steps: Rows) -> None:
         """Add the target, the last of values (B, T, features), and its mask.
@@ -226,6 +254,8 @@ class WindowDataset(BatchDataset):
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
         device: where the stored columns are kept, and batches are made.
         needs_target: give a target, though none of a batch is observed.
+        washout: steps that do not count at the beginning of what is forecast, where a window or a
+            sequence does not begin with its run; only with `needs_target`.
     """
 
     def __init__(
@@ -237,8 +267,9 @@ class WindowDataset(BatchDataset):
         noise_std: float = 0.0,
         device: torch.device = HOST,
         needs_target: bool = False,
+        washout: int = 0,
     ) -> None:
-        super().__init__(stored, windows, scaling, noise_std, device, needs_target)
+        super().__init__(stored, windows, scaling, noise_std, device, needs_target, washout)
         self.layout = layout
         columns = self.columns
         least = scaling.least_spread
@@ -299,6 +330,8 @@ class SequenceDataset(BatchDataset):
         noise_std: standard deviation of the noise on scaled inputs, for requests that ask for it.
         device: where the stored columns are kept, and batches are made.
         needs_target: give a target, though none of a batch is observed.
+        washout: steps that do not count at the beginning of what is forecast, where a window or a
+            sequence does not begin with its run; only with `needs_target`.
     """
 
     def __init__(
@@ -310,8 +343,9 @@ class SequenceDataset(BatchDataset):
         noise_std: float = 0.0,
         device: torch.device = HOST,
         needs_target: bool = False,
+        washout: int = 0,
     ) -> None:
-        super().__init__(stored, windows, scaling, noise_std, device, needs_target)
+        super().__init__(stored, windows, scaling, noise_std, device, needs_target, washout)
         self.alignment = alignment
         self.noisy = _noisy(self.columns, self.columns.encoder_features(add_target=False))
 

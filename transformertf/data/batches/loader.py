@@ -18,7 +18,15 @@ from transformertf.data.arguments import Distributed, RandomLengths
 from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.reading import resident_device
-from transformertf.data.windows import BatchSampler, RankShare, Request, SeriesSampler, WindowLimits
+from transformertf.data.windows import (
+    BatchSampler,
+    EpochSampler,
+    LaneSampler,
+    RankShare,
+    Request,
+    SeriesSampler,
+    WindowLimits,
+)
 from transformertf.errors import InputError
 from transformertf.processes import gather
 
@@ -32,25 +40,34 @@ class BatchLoader(DataLoader[Batch]):
     What torch does around each batch, for workers, profilers and data of any kind, takes a third
     of the time that a batch takes here. With workers, or memory to pin, it is torch's own.
 
-    Its state is the epoch and the number of batches given in it: what workers have made ahead does
-    not count. Lightning keeps it in checkpoints, and a fit goes on with the batch that comes next.
+    Its state is the epoch and the numbers of batches given in it and before it: what workers have
+    made ahead does not count. Lightning keeps it in checkpoints, and a fit goes on with the batch
+    that comes next.
     """
 
-    _given = 0
+    _epoch = _given = 0
+    # batches given in the epochs before the current one
+    before = 0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a class of its own
         """Yield the batches of the sampler's requests."""
-        self._given = self.sampler.skipped if isinstance(self.sampler, BatchSampler) else 0
+        sampler, given, self._given = self.sampler, self._given, 0
+        if isinstance(sampler, EpochSampler):
+            if sampler.epoch != self._epoch:
+                self._epoch, self.before = sampler.epoch, self.before + given
+            self._given = sampler.skipped
+            sampler.follow(self.before)
         if self.num_workers or self.pin_memory:
             return self._count(super().__iter__())
         return self._count(map(self.dataset.__getitem__, self.sampler))
 
     def state_dict(self) -> dict[str, int]:
-        """Return the place in the epoch of a `BatchSampler`, and what the place depends on."""
+        """Return the place in the epoch of an `EpochSampler`, and what the place depends on."""
         batches = self._batches
         return {
             "epoch": batches.epoch,
             "batches": self._given,
+            "before": self.before,
             "windows": len(batches.windows),
             "batch_size": batches.batch_size * batches.world_size,
         }
@@ -59,6 +76,8 @@ class BatchLoader(DataLoader[Batch]):
         """Go on from a place in an epoch; other epochs are whole."""
         batches = self._batches
         batches.skip(state_dict["epoch"], state_dict["batches"])
+        self._epoch, self._given = state_dict["epoch"], state_dict["batches"]
+        self.before = state_dict.get("before", 0)  # earlier checkpoints do not tell
         now = self.state_dict()
         if any(now[name] != state_dict[name] for name in ("windows", "batch_size")):
             log.warning(
@@ -72,8 +91,8 @@ class BatchLoader(DataLoader[Batch]):
             )
 
     @property
-    def _batches(self) -> BatchSampler:
-        assert isinstance(self.sampler, BatchSampler)
+    def _batches(self) -> EpochSampler:
+        assert isinstance(self.sampler, EpochSampler)
         return self.sampler
 
     def _count(self, batches: Iterable[Any]) -> Iterator[Any]:
@@ -95,6 +114,7 @@ class Delivery:
         noise_std: standard deviation of the noise on scaled inputs while training.
         device_resident: make batches on the device that trains; "auto" where there is room.
         distributed: "auto" gives each process a share of the windows, False all of them to each.
+        fresh_starts: of training that carries states, see `LaneSampler`.
     """
 
     batch_size: int
@@ -105,6 +125,7 @@ class Delivery:
     noise_std: float
     device_resident: bool | Literal["auto"]
     distributed: Distributed
+    fresh_starts: float = 0.0
 
     def device(self, trainer: Trainer, size: int) -> torch.device:
         """Return where stored columns are kept, of so many bytes, and batches made."""
@@ -130,6 +151,10 @@ class Delivery:
             shared: give each process a stretch of the batches, not a part of each of them.
         """
         rank, world_size = rank_of(trainer if self.distributed else None)
+        if training and dataset.windows.carried:
+            loader = self._loader(dataset, self._lanes(dataset, limits, seed, trainer), seed)
+            loader.before = batches_before(trainer)
+            return loader
         batches = BatchSampler(
             dataset.windows,
             self.batch_size,
@@ -148,6 +173,32 @@ class Delivery:
             sampler = SeriesSampler(dataset.windows, self.batch_size, rank, world_size, not shared)
         elif shared:
             sampler = RankShare(batches, rank, world_size)
+        return self._loader(dataset, sampler, seed)
+
+    def _lanes(
+        self, dataset: BatchDataset, limits: WindowLimits, seed: int, trainer: Trainer
+    ) -> LaneSampler:
+        if getattr(trainer, "reload_dataloaders_every_n_epochs", 0):
+            raise InputError(
+                "carry_state: lanes go on from epoch to epoch, but would begin anew with "
+                "reload_dataloaders_every_n_epochs; leave that out"
+            )
+        rank, world_size = rank_of(trainer if self.distributed else None)
+        return LaneSampler(
+            dataset.windows,
+            self.batch_size,
+            limits,
+            seed,
+            shuffle=self.shuffle,
+            random_lengths=self.random_lengths,
+            fresh_starts=self.fresh_starts,
+            noise=self.noise_std > 0,
+            epoch=first_epoch(trainer),
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _loader(self, dataset: BatchDataset, sampler: Sampler[Request], seed: int) -> BatchLoader:
         return BatchLoader(
             dataset,
             batch_size=None,
@@ -176,6 +227,13 @@ def first_epoch(trainer: Trainer) -> int:
         return 0
     # `trainer.current_epoch` still counts from 0 when a resumed fit asks for its loader
     return int(getattr(trainer.fit_loop.epoch_progress.current, "processed", 0))
+
+
+def batches_before(trainer: Trainer) -> int:
+    """Return how many training batches a fit has had; a loader is told only within an epoch."""
+    if trainer is None:
+        return 0
+    return int(getattr(trainer.fit_loop.epoch_loop.batch_progress.total, "processed", 0))
 
 
 def device_of(trainer: Trainer) -> torch.device:

@@ -20,6 +20,8 @@ from transformertf.errors import InputError
 
 # training windows that the scale of the time feature is taken from, evenly spread
 _TIME_SAMPLE = 1000
+# rows of each, about; a longer one is thinned
+_TIME_STEPS = 10_000
 # what pandas calls them, where that is another name
 _IN_PANDAS = {"dayofweek": "day_of_week", "dayofyear": "day_of_year"}
 
@@ -102,6 +104,8 @@ class TimeFeature:
         index = np.linspace(0, len(windows) - 1, count).astype(np.int64)
         for number, origin, context, horizon in zip(*windows.locate(index), strict=True):
             one, rows = series[number], slice(origin - context + 1, origin + horizon + 1)
+            if self.time_format == "absolute":  # of a whole run a part tells as much
+                rows = slice(rows.start, rows.stop, -(-(context + horizon) // _TIME_STEPS))
             assert one.time is not None
             stamps = Series(one.name, one.values[rows], one.time[rows], 0).elapsed()
             yield stamps if self.time_format == "absolute" else np.diff(stamps)

@@ -3,12 +3,20 @@
     Series -> Part -> Windows -> Request
 
 `stages` says which rows are for what, `windows` cuts them, `origins` says where forecasts start,
-`sampler` in which order windows become batches, and `trained` which rows were trained on.
+`sampler` in which order windows become batches, `lanes` how rows of a batch go along whole runs,
+and `trained` which rows were trained on.
 """
 
 from transformertf.data.windows.content import Content
+from transformertf.data.windows.lanes import LaneSampler
 from transformertf.data.windows.origins import Origin, OriginLike, origin_text
-from transformertf.data.windows.sampler import BatchSampler, RankShare, Request, SeriesSampler
+from transformertf.data.windows.sampler import (
+    BatchSampler,
+    EpochSampler,
+    RankShare,
+    Request,
+    SeriesSampler,
+)
 from transformertf.data.windows.stages import (
     FRACTIONS,
     FUTURE_PATHS,
@@ -33,4 +41,5 @@ from transformertf.data.windows.windows import (
     Windows,
     consecutive,
     sliding,
+    whole_run,
 )

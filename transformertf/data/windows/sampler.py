@@ -2,9 +2,10 @@
 
 import itertools
 import math
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from torch.utils.data import DistributedSampler, Sampler
@@ -33,6 +34,7 @@ class Request:
         horizon: (B,) longest horizon of each.
         noise: seed of the noise on this batch; None without noise.
         counts: False where no target of the batch is to count: it only keeps a rank in step.
+        lanes: where each lane is in its window, a whole run; None where windows come whole.
     """
 
     index: IntArray
@@ -40,6 +42,7 @@ class Request:
     horizon: IntArray
     noise: int | None = None
     counts: bool = True
+    lanes: "Lanes | None" = None
 
     @classmethod
     def whole(cls, index: IntArray, counts: bool = True) -> Self:
@@ -48,7 +51,62 @@ class Request:
         return cls(index, longest, longest, counts=counts)
 
 
-class BatchSampler(Sampler[Request]):
+class Lanes(NamedTuple):
+    """Where the lanes of a batch are in their runs.
+
+    Attributes:
+        begun: (B,) steps of the run before the one at which the lane began, with a fresh state.
+        done: (B,) steps of the run before the lane's piece.
+    """
+
+    begun: IntArray
+    done: IntArray
+
+
+class EpochSampler(Sampler[Request]):
+    """What is drawn anew in each epoch; one that is resumed leaves out what a fit has had.
+
+    Args:
+        windows: the windows to draw from.
+        batch_size: windows of a batch on each rank.
+        epoch: the epoch to start with.
+        rank: which share of each batch to take.
+        world_size: number of ranks.
+    """
+
+    def __init__(
+        self, windows: Windows, batch_size: int, epoch: int, rank: int, world_size: int
+    ) -> None:
+        self.windows = windows
+        self.batch_size = batch_size
+        self.epoch = epoch
+        self.rank = rank
+        self.world_size = world_size
+        self._begun = (-1, 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each one."""
+        self.epoch = epoch
+
+    def skip(self, epoch: int, batches: int) -> None:
+        """Leave out the first batches of one epoch, which a fit that is resumed has had."""
+        self._begun = (epoch, batches)
+
+    @property
+    def skipped(self) -> int:
+        """Number of batches that are left out of the current epoch."""
+        epoch, batches = self._begun
+        return batches if epoch == self.epoch else 0
+
+    def follow(self, batches: int) -> None:
+        """Take note of how many batches were given in the epochs before the current one."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch, the same on every rank."""
+
+
+class BatchSampler(EpochSampler):
     """Batches of windows; a pure function of seed, epoch and rank.
 
     All ranks draw the same batches of `world_size` times `batch_size` windows and take their
@@ -85,33 +143,14 @@ class BatchSampler(Sampler[Request]):
         world_size: int = 1,
         noise: bool = False,
     ) -> None:
-        self.windows = windows
-        self.batch_size = batch_size
+        super().__init__(windows, batch_size, epoch, rank, world_size)
         self.limits = limits
         self.seed = seed
         self.shuffle = shuffle
         self.random_lengths = random_lengths
         alike = windows.one_length and random_lengths is not True
         self.bucketing = bucketing and shuffle and not alike
-        self.epoch = epoch
-        self.rank = rank
-        self.world_size = world_size
         self.noise = noise
-        self._begun = (-1, 0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each one."""
-        self.epoch = epoch
-
-    def skip(self, epoch: int, batches: int) -> None:
-        """Leave out the first batches of one epoch, which a fit that is resumed has had."""
-        self._begun = (epoch, batches)
-
-    @property
-    def skipped(self) -> int:
-        """Number of batches that are left out of the current epoch."""
-        epoch, batches = self._begun
-        return batches if epoch == self.epoch else 0
 
     def __len__(self) -> int:
         """Return the number of batches, the same on every rank."""

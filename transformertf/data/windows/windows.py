@@ -220,12 +220,7 @@ def consecutive(parts: Sequence[Part], horizon: int) -> list[Run]:
     """
     runs, row = [], parts[0].begin
     for part in parts:
-        first = max(part.first_target, part.begin)
-        if first >= part.end:
-            raise TooShortError(
-                f"series {part.name!r} has no row in this split; give a larger share, or leave the "
-                "series out"
-            )
+        first = _first_row(part)
         for begin, end, counts in ((row, first, False), (first, part.end, True)):
             count, rest = divmod(end - begin, horizon)
             whole = Run(part.series, begin - 1, horizon, count, 0, horizon, part.begin, counts)
@@ -233,3 +228,24 @@ def consecutive(parts: Sequence[Part], horizon: int) -> list[Run]:
             runs += [whole, last]
         row = part.end
     return runs
+
+
+def whole_run(part: Part) -> Run:
+    """Return one window that holds all rows of a part, for lanes to go along.
+
+    Raises:
+        TooShortError: the part has no row.
+    """
+    first = _first_row(part)
+    return Run(part.series, first - 1, 1, 1, 0, part.end - first, part.begin)
+
+
+def _first_row(part: Part) -> int:
+    """Return the first row of a part that a sequence may have a target at."""
+    first = max(part.first_target, part.begin)
+    if first >= part.end:
+        raise TooShortError(
+            f"series {part.name!r} has no row in this split; give a larger share, or leave the "
+            "series out"
+        )
+    return first

@@ -1,7 +1,7 @@
 """What the shared base of the models is made of: inputs, layout, outputs, loss, optimisation."""
 
 from transformertf.models.common.accumulation import Accumulation
-from transformertf.models.common.carrying import CarriedStates
+from transformertf.models.common.carrying import CarriedStates, Carries
 from transformertf.models.common.fit_schedules import (
     CosineWithWarmup,
     OneCycle,

@@ -1,6 +1,8 @@
 """What a recurrence remembers after the sequences of one batch, for those that go on there."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -9,6 +11,7 @@ from transformertf.batch import Batch
 from transformertf.errors import InputError
 from transformertf.models.common.layout import ForecastOutput
 
+log = logging.getLogger(__name__)
 # index of a series, and a row of it
 Place = tuple[int, int]
 
@@ -28,17 +31,29 @@ class CarriedStates:
     """The states of a network after the last steps of sequences, from batch to batch.
 
     A sequence that begins by itself begins with zeros, whatever is held: so nothing passes from one
-    round through the data to the next, nor to another model or data. N layers, B batch, D width.
+    round through the data to the next, nor to another model or data. Lanes, which a fit trains on,
+    have states of their own: what is validated in between does not touch them. N layers, B batch, D
+    width.
     """
 
     def __init__(self) -> None:
         # tensors (N, D) after the sequences of the last batch, and after those that stay
         self._held: dict[Place, tuple[torch.Tensor, ...]] = {}
         self._kept: dict[Place, tuple[torch.Tensor, ...] | None] = {}
+        self._lanes = LaneStates()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the states out: what goes on with a copy begins anew."""
-        return {"_held": {}, "_kept": {}}
+        return {"_held": {}, "_kept": {}, "_lanes": LaneStates()}
+
+    @property
+    def lanes(self) -> list[torch.Tensor]:
+        """What a fit goes on with: (N, B, D) each part of the states, and (2, B) series and row."""
+        return self._lanes.parts
+
+    @lanes.setter
+    def lanes(self, parts: list[torch.Tensor]) -> None:
+        self._lanes = LaneStates(parts)
 
     def keep(self, places: Iterable[Place]) -> None:
         """Have the states that come first at some places stay, and no others any more."""
@@ -60,6 +75,8 @@ class CarriedStates:
         """
         if "begins" not in batch or not isinstance(network, Carries):
             return None
+        if "lane" in batch:
+            return partial(self._lanes.advance, network, batch)
         given = (batch["series"], batch["origin"], batch["lengths"], batch["begins"])
         rows = list(zip(*(values.tolist() for values in given), strict=True))
         before = [
@@ -87,6 +104,61 @@ class CarriedStates:
                 "before ended: give the batches of a data module in their order, from the first on"
             )
         return state
+
+
+class LaneStates:
+    """The states of a network after the last steps of lanes, of which each has a row of a batch.
+
+    Args:
+        parts: what `parts` was; empty where all lanes begin.
+    """
+
+    def __init__(self, parts: Sequence[torch.Tensor] = ()) -> None:
+        self.parts = list(parts)
+        self._resumed = bool(parts)
+
+    def advance(
+        self, network: Carries, batch: Batch, sequence: torch.Tensor, lengths: torch.Tensor
+    ) -> ForecastOutput:
+        """Run a network over the pieces of a batch, from the states of the batch before.
+
+        A lane that does not go on where it was begins anew, as after a resume with other lanes.
+        A state that is not finite is left behind: a batch that is skipped must not end its lane.
+        """
+        begins = self._begins(batch)
+        state = None
+        if self.parts:
+            joined = [
+                torch.where(begins.view(1, -1, 1), 0.0, part.to(sequence.device, sequence.dtype))
+                for part in self.parts[:-1]
+            ]
+            state = tuple(joined) if len(joined) > 1 else joined[0]
+        result, final = network.advance(sequence, lengths, state)
+        states = [part.detach() for part in (final if isinstance(final, tuple) else (final,))]
+        finite = torch.stack([part.isfinite().all(dim=2).all(dim=0) for part in states]).all(dim=0)
+        states = [torch.where(finite.view(1, -1, 1), part, 0.0) for part in states]
+        ends = torch.stack([batch["series"], batch["origin"] + batch["lengths"]])
+        self.parts = [*states, ends]
+        return result
+
+    def _begins(self, batch: Batch) -> torch.Tensor:
+        """Return (B,) which lanes begin; some that should not are told of."""
+        found, begins = torch.stack([batch["series"], batch["origin"]]), batch["begins"]
+        if self.parts and self.parts[-1].shape != found.shape:
+            self.parts = []
+        if not self.parts:
+            lost = ~begins
+        else:
+            lost = (found != self.parts[-1].to(found.device)).any(dim=0) & ~begins
+        # elsewhere the host would wait at every step
+        if (self._resumed or lost.device.type == "cpu") and bool(lost.any()):
+            log.warning(
+                "%d of %d lanes do not go on where they were in the batch before, and begin "
+                "without a state",
+                int(lost.sum()), len(lost),
+            )  # fmt: skip
+        self._resumed = False
+        return begins | lost
 
 
 def _joined(states: list[tuple[torch.Tensor, ...] | None], sequence: torch.Tensor) -> Any:

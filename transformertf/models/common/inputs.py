@@ -244,7 +244,9 @@ def check_features(batch: Batch, kind: BatchKind, arguments: Mapping[str, Any]) 
             )
 
 
-def check_source(source: object, takes: BatchKind, prediction_type: str, model: str) -> None:
+def check_source(
+    source: object, takes: BatchKind, prediction_type: str, model: str, carries: bool = True
+) -> None:
     """Refuse a data module whose batches are not those that a model wants.
 
     Args:
@@ -252,9 +254,11 @@ def check_source(source: object, takes: BatchKind, prediction_type: str, model: 
         takes: batches that the model takes.
         prediction_type: what its outputs mean.
         model: name of its class.
+        carries: whether its network has a state that can be carried from batch to batch.
 
     Raises:
-        InputError: batches of another kind, or without the history that changes count from.
+        InputError: batches of another kind, or without the history that changes count from, or that
+            go on with those before.
     """
     if getattr(source, "gives", takes) != takes:
         raise InputError(
@@ -262,6 +266,11 @@ def check_source(source: object, takes: BatchKind, prediction_type: str, model: 
             "it the other data module"
         )
     given = getattr(source, "hparams", {})
+    if given.get("carry_state") and not carries:
+        raise InputError(
+            f"data.carry_state: {model} has no state to carry from batch to batch; leave it out, "
+            "or take LSTM or GRU"
+        )
     if prediction_type == "delta" and not given.get("add_target_to_past", True):
         raise InputError(
             "prediction_type 'delta' counts from the target's last value, which the encoder does "

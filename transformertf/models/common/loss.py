@@ -109,10 +109,8 @@ def actual_of(
         return back[..., 0], batch["target_mask"]
     # scaled and back it is no more what was read: 0 becomes 1e-7
     actual = source.actual_target(batch, stage).to(like.dtype).to(like.device)
-    known = torch.isfinite(actual)
-    if "weight" in batch:
-        known &= (batch["weight"] > 0).unsqueeze(1)
-    return actual, known
+    # what takes no part in the loss is known, too
+    return actual, torch.isfinite(actual) & batch["target_mask"]
 
 
 def at_least_single(values: torch.Tensor) -> torch.Tensor:

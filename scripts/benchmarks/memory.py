@@ -1,0 +1,105 @@
+"""What carrying the state along runs is worth where memory is long: carried against windows.
+
+    python -m scripts.benchmarks.memory [--seeds 3] [--output DIR]
+
+The oil of power transformers (the equation in `scripts/data/panel.py`), read every second: its
+time constants are 5 000 to 15 000 readings, and a run is 100 000 of them. Inputs are the load and
+the cooling, which change every two to eight hours; the target is the oil's temperature above that
+of the air. `configs/benchmarks/memory.yml` is fitted as it is, and with random windows of the same
+length, batch and number of steps in the place of carried states: forecasts of both are carried
+along whole runs. Prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scripts.benchmarks.benchmarking import describe_machine, markdown_table
+from scripts.data.panel import KINDS, make_unit
+from transformertf.cli import main as transformertf
+
+CONFIG = Path("configs/benchmarks/memory.yml").resolve()
+RUNS = {"train": range(12), "validation": range(12, 14), "test": range(14, 18)}
+STEPS = 100_000
+HOLD_S = (2 * 3600, 8 * 3600)
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "states carried": (),
+    "windows": ("--data.carry_state", "false"),
+    "windows, first half not scored": ("--data.carry_state", "false", "--data.washout", "250"),
+}
+
+
+def make_run(number: int) -> pd.DataFrame:
+    """Return a run of one unit under a load of its own, second by second."""
+    generator, unit = np.random.default_rng([number, 4]), make_unit(1)
+    ends = np.cumsum(generator.integers(*HOLD_S, size=STEPS // HOLD_S[0] + 1))
+    block = np.searchsorted(ends, np.arange(STEPS), side="right")
+    load = generator.uniform(0.1, 1.25, block[-1] + 1)[block]
+    cooling = generator.choice(KINDS[unit.kind][1], block[-1] + 1)[block]
+    goal = unit.settle(np.zeros(STEPS), load, cooling)
+    rise = unit.follow(0.0, np.full(STEPS, 1 / 60), goal, cooling)
+    columns = {"load": load, "fans": (cooling == "ONAF").astype(float), "rise_k": rise}
+    return pd.DataFrame(columns).astype(np.float32)
+
+
+def write_runs(folder: Path) -> None:
+    """Write the runs of each stage."""
+    for stage, numbers in RUNS.items():
+        (folder / stage).mkdir(parents=True, exist_ok=True)
+        for number in numbers:
+            make_run(number).to_parquet(folder / stage / f"run_{number:02d}.parquet")
+
+
+def measure(words: tuple[str, ...], seed: int, name: str) -> tuple[float, float]:
+    """Fit and test; return the error (K) and the processor time (s) of the fit."""
+    begin = time.process_time()
+    run("fit", "--config", str(CONFIG), "--seed_everything", str(seed), "-n", name, *words)
+    spent = time.process_time() - begin
+    checkpoint = Path("runs", name, "version_0", "checkpoints", "last.ckpt")
+    run("evaluate", "--ckpt_path", str(checkpoint), "--output", name)
+    return float(json.loads(Path(name, "metrics.json").read_text())["metrics"]["RMSE"]), spent
+
+
+def run(*words: str) -> None:
+    """Run a command of the product."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = transformertf(list(words))
+    if code:
+        raise SystemExit(f"{' '.join(words)}: exit code {code}")
+
+
+def main() -> None:
+    """Fit each variant with each seed and print how far they are off."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="folder of data and runs; default: a new one")
+    options = parser.parse_args()
+    folder = options.output or Path(tempfile.mkdtemp())
+    write_runs(folder)
+    os.chdir(folder)
+    rows = []
+    for place, (variant, words) in enumerate(VARIANTS.items()):
+        found = [measure(words, seed, f"v{place}_{seed}") for seed in range(options.seeds)]
+        errors, seconds = (np.array(each) for each in zip(*found, strict=True))
+        each = ", ".join(f"{error:.2f}" for error in errors)
+        rows.append((variant, f"{errors.mean():.2f} K", each, f"{seconds.mean():.0f} s"))
+        print(
+            markdown_table(
+                ("training", "test RMSE", "each seed", "processor time of the fit"), rows
+            )
+        )
+    print(describe_machine("lightning"))
+
+
+if __name__ == "__main__":
+    main()
