@@ -3,9 +3,11 @@
     Series -> Part -> Windows -> Request
 
 `stages` says which rows are for what, `windows` cuts them, `origins` says where forecasts start,
-`sampler` in which order windows become batches, and `trained` which rows were trained on.
+`sampler` in which order windows become batches, `balance` what those of each series weigh, and
+`trained` which rows were trained on.
 """
 
+from transformertf.data.windows.balance import balanced
 from transformertf.data.windows.content import Content
 from transformertf.data.windows.origins import Origin, OriginLike, origin_text
 from transformertf.data.windows.sampler import BatchSampler, RankShare, Request, SeriesSampler
