@@ -21,7 +21,7 @@ def loop(output, batch, steps, weight=None):
                 share = 1.0 if weight is None else float(weight[row, step])
                 error = float(output[row, step, 0]) - float(batch["target"][row, step, 0])
                 total, weights = total + share * error**2, weights + share
-    assert 0 < weights
+    assert weights > 0
     return total / weights
 
 
@@ -32,7 +32,9 @@ def test_some_steps_alone_count(ragged_batch, alignment, steps, weighted):
     batch = ragged_batch(decoder_alignment=alignment)
     # the last steps, too, which are not observed
     observed = batch["target_mask"] = batch["decoder_mask"]
-    batch["target"] = torch.where(observed.unsqueeze(-1), batch["target"].nan_to_num(0.3), torch.nan)
+    batch["target"] = torch.where(
+        observed.unsqueeze(-1), batch["target"].nan_to_num(0.3), torch.nan
+    )
     weight = None
     if weighted:
         weight = torch.rand(batch["decoder_mask"].shape) + 0.1
