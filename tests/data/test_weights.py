@@ -1,4 +1,4 @@
-"""What rows and windows weigh: batches against plain slices of the files, and sums over an epoch."""
+"""What rows and windows weigh: batches against slices of the files, and sums over an epoch."""
 
 import numpy as np
 import pandas as pd
@@ -121,7 +121,7 @@ def test_rows_to_forecast_have_no_weight(tmp_path):
     [
         (
             -1.5,
-            r"rows.parquet: series 'b': weight column 'w' must be at least 0, found -1.5 in row 42",
+            r"series 'b': weight column 'w' must be at least 0, found -1.5 in row 42",
         ),
         (np.nan, r"series 'b': column 'w' has 1 missing \(NaN\) value, first in row 42"),
         (np.inf, r"series 'b': column 'w' has 1 infinite value, first in row 42"),
@@ -163,10 +163,8 @@ def test_a_missing_weight_that_is_masked_is_none(tmp_path, caplog):
     frame = frame.drop(index=[12, 13])
     options = {"missing": "mask", "time_column": "t", "freq": 1, "batch_size": 500}
     (batch,) = fitted(tmp_path, frame, weight_covariate="w", **options).train_dataloader()
-    assert (
-        "train_df_paths: 5 values of 'w' are missing and masked, in 2 series: 'a', 'b'"
-        in caplog.text
-    )
+    told = "train_df_paths: 5 values of 'w' are missing and masked, in 2 series: 'a', 'b'"
+    assert told in caplog.text
     full = frame.set_index("t").reindex(range(sum(ROWS.values())))["w"].fillna(0).to_numpy()
     begin = np.array([0, 40, 50])[batch["series"]]
     rows = begin + batch["origin"].numpy() + 1

@@ -13,7 +13,7 @@ LossSteps = Literal["last"] | list[int] | None
 _LENGTHS: dict[BatchKind, str] = {"windows": "tgt_seq_len", "sequences": "seq_len"}
 
 
-def check_steps_of_loss(steps: Any) -> LossSteps:
+def check_steps_of_loss(steps: LossSteps) -> LossSteps:
     """Return the steps that count: all (None), the "last" one, or a rising list of numbers.
 
     Raises:
