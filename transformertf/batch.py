@@ -46,7 +46,8 @@ class Batch(TypedDict, total=False):
         categories: (B, T, C) int64 of a sequence.
         target: (B, Td, 1) scaled target; absent where no target is known.
         target_mask: (B, Td) bool, on the horizon and observed.
-        weight: (B,) weight of each window in the loss; absent means 1.
+        weight: (B,) weight of each window in the loss, or (B, Td) of each of its steps; absent
+            means 1. What has weight 0 takes no part in metrics either.
         window_loc: (B,) mean of the context's target, in the units of `target`; only where the
             data is normalised per window.
         window_scale: (B,) spread of the context's target, likewise.
@@ -69,6 +70,8 @@ class Batch(TypedDict, total=False):
             are carried in training, or steps washed out.
         leads: (B,) bool, whether a sequence only leads in to those that are forecast. Absent means
             that none does.
+        ends: (B,) bool, whether a sequence is the last piece of the one that it belongs to. Absent
+            means that all are.
     """
 
     input: torch.Tensor
@@ -100,6 +103,7 @@ class Batch(TypedDict, total=False):
     lane: torch.Tensor
     place: torch.Tensor
     leads: torch.Tensor
+    ends: torch.Tensor
 
 
 class Side(NamedTuple):
@@ -136,6 +140,18 @@ def forecast_mask(batch: Batch) -> torch.Tensor:
     """Return the mask (B, Td) of the steps that are forecast."""
     mask = batch["mask"] if "mask" in batch else batch["decoder_mask"]
     return mask & ~batch["leads"].unsqueeze(1) if "leads" in batch else mask
+
+
+def step_weights(batch: Batch) -> torch.Tensor | None:
+    """Return the weight (B, 1) of each window, or (B, Td) of each step; None where all count 1."""
+    weight = batch.get("weight")
+    return weight.unsqueeze(1) if weight is not None and weight.ndim == 1 else weight
+
+
+def counted(batch: Batch) -> torch.Tensor:
+    """Return the mask (B, Td) of the observed targets whose weight is above 0."""
+    weight = step_weights(batch)
+    return batch["target_mask"] if weight is None else batch["target_mask"] & (weight > 0)
 
 
 @runtime_checkable
@@ -257,3 +273,9 @@ def _check_target(batch: Batch, mask: torch.Tensor, name: str) -> None:
     target = batch.get("target")
     if target is not None and target.shape != (*mask.shape, 1):
         raise InputError(f"batch: target must be {(*mask.shape, 1)}, found {tuple(target.shape)}")
+    weight = batch.get("weight")
+    if weight is not None and weight.shape not in (mask.shape[:1], mask.shape):
+        raise InputError(
+            f"batch: weight must be {tuple(mask.shape[:1])} or {tuple(mask.shape)}, found "
+            f"{tuple(weight.shape)}"
+        )

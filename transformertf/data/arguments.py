@@ -25,6 +25,7 @@ TimeFormat = Literal["absolute", "relative"]
 Storage = Literal["auto", "memory", "mmap"]
 RandomLengths = bool | Literal["batch"]
 Distributed = Literal["auto", False]
+Balance = Literal["series"]
 Dtype = Literal["float32", "float64"]
 Normalize = bool | Literal["global", "series", "window"]
 # of an argument after the fit: it gives the weights their meaning and stays as it was; it may be
@@ -91,6 +92,8 @@ ARGUMENTS: Mapping[str, Argument] = {
     "difference_covariates": Argument("fixed", names="several"),
     "target_lags": Argument("fixed"),
     "series_id": Argument("fixed", names="several"),
+    "weight_covariate": Argument("reported", names="one"),
+    "balance": Argument("reported"),
     "train_df_paths": Argument("free"),
     "val_df_paths": Argument("free"),
     "test_df_paths": Argument("free"),

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from transformertf.batch import Batch, BatchKind
 from transformertf.checkpoint import describe
 from transformertf.data.arguments import (
+    Balance,
     Distributed,
     DownsampleMethod,
     Dtype,
@@ -50,6 +51,7 @@ from transformertf.data.windows import (
     Stages,
     WindowLimits,
     Windows,
+    balanced,
     seen_in_fit,
     sliding,
     trained_spans,
@@ -79,6 +81,12 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             where `categorical_covariates` names them.
         difference_covariates: real covariates, known or past, whose difference from the row before
             is a further covariate: a rate is small beside what changes, and hard to learn from it.
+        weight_covariate: column of numbers from 0 that weighs rows in the loss, and whole windows
+            where it is constant in them. No input, and not read at predict. Metrics leave out rows
+            of weight 0 and take all others alike.
+        balance: "series" weighs training windows so that each series counts alike whatever its
+            number of rows, on top of `weight_covariate`. Each window still comes once an epoch: to
+            draw those of short series more often would repeat them, and leave others out.
         series_id: columns that tell the series of a table apart; without it each file is one
             series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
@@ -174,6 +182,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         calendar_features: list[str] | str | None = None,
         *,
         difference_covariates: list[str] | str | None = None,
+        weight_covariate: str | None = None,
+        balance: Balance | None = None,
         series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,
@@ -240,7 +250,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             batch_size, num_workers, shuffle is not False, randomize_seq_len, bucket_by_length,
             noise_std, device_resident, distributed,
         )  # fmt: skip
-        self.stride = stride
+        self.stride, self.balance = stride, balance
         self.hparams.update(describe(self))
         self.seed: int | None = None
         # arguments whose time stamps were checked, since there is something to check them with
@@ -330,7 +340,12 @@ class WindowDataModule(lightning.LightningDataModule, Source):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return training batches, shuffled where asked."""
-        return self._loader(self._dataset("train"), training=True)
+        dataset = self._dataset("train")
+        if self.balance == "series":
+            # lanes go through whole runs, whatever the pieces
+            random = self.delivery.random_lengths and not dataset.windows.carried
+            dataset.series_weights = balanced(dataset.windows, self.limits, random)
+        return self._loader(dataset, training=True)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Return validation batches in order; none where there is no validation data."""

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from transformertf.errors import InputError, nearest
@@ -112,6 +112,7 @@ class Columns:
             `NAME_difference`: of the same role, behind all others of it.
         indicators: give a feature for each real covariate and the target that is 1 where it was
             observed and 0 where it was missing.
+        weight: column that weighs rows in the loss, or None; no feature, but it may also be one.
     """
 
     known: tuple[str, ...]
@@ -128,9 +129,15 @@ class Columns:
     lags: tuple[int, ...] = ()
     differences: tuple[str, ...] = ()
     indicators: bool = False
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is named twice; only an id may be a static covariate, too."""
+        if self.weight is not None and self.weight in (self.target, self.time, *self.text):
+            raise InputError(
+                f"weight_covariate: {self.weight!r} is the target, the time, an id or a category; "
+                "name another column of numbers, or leave it out"
+            )
         known = (*self.known, *self.known_categories, *self.past, *self.past_categories)
         moving = [*known, self.target, *([] if self.time is None else [self.time])]
         static = [*self.static, *self.static_categories]
@@ -206,7 +213,13 @@ class Columns:
             _lags(given.get("target_lags")),
             tuple(differences),
             given.get("missing") == "mask",
+            given.get("weight_covariate"),
         )
+
+    @property
+    def to_forecast(self) -> "Columns":
+        """The roles of rows to forecast, which have no weight."""
+        return replace(self, weight=None)
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -227,9 +240,10 @@ class Columns:
     def stored(self) -> tuple[str, ...]:
         """Names of all columns that are read."""
         time = () if self.time is None else (self.time,)
+        weight = () if self.weight is None else (self.weight,)
+        moving = (*self.values, *self.categories, *weight)
         static = (*self.static, *self.static_categories)
-        values = map(self.source, self.values)
-        return tuple(dict.fromkeys((*values, *self.categories, *static, *time, *self.ids)))
+        return tuple(dict.fromkeys((*map(self.source, moving), *static, *time, *self.ids)))
 
     @property
     def copies(self) -> dict[str, str]:

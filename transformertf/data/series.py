@@ -49,6 +49,8 @@ class Series:
         static_texts: in the order of `Columns.static_categories`; None where missing.
         breaks: rows that come after a gap, rising, none of them 0: no window crosses one.
         fed_back: whether targets are forecasts, which may lie beside any planned x.
+        weights: (rows,) float64 weight of each row in the loss, NaN where missing; None where all
+            weigh alike.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Series:
     static_texts: tuple[str | None, ...] = ()
     breaks: tuple[int, ...] = ()
     fed_back: bool = False
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -158,4 +158,5 @@ def _stretches(series: Series, begin: int, values: FloatArray) -> Series:
         categories=tuple(replace(one, codes=one.codes[rows]) for one in series.categories),
         breaks=tuple(range(count, len(rows), count)),
         fed_back=True,
+        weights=None,
     )

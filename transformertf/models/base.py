@@ -18,6 +18,7 @@ from transformertf.models.common import (
     CarriedStates,
     Carries,
     ForecastOutput,
+    LossSteps,
     LRSchedulerCallable,
     MeanLosses,
     NonFinite,
@@ -30,8 +31,10 @@ from transformertf.models.common import (
     bring_first,
     call_for_all_shapes,
     check_features,
+    check_horizon,
     check_prediction_type,
     check_source,
+    check_steps_of_loss,
     compile_in_place,
     complete,
     describe_non_finite,
@@ -52,6 +55,7 @@ from transformertf.models.common import (
     sizes_for,
     take_covariates,
     take_precision,
+    weigh_steps,
     weighted_losses,
     widening_for,
     zero_with_zero_gradient,
@@ -79,6 +83,9 @@ class ForecastModule(lightning.LightningModule):
             `QuantileLoss` for the seven of its default levels.
         use_loss_masking: leave padding out of the loss. False weighs padding as data and is
             there for comparison only.
+        loss_steps: steps of each forecast that count in the loss and the metrics logged beside it:
+            a list of their numbers, from 1, or "last" for the last data step of each row; of a
+            sequence in pieces, that of the last piece. Default: all.
         packing: how recurrences treat ragged rows; "auto" takes the fastest exact way.
         prediction_type: "point" takes the network's outputs as values of the target, "delta" as
             its change since the last context step, which the target's history must hold.
@@ -124,6 +131,7 @@ class ForecastModule(lightning.LightningModule):
         output_dim: int = 1,
         criterion: torch.nn.Module | None = None,
         use_loss_masking: bool = True,
+        loss_steps: Literal["last"] | list[int] | None = None,
         packing: Packing = "auto",
         prediction_type: PredictionType = "point",
         monotone: bool = False,
@@ -164,6 +172,7 @@ class ForecastModule(lightning.LightningModule):
             describe(self, output_dim=self.output_dim, criterion=given, **category_lists)
         )
         self.use_loss_masking = use_loss_masking
+        self.loss_steps: LossSteps = check_steps_of_loss(loss_steps)
         self.packing = packing
         check_prediction_type(prediction_type, type(self).__name__, self.takes)
         delta = prediction_type == "delta"
@@ -277,12 +286,12 @@ class ForecastModule(lightning.LightningModule):
 
         Args:
             output: forward's result or its `output` (B, Td, P).
-            batch: with `target` and `target_mask`, and `weight` where windows are weighted.
+            batch: with `target` and `target_mask`, and `weight` where some weigh more than others.
 
         Returns:
             Scalar; 0 where the batch holds no observed target.
         """
-        batch = self._whole(batch)
+        batch = self._weighed(batch)
         values = output["output"] if isinstance(output, Mapping) else output
         losses, weight = weighted_losses(self.criterion, values, batch, self.use_loss_masking)
         loss, total = losses.sum(), weight.sum() * losses.size(-1)
@@ -299,7 +308,7 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log `train/loss`; 0 where the batch is left out."""
-        batch = self._whole(batch)
+        batch = self._weighed(batch)
         self.outputs.check_target(batch, self._describe_window)
         output = self(batch, need_weights=False)["output"]
         loss = self.calc_loss(output, batch)
@@ -339,12 +348,15 @@ class ForecastModule(lightning.LightningModule):
         Raises:
             InputError: a pattern of `trainable_parameters` matches nothing, or the batches are of
                 another kind, lack the history that changes are counted from, or have a target
-                without the units that the criterion wants, or without a way back of its quantiles.
+                without the units that the criterion wants, or without a way back of its quantiles,
+                or no forecast reaches one of `loss_steps`.
         """
         check_source(
             self._source(), self.takes, self.prediction_type, type(self).__name__,
             isinstance(self.model, Carries),
         )  # fmt: skip
+        if stage != "predict":
+            check_horizon(self.loss_steps, self._source(), self.takes)
         take_precision(self, self._trainer)
         if stage == "fit":
             self.outputs.take_units(self._source())
@@ -418,7 +430,7 @@ class ForecastModule(lightning.LightningModule):
     def _evaluate(self, batch: Batch, stage: Stage, metrics: torchmetrics.MetricCollection) -> None:
         if "target" not in batch:
             return
-        batch = self._whole(batch)
+        batch = self._weighed(batch)
         place = partial("{} data, series {}, origin row {}".format, stage)
         self.outputs.check_target(batch, place)
         output = self(batch, need_weights=False)["output"]
@@ -441,6 +453,10 @@ class ForecastModule(lightning.LightningModule):
             check_features(batch, self.takes, self.hparams)
             self._looked = True
         return batch
+
+    def _weighed(self, batch: Batch) -> Batch:
+        """Return a whole batch in which the steps of the loss alone have weight."""
+        return weigh_steps(self._whole(batch), self.loss_steps)
 
     def _log_mean_loss(self, stage: str) -> None:
         mean = self.losses.of(stage)

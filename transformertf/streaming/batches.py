@@ -34,7 +34,7 @@ class SessionBatches:
         self.data = data
         self.carry = carry
         self.lag = lag
-        columns = data.columns
+        columns = data.columns.to_forecast
         future = replace(
             columns, past=(), ids=(), static=(), past_categories=(), static_categories=()
         )

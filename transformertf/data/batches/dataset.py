@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
@@ -12,7 +13,7 @@ from transformertf.data.batches.gather import HOST, Gather, Rows, WindowScaling
 from transformertf.data.columns import Columns
 from transformertf.data.reading import require_whole
 from transformertf.data.scaling import ScaledRows, Scaling
-from transformertf.data.series import IntArray
+from transformertf.data.series import FloatArray, IntArray
 from transformertf.data.windows import Request, Windows
 from transformertf.utils.sequence import Alignment
 
@@ -93,6 +94,10 @@ class BatchDataset(Dataset[Batch]):
         elapsed, covariate = stored.elapsed, stored.covariate
         self.elapsed = None if elapsed is None else Gather(elapsed[:, None], device)
         self.covariate = None if covariate is None else Gather(covariate[:, None], device)
+        weights = stored.weights
+        self.weights = None if weights is None else Gather(weights[:, None], device)
+        # (S,) weight of the windows of each series; None where all weigh alike
+        self.series_weights: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -106,7 +111,7 @@ class BatchDataset(Dataset[Batch]):
             return self.whole(np.array([request]))
         require_whole()
         series, origin, context, horizon = self.windows.locate(request.index)
-        context = np.minimum(context, request.context)
+        context, whole = np.minimum(context, request.context), horizon
         horizon = np.minimum(horizon, request.horizon)
         lanes = request.lanes
         if lanes is not None:
@@ -120,19 +125,19 @@ class BatchDataset(Dataset[Batch]):
             begin = start - (lanes.done - lanes.begun)
             batch["begins"] = torch.from_numpy(begin == start)
             batch["lane"] = torch.arange(len(series))
+            batch["ends"] = torch.from_numpy(lanes.done + horizon == whole)
         elif self.windows.carried:
             since, forecast = self.windows.pieces(request.index)
             begin, counts = self.stored.offset[series] + since, counts & forecast
             batch["begins"] = torch.from_numpy(since == origin + 1)
             batch["leads"] = torch.from_numpy(~forecast)
+            batch["ends"] = torch.from_numpy(self.windows.ends(request.index))
         steps = self._fill(batch, Places(begin, start, context, horizon), request.noise)
         self._add_series(batch, series, start, steps)
         if lanes is not None or self.washout:
             self._place(batch, Places(begin, start, context, horizon), steps)
-        if not counts.all() and "target" in batch:
-            weight = torch.from_numpy(counts).to(batch["target"])
-            batch["target_mask"] = batch["target_mask"] & (weight > 0).unsqueeze(1)
-            batch["weight"] = weight
+        if "target" in batch:
+            self._add_weight(batch, series, counts, steps)
         if not self._checked and self.device == HOST:
             # all are made in one way, and to check each would take a third of the time
             check_batch(batch)
@@ -182,6 +187,29 @@ class BatchDataset(Dataset[Batch]):
         left = torch.from_numpy(np.where(with_its_run, 0, (self.washout - passed).clip(min=0)))
         step = steps.position[..., 0]
         batch["target_mask"] = batch["target_mask"] & (step > left.to(step.device).unsqueeze(1))
+
+    def _add_weight(
+        self, batch: Batch, series: IntArray, counts: npt.NDArray[np.bool_], steps: Rows
+    ) -> None:
+        """Add what windows, or their steps, weigh in the loss, where it is not 1.
+
+        Args:
+            batch: to add to.
+            series: (B,) series of each window.
+            counts: (B,) whether a window counts at all.
+            steps: the rows that are forecast.
+        """
+        weight = None
+        if self.series_weights is not None:
+            weight = torch.from_numpy(self.series_weights[series] * counts).to(batch["target"])
+        elif not counts.all():
+            weight = torch.from_numpy(counts).to(batch["target"])
+        if weight is not None:
+            batch["target_mask"] = batch["target_mask"] & (weight > 0).unsqueeze(1)
+            batch["weight"] = weight
+        if self.weights is not None:
+            of_steps = self.weights(steps).squeeze(-1)
+            batch["weight"] = of_steps if weight is None else of_steps * weight.unsqueeze(1)
 
     def _add_target(self, batch: Batch, values: torch.Tensor, steps: Rows) -> None:
         """Add the target, the last of values (B, T, features), and its mask.

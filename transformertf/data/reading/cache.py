@@ -294,7 +294,8 @@ def _digest(value: Any) -> object:
 
 def row_bytes(columns: Columns) -> int:
     """Return the bytes of a row of a panel."""
-    return 8 * len(columns.values) + 4 * len(columns.categories) + 8 * columns.has_time
+    reals = len(columns.values) + columns.has_time + (columns.weight is not None)
+    return 8 * reals + 4 * len(columns.categories)
 
 
 def panel_key(tables: Sequence[Table], columns: Columns, names: Sequence[str], rules: Rules) -> str:
@@ -353,6 +354,7 @@ def cached_panel(
             "time_type": None if made.stamps is None else str(made.time_type),
             "ending": made.ending,
             "unused": made.unused,
+            "weighted": made.weights is not None,
         }
 
     size = row_bytes(columns) * sum(table.rows for table in tables)
@@ -409,4 +411,5 @@ def _load_panel(folder: Path, kept: dict[str, Any]) -> Panel:
         observed,
         kept["ending"],
         kept["unused"],
+        map_array(folder, "weights") if kept["weighted"] else None,
     )

@@ -112,7 +112,8 @@ def _sort(panel: Panel, series: int) -> IntArray:
     assert panel.stamps is not None
     rows = slice(int(panel.starts[series]), int(panel.starts[series + 1]))
     order: IntArray = np.argsort(panel.stamps[rows], kind="stable")
-    for column in (panel.stamps, *panel.values, *panel.codes):
+    weights = () if panel.weights is None else (panel.weights,)
+    for column in (panel.stamps, *panel.values, *panel.codes, *weights):
         column[rows] = column[rows][order]
     return order
 
@@ -177,7 +178,10 @@ def check_values(
     rules: Rules,
     order: dict[int, IntArray],
 ) -> None:
-    """Refuse missing and infinite values, and find the last known target of each series."""
+    """Refuse missing and infinite values, and find the last known target of each series.
+
+    Weights must not be below 0 either.
+    """
     sources = Sources(tables, grouping, panel.starts, order)
     if rules.mask or rules.missing != "nothing":
         panel.observed[:] = _count_observed(panel)
@@ -189,7 +193,11 @@ def check_values(
         )
     nowhere, everywhere = panel.starts[:-1], panel.starts[1:]
     future = nowhere + panel.observed
-    for name, values in zip(columns.values, panel.values, strict=True):
+    reals = [*zip(columns.values, panel.values, strict=True)]
+    if columns.weight is not None and panel.weights is not None:
+        reals.append((columns.weight, panel.weights))
+        _refuse_negative(sources, columns.weight, panel.weights)
+    for name, values in reals:
         if all_finite(values):
             continue
         needed = everywhere
@@ -206,6 +214,17 @@ def check_values(
             needed = future
         _refuse_values(sources, codes, _bad_rows(codes, panel.starts, needed), name)
     _check_static(panel, sources, columns, rules)
+
+
+def _refuse_negative(sources: Sources, name: str, weights: FloatArray) -> None:
+    for rows in slices(0, len(weights), PIECE):
+        below = np.flatnonzero(weights[rows] < 0)
+        if below.size:
+            first = rows.start + int(below[0])
+            raise InputError(
+                f"{sources.where(first)}: weight column {name!r} must be at least 0, found "
+                f"{weights[first]:g} in row {sources.locate(first)[1]} (counted from 0); correct it"
+            )
 
 
 def all_finite(column: FloatArray) -> bool:

@@ -168,6 +168,7 @@ class _Filler:
         rows, series = grouping.rows, len(grouping.names)
         self.values = make("values", (len(columns.values), rows), np.float64)
         self.codes = make("codes", (len(columns.categories), rows), np.int32)
+        self.weights = None if columns.weight is None else make("weights", (rows,), np.float64)
         self.stamps = None if clock is None else make("stamps", (rows,), clock.number_type)
         self.books = [Numbering(name, "categorical") for name in columns.categories]
         static = (*columns.static, *columns.static_categories)
@@ -184,7 +185,8 @@ class _Filler:
 
     def add(self, number: int, table: Table, advance: Callable[[int], None]) -> None:
         """Read a table, and tell of the rows read."""
-        stored, cursor, end = self.columns.stored, self._cursor, self._end
+        columns, cursor, end = self.columns, self._cursor, self._end
+        stored = columns.stored
         mine, cursor[mine], end[mine] = self.grouping.pieces(number)
         begin = 0
         for piece in ahead(table.pieces(stored), table.rows * len(stored)):
@@ -193,7 +195,7 @@ class _Filler:
             places = _advance(cursor, series)
             if (cursor[series] > end[series]).any():  # other rows than those that were counted
                 raise changed(table.where)
-            for index, name in enumerate(map(self.columns.source, self.columns.values)):
+            for index, name in enumerate(map(columns.source, columns.values)):
                 self.values[index, places] = (
                     as_numbers(frame[name], table.where, begin) if name in frame else np.nan
                 )
@@ -201,6 +203,8 @@ class _Filler:
                 self.codes[index, places] = (
                     book.number(frame[book.column], table.where) if book.column in frame else -1
                 )
+            if self.weights is not None:
+                self.weights[places] = as_numbers(frame[columns.weight], table.where, begin)
             if self.clock is not None and self.stamps is not None:
                 self.stamps[places] = self.clock.stamps(number, frame, begin)
             for name in self.static:
@@ -233,6 +237,7 @@ class _Filler:
             self.stamps,
             None if self.clock is None else self.clock.dtype,
             np.diff(grouping.starts),
+            weights=self.weights,
         )
 
     def _static_texts(self, name: str) -> list[str | None]:

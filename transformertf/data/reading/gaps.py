@@ -30,12 +30,14 @@ def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:
     """
     if factor == 1:
         return series
+    weights = series.weights
     starts, ends = np.array(series.stretches).T
     start, end = (np.repeat(side, ends - starts) for side in (starts, ends))
     block, place = np.divmod(np.arange(len(series)) - start, factor)
     if method == "interval":
         kept = np.flatnonzero(place == 0)
         values = series.values[kept]
+        weights = None if weights is None else weights[kept]
     else:
         whole = start + (block + 1) * factor <= end
         kept = np.flatnonzero(whole & (place == factor - 1))
@@ -48,6 +50,8 @@ def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:
             )
         summary = np.mean if method == "average" else np.median
         values = summary(series.values[whole].reshape(len(kept), factor, -1), axis=1)
+        if weights is not None:
+            weights = summary(weights[whole].reshape(len(kept), factor), axis=1)
     known = np.flatnonzero(~np.isnan(values[:, -1]))
     # where a stretch vanishes two breaks fall together, or one on an end
     breaks = np.unique(np.searchsorted(kept, series.breaks))
@@ -58,6 +62,7 @@ def downsample(series: Series, factor: int, method: DownsampleMethod) -> Series:
         observed=int(known[-1]) + 1 if known.size else 0,
         categories=tuple(replace(one, codes=one.codes[kept]) for one in series.categories),
         breaks=tuple(breaks[(breaks > 0) & (breaks < len(kept))].tolist()),
+        weights=weights,
     )
 
 
@@ -122,6 +127,7 @@ def on_grid(series: Series, freq: str | float) -> Series:
             replace(one, codes=_spread(one.codes, place, rows, -1)) for one in series.categories
         ),
         breaks=tuple(int(place[row]) for row in series.breaks),
+        weights=None if series.weights is None else _spread(series.weights, place, rows, np.nan),
     )
 
 

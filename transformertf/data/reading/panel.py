@@ -66,6 +66,7 @@ class Panel:
         ending: names of the series that tables of future rows do not go on with, where there are
             such tables.
         unused: columns in which these tables have values that are not known ahead.
+        weights: (rows,) float64 of `Columns.weight`, or None.
     """
 
     names: Sequence[str]
@@ -80,6 +81,7 @@ class Panel:
     observed: IntArray
     ending: Sequence[str] = ()
     unused: Sequence[str] = ()
+    weights: FloatArray | None = None
 
     def series(self) -> list[Series]:
         """Return the series, whose arrays are parts of the panel's."""
@@ -97,6 +99,7 @@ class Panel:
                 ),
                 self.static[number],
                 self.static_texts[number],
+                weights=None if self.weights is None else self.weights[start:end],
             )
             for number, (start, end) in enumerate(itertools.pairwise(self.starts.tolist()))
         ]

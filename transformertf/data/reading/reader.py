@@ -216,13 +216,14 @@ class Reader:
         return keep
 
     def _panel(self, argument: str, spec: Spec, rules: Rules, future: Spec | None) -> Panel:
-        columns = self.how.columns
+        columns = self._columns(rules)
         tables, names = self._open(argument, spec, rules)
         if future is not None:
             later, theirs = open_future(future, columns, names)
             tables, names = [*tables, *later], [*names, *theirs]
         in_memory = any(isinstance(given, pd.DataFrame) for given in (spec, future))
-        scaled = 4 * len(columns.features) + 8 * columns.has_time
+        weighted = columns.weight is not None
+        scaled = 4 * (len(columns.features) + weighted) + 8 * columns.has_time
         row, rows = row_bytes(columns) + scaled, sum(table.rows for table in tables)
         if in_memory or chosen(self.how.storage, rows, row) == "memory":
             return fill_panel(tables, columns, names, rules)
@@ -230,10 +231,15 @@ class Reader:
         return cached_panel(tables, columns, names, rules)
 
     def _open(self, argument: str, spec: Spec, rules: Rules) -> tuple[list[Table], list[str]]:
-        columns = self.how.columns
+        columns = self._columns(rules)
         if isinstance(spec, pd.DataFrame):
             return [frame_table(spec, columns.stored, optional_columns(columns, rules))], ["frame"]
         return open_all(spec, argument, columns, rules)
+
+    def _columns(self, rules: Rules) -> Columns:
+        """Return the roles; of rows to forecast, where something may be missing, no weight."""
+        columns = self.how.columns
+        return columns if rules.missing == "nothing" else columns.to_forecast
 
     def _prepare(self, series: Series) -> Series:
         """Break, complete and thin a series."""
@@ -275,6 +281,7 @@ class Reader:
 
     def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
         """Say how many gaps and missing values there are, and where."""
+        self._refuse_no_weight(argument, made)
         broken = [one.name for one in made if one.breaks]
         if broken:
             count = sum(len(one.breaks) for one in made)
@@ -299,6 +306,15 @@ class Reader:
                     "%s: %d values of %r are missing and masked, in %s",
                     argument, sum(lost.values()), name, count_names(holed),
                 )  # fmt: skip
+
+    def _refuse_no_weight(self, argument: str, made: Sequence[Series]) -> None:
+        """Refuse weights of which none is above 0: nothing would count."""
+        weights = [one.weights for one in made if one.weights is not None]
+        if weights and not any((own > 0).any() for own in weights):
+            raise InputError(
+                f"{argument}: weight column {self.how.columns.weight!r} is above 0 in no row, so "
+                "that nothing would count; correct it, or leave weight_covariate out"
+            )
 
     def _refuse_unobserved(self, argument: str, counts: Mapping[str, Missed]) -> None:
         """Refuse a column without any value: rather a mistake than something missing.
@@ -334,6 +350,9 @@ def _count_missing(columns: Columns, series: Sequence[Series]) -> dict[str, Miss
             add(name, one, np.isnan(one.values[:, index]), known=name in columns.known)
         for name, column in zip(columns.categories, one.categories, strict=True):
             add(name, one, column.codes < 0, known=name in columns.known_categories)
+        others = (*columns.values, *columns.static)
+        if columns.weight is not None and one.weights is not None and columns.weight not in others:
+            add(columns.weight, one, np.isnan(one.weights))
         for name, value in zip(columns.static, one.static, strict=True):
             add(name, one, np.isnan([value]))
         for name, text in zip(columns.static_categories, one.static_texts, strict=True):

@@ -14,6 +14,7 @@ from transformertf.data.scaling.scaling import Scaling
 from transformertf.data.scaling.time_features import calendar_codes
 from transformertf.data.scaling.vocabulary import Vocabularies
 from transformertf.data.series import AnyArray, FloatArray, IntArray, Series
+from transformertf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ScaledRows:
         target: (N,) float64 target in original units; only where a transform takes differences.
         covariate: (N,) float64 what a transform of the target depends on, in original units.
         complete: whether the target is known in every row.
+        weights: (N,) weight of each row in the loss, 0 where missing; None where all weigh alike.
     """
 
     columns: Columns
@@ -48,11 +50,12 @@ class ScaledRows:
     target: FloatArray | None
     covariate: FloatArray | None
     complete: bool
+    weights: AnyArray | None = None
 
     @property
     def size(self) -> int:
         """Bytes of what batches are gathered from."""
-        columns = (self.values, self.codes, self.elapsed, self.covariate)
+        columns = (self.values, self.codes, self.elapsed, self.covariate, self.weights)
         return sum(column.nbytes for column in columns if column is not None)
 
     @property
@@ -76,6 +79,9 @@ def store_series(
         vocabularies: fitted.
         dtype: type of the scaled values.
         keep: makes the arrays.
+
+    Raises:
+        InputError: a value, or a weight, is too large for `dtype`.
     """
     columns = scaling.columns
     lengths = [len(one) for one in series]
@@ -96,6 +102,7 @@ def store_series(
         return keep(f"original {name}", (rows,), np.float64, write)
 
     scaling.warn_unseen(series)
+    weighted = bool(series) and all(one.weights is not None for one in series)
     categories = len(columns.categories) + len(columns.calendar_categories)
     statistics = np.array([scaling.statistics_of(one) for one in series], dtype=np.int64)
     static = [scaling.static_features(one, dtype) for one in series]
@@ -123,11 +130,24 @@ def store_series(
         original(columns.target) if scaling.has_delta else None,
         None if scaling.target_x is None else original(scaling.target_x),
         all(all_finite(one.values[:, -1]) for one in series),
+        keep("weights", (rows,), dtype, each(_write_weights)) if weighted else None,
     )
 
 
 def _write_original(scaling: Scaling, name: str, series: Series, out: AnyArray) -> None:
     out[:] = scaling.original(series, name)
+
+
+def _write_weights(series: Series, out: AnyArray) -> None:
+    assert series.weights is not None
+    for piece in slices(0, len(series), PIECE):
+        with np.errstate(over="ignore"):
+            out[piece] = np.nan_to_num(series.weights[piece])
+        if not np.isfinite(out[piece]).all():
+            raise InputError(
+                f"series {series.name!r}: a weight of {np.nanmax(series.weights[piece]):g} is too "
+                f"large for {out.dtype}; divide all weights by one number, which changes no loss"
+            )
 
 
 def _write_codes(

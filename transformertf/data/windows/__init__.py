@@ -4,9 +4,10 @@
 
 `stages` says which rows are for what, `windows` cuts them, `origins` says where forecasts start,
 `sampler` in which order windows become batches, `lanes` how rows of a batch go along whole runs,
-and `trained` which rows were trained on.
+`balance` what windows of each series weigh, and `trained` which rows were trained on.
 """
 
+from transformertf.data.windows.balance import balanced
 from transformertf.data.windows.content import Content
 from transformertf.data.windows.lanes import LaneSampler
 from transformertf.data.windows.origins import Origin, OriginLike, origin_text

@@ -58,6 +58,8 @@ class Content(NamedTuple):
                     f"text {n}": tables[id(column.texts)][column.codes[rows]]
                     for n, column in enumerate(one.categories)
                 }
+                if one.weights is not None:
+                    columns["weight"] = one.weights[rows]
                 if one.time is not None:
                     columns["time"] = one.elapsed(rows)
                 for name, column in columns.items():

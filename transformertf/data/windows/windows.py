@@ -8,6 +8,7 @@ longer one, which each of them goes on with.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from operator import attrgetter
 
 import numpy as np
@@ -168,6 +169,18 @@ class Windows:
         """Return of windows (n,) where their sequences begin, and which count; see `Run`."""
         since, counts = self._table[np.searchsorted(self._ends, index, side="right"), 6:].T
         return since, counts > 0
+
+    def ends(self, index: IntArray) -> npt.NDArray[np.bool_]:
+        """Return which windows (n,) are the last piece of their sequence; see `Run`."""
+        run = np.searchsorted(self._ends, index, side="right")
+        ends: npt.NDArray[np.bool_] = self._closes[run] & (index == self._ends[run] - 1)
+        return ends
+
+    @cached_property
+    def _closes(self) -> npt.NDArray[np.bool_]:
+        """(runs,) whether no further run is of the same sequence."""
+        sequence = self._table[:, [0, 6]]
+        return np.append((sequence[1:] != sequence[:-1]).any(axis=1), True)
 
 
 def sliding(part: Part, limits: WindowLimits, stride: int) -> Run:

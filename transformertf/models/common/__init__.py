@@ -39,6 +39,12 @@ from transformertf.models.common.loss import (
     mean_over_ranks,
     weighted_losses,
 )
+from transformertf.models.common.loss_steps import (
+    LossSteps,
+    check_horizon,
+    check_steps_of_loss,
+    weigh_steps,
+)
 from transformertf.models.common.nonfinite import (
     NonFinite,
     OnNonFinite,

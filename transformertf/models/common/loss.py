@@ -11,7 +11,14 @@ import torch
 import torchmetrics
 from torch import distributed
 
-from transformertf.batch import ActualTarget, Batch, BatchSource, Stage
+from transformertf.batch import (
+    ActualTarget,
+    Batch,
+    BatchSource,
+    Stage,
+    counted,
+    step_weights,
+)
 from transformertf.errors import InputError, nearest
 from transformertf.nn import (
     MSELoss,
@@ -62,16 +69,17 @@ def weighted_losses(
     Args:
         criterion: elementwise.
         values: (B, Td, Q) outputs.
-        batch: with `target` and `target_mask`, and `weight` where windows are weighted.
+        batch: with `target` and `target_mask`, and `weight` where some weigh more than others.
         masking: leave padding and unobserved targets out; False weighs them as data.
     """
     values = at_least_single(values)  # the criterion, and sums over many steps, want the digits
     target, mask = batch["target"].to(values.dtype), batch["target_mask"].unsqueeze(-1)
     if not masking:
         target, mask = torch.where(mask, target, 0.0), torch.ones_like(mask)
-    weight = mask.to(values.dtype)
-    if "weight" in batch:
-        weight = weight * batch["weight"].view(-1, 1, 1)
+    weight, given = mask.to(values.dtype), step_weights(batch)
+    if given is not None:
+        # what lies in padding is no weight, NaN included
+        weight = torch.where(mask, given.unsqueeze(-1).to(values.dtype), 0.0)
     # what has weight 0 takes no part, whatever it is; 1 and not 0 as the stand-in: relative losses
     # divide by the target
     taken = weight > 0
@@ -87,9 +95,9 @@ def loss_weight(batch: Batch, masking: bool) -> torch.Tensor:
         batch: as for `weighted_losses`.
         masking: likewise.
     """
-    mask = batch["target_mask"]
-    weight = (mask if masking else torch.ones_like(mask)).sum(dim=1)
-    return (weight * batch["weight"] if "weight" in batch else weight).sum()
+    mask, given = batch["target_mask"], step_weights(batch)
+    mask = mask if masking else torch.ones_like(mask)
+    return (mask if given is None else torch.where(mask, given, 0.0)).sum()
 
 
 def actual_of(
@@ -106,11 +114,11 @@ def actual_of(
     if not isinstance(source, ActualTarget):
         target = batch["target"]
         back = target if source is None else source.inverse_transform_target(target, batch)
-        return back[..., 0], batch["target_mask"]
+        return back[..., 0], counted(batch)
     # scaled and back it is no more what was read: 0 becomes 1e-7
     actual = source.actual_target(batch, stage).to(like.dtype).to(like.device)
     # what takes no part in the loss is known, too
-    return actual, torch.isfinite(actual) & batch["target_mask"]
+    return actual, torch.isfinite(actual) & counted(batch)
 
 
 def at_least_single(values: torch.Tensor) -> torch.Tensor:

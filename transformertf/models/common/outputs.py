@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from transformertf.batch import AffineTarget, Batch, BatchKind
+from transformertf.batch import AffineTarget, Batch, BatchKind, counted
 from transformertf.errors import InputError, nearest
 from transformertf.nn import (
     DistributionLoss,
@@ -240,10 +240,7 @@ class Outputs(ABC):
         own = self._of_own_units
         if own is None:
             return
-        mask = batch["target_mask"]
-        if "weight" in batch:
-            mask = mask & (batch["weight"] > 0).unsqueeze(1)
-        found = own.first_outside(batch["target"], mask)
+        found = own.first_outside(batch["target"], counted(batch))
         if found is not None:
             row, value = found
             where = describe(int(batch["series"][row]), int(batch["origin"][row]))
