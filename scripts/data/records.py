@@ -1,6 +1,6 @@
 """Write records of the Bouc-Wen benchmark: noisy ones to learn from, others to validate on.
 
-    python -m scripts.data.records --output DIR [--records 40]
+    python -m scripts.data.records --output DIR [--records 60]
 
 The system and its simulator are those of `scripts/data/bouc_wen.py`. Training records are
 random-phase multisines of 8192 samples at 750 Hz, of 50 N and 5 to 150 Hz, from rest, as the
@@ -100,7 +100,7 @@ def main() -> None:
     """Write the records."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--records", type=int, default=40)
+    parser.add_argument("--records", type=int, default=60)
     options = parser.parse_args()
     write_records(options.output, options.records)
 

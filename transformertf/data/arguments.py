@@ -89,7 +89,6 @@ ARGUMENTS: Mapping[str, Argument] = {
     "static_covariates": Argument("fixed", names="several"),
     "categorical_covariates": Argument("fixed", names="several"),
     "calendar_features": Argument("fixed", names="several"),
-    "difference_covariates": Argument("fixed", names="several"),
     "target_lags": Argument("fixed"),
     "series_id": Argument("fixed", names="several"),
     "weight_covariate": Argument("reported", names="one"),

@@ -1,7 +1,7 @@
 """Which column has which role, and with the roles the order of all features."""
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -62,35 +62,6 @@ def _lags(given: Any) -> tuple[int, ...]:
         ) from None
 
 
-def _difference(name: str) -> str:
-    return f"{name}_difference"
-
-
-def _check_differences(
-    names: Sequence[str], roles: Mapping[str, Sequence[str]], categories: Sequence[str]
-) -> None:
-    """Refuse differences of what is no real covariate, and a name that is taken.
-
-    Raises:
-        InputError: names it.
-    """
-    moving = [name for role in ("known", "known_past") for name in roles[role]]
-    real = [name for name in moving if name not in categories]
-    for name in names:
-        if name not in real:
-            raise InputError(
-                f"difference_covariates: {name!r} is no real column of known_covariates or "
-                f"known_past_covariates; {nearest(name, real) if real else 'name it there'}"
-            )
-        if names.count(name) > 1:
-            raise InputError(f"difference_covariates: {name!r} is there twice; give it once")
-        if _difference(name) in moving:
-            raise InputError(
-                f"difference_covariates: the difference of {name!r} is called "
-                f"{_difference(name)!r}, as another covariate is; leave one of them out"
-            )
-
-
 @dataclass(frozen=True)
 class Columns:
     """The roles of the columns, and with them the order of the features.
@@ -108,8 +79,6 @@ class Columns:
         calendar: fields of the time stamps given as cyclic pairs.
         calendar_categories: fields of the time stamps given as categories.
         lags: lags of the target, in steps, that are known covariates.
-        differences: covariates whose difference from the row before is a further one, named
-            `NAME_difference`: of the same role, behind all others of it.
         indicators: give a feature for each real covariate and the target that is 1 where it was
             observed and 0 where it was missing.
         weight: column that weighs rows in the loss, or None; no feature, but it may also be one.
@@ -127,7 +96,6 @@ class Columns:
     calendar: tuple[str, ...] = ()
     calendar_categories: tuple[str, ...] = ()
     lags: tuple[int, ...] = ()
-    differences: tuple[str, ...] = ()
     indicators: bool = False
     weight: str | None = None
 
@@ -185,22 +153,15 @@ class Columns:
                     f"{nearest(name, others) if others else 'name it in one of them'}"
                 )
 
-        differences = as_list(given.get("difference_covariates"))
-        _check_differences(differences, roles, categories)
-
         def real(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(name for name in names if name not in categories)
-
-        def moving(names: Sequence[str]) -> tuple[str, ...]:
-            copies = [_difference(name) for name in differences if name in names]
-            return (*real(names), *copies)
 
         def categorical(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(name for name in names if name in categories)
 
         return cls(
-            moving(roles["known"]),
-            moving(roles["known_past"]),
+            real(roles["known"]),
+            real(roles["known_past"]),
             given["target_covariate"],
             given.get("time_column"),
             tuple(as_list(given.get("series_id"))),
@@ -211,7 +172,6 @@ class Columns:
             real(fields),
             categorical(fields),
             _lags(given.get("target_lags")),
-            tuple(differences),
             given.get("missing") == "mask",
             given.get("weight_covariate"),
         )
@@ -243,22 +203,7 @@ class Columns:
         weight = () if self.weight is None else (self.weight,)
         moving = (*self.values, *self.categories, *weight)
         static = (*self.static, *self.static_categories)
-        return tuple(dict.fromkeys((*map(self.source, moving), *static, *time, *self.ids)))
-
-    @property
-    def copies(self) -> dict[str, str]:
-        """Real columns that are made of others, by name, and which these are."""
-        return {_difference(name): name for name in self.differences}
-
-    def source(self, name: str) -> str:
-        """Return the column that a real one is read from: itself, but for one that is made."""
-        return self.copies.get(name, name)
-
-    @property
-    def given_ahead(self) -> tuple[str, ...]:
-        """Names of the columns that are to be given ahead of the data, real ones first."""
-        real = (name for name in self.known if name not in self.copies)
-        return (*real, *self.known_categories)
+        return tuple(dict.fromkeys((*moving, *static, *time, *self.ids)))
 
     @property
     def text(self) -> tuple[str, ...]:

@@ -56,8 +56,8 @@ class SessionBatches:
         """
         columns, steps, past = self.data.columns, self.data.limits.horizon, history.series
         if future is None:
-            if columns.given_ahead:
-                names = ", ".join(columns.given_ahead)
+            if columns.known or columns.known_categories:
+                names = ", ".join((*columns.known, *columns.known_categories))
                 raise InputError(
                     f"future: expected known covariates ({names}) of the horizon, found none; "
                     "give the rows that follow"

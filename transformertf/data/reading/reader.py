@@ -170,10 +170,7 @@ class Reader:
             made = [following(one, more) for one, more in zip(series, rows, strict=True)]
             times = [time for time in made if time is not None]
             frame[columns.time] = times[0].append(times[1:])
-        nothing = {
-            name: None if name in columns.known_categories else np.nan
-            for name in columns.given_ahead
-        }
+        nothing = dict.fromkeys(columns.known, np.nan) | dict.fromkeys(columns.known_categories)
         return frame.assign(**nothing)
 
     def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
@@ -323,7 +320,7 @@ class Reader:
         """
         columns = self.how.columns
         for name in (*columns.known, *columns.past, *columns.categories):
-            lost, rows = counts.get(name, ({}, 0))
+            lost, rows = counts[name]
             if rows and sum(lost.values()) == rows:
                 raise InputError(
                     f"{argument}: column {name!r} has no value in any of {rows} rows, which is "
@@ -345,8 +342,6 @@ def _count_missing(columns: Columns, series: Sequence[Series]) -> dict[str, Miss
 
     for one in series:
         for index, name in enumerate(columns.values):
-            if name in columns.copies:
-                continue
             add(name, one, np.isnan(one.values[:, index]), known=name in columns.known)
         for name, column in zip(columns.categories, one.categories, strict=True):
             add(name, one, column.codes < 0, known=name in columns.known_categories)

@@ -254,8 +254,6 @@ def _parse(columns: Columns, name: str, spec: Any) -> list[AnyTransform]:
             transforms += made.transforms if isinstance(made, TransformCollection) else [made]
         for transform in transforms:
             _check_place(columns, name, transform)
-        if name in columns.copies:
-            transforms.insert(0, DeltaTransform())
         TransformCollection(transforms)
     return transforms
 
