@@ -87,6 +87,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "categorical_covariates": Argument("fixed", names="several"),
     "calendar_features": Argument("fixed", names="several"),
     "target_lags": Argument("fixed"),
+    "difference_covariates": Argument("fixed", names="several"),
     "series_id": Argument("fixed", names="several"),
     "train_df_paths": Argument("free"),
     "val_df_paths": Argument("free"),

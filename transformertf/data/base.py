@@ -77,6 +77,9 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         calendar_features: fields of the time stamps as further known covariates: minute, hour,
             dayofweek, day, dayofyear, week, month, quarter; as sine and cosine, or as categories
             where `categorical_covariates` names them.
+        difference_covariates: real ones of the covariates above whose difference from the row
+            before, as `NAME_difference`, is a further covariate of their role: a rate of change is
+            small beside the values, and hard to learn from them.
         series_id: columns that tell the series of a table apart; without it each file is one
             series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
@@ -169,6 +172,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         categorical_covariates: list[str] | str | None = None,
         calendar_features: list[str] | str | None = None,
         *,
+        difference_covariates: list[str] | str | None = None,
         series_id: list[str] | str | None = None,
         train_df_paths: Paths = None,
         val_df_paths: Paths = None,

@@ -104,6 +104,8 @@ class Stream:
         how, kind = data.reading, data.scaling.time_kind
         rules = Rules(missing, data.columns.indicators, how.sort, kind, how.zone)
         self._read = RowReader("rows", data.columns, rules, data.vocabularies)
+        # what a state must be of
+        self._columns = [*data.columns.stored, *data.columns.copies]
         self._lag = max(data.columns.lags, default=0)
         self._batches = SessionBatches(data, self._carry, self._lag)
         self._steps = data.limits.horizon if self._sequences else data.limits.context
@@ -167,7 +169,7 @@ class Stream:
         parts = [state] if isinstance(state, torch.Tensor) else list(state or ())
         return {
             "carry": self._carry,
-            "columns": list(self.data.columns.stored),
+            "columns": self._columns,
             "history": None if self._history is None else self._history.state_dict(),
             "state": move_data_to_device(parts, "cpu"),
         }
@@ -187,10 +189,10 @@ class Stream:
                 f"it is {self._carry}; make the session as that one was"
             )
         columns = self.data.columns
-        if state["columns"] != list(columns.stored):
+        if state["columns"] != self._columns:
             raise InputError(
                 f"the state is of columns {', '.join(state['columns'])}, expected "
-                f"{', '.join(columns.stored)}; make the session with the model and data of that one"
+                f"{', '.join(self._columns)}; make the session with the model and data of that one"
             )
         history = state["history"]
         if history is not None:

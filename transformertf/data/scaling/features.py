@@ -24,28 +24,28 @@ class Places(NamedTuple):
 
     Attributes:
         values: of each real column, in the order of `Columns.values`.
-        observed: of the indicator of each of them; empty without indicators.
+        observed: of each indicator, with the place of its column among them.
         pairs: first of the calendar features.
         lags: first of the lags.
     """
 
     values: list[int]
-    observed: list[int]
+    observed: list[tuple[int, int]]
     pairs: int
     lags: int
 
     @classmethod
     def of(cls, columns: Columns) -> "Places":
         """Return the places that the roles of the columns give."""
-        known, past = len(columns.known), len(columns.past)
-        pairs, lags = known, known + 2 * len(columns.calendar)
-        future, target = len(columns.future_features), len(columns.features) - 1
-        values = [*range(known), *range(future, future + past), target]
-        if not columns.indicators:
-            return cls(values, [], pairs, lags)
-        first, behind = lags + len(columns.lags), future + past
-        observed = [*range(first, first + known), *range(behind, behind + past), target - 1]
-        return cls(values, observed, pairs, lags)
+        place = {name: index for index, name in enumerate(columns.features)}
+        values = [place[name] for name in columns.values]
+        observed = [
+            (column, place[f"{name}_observed"])
+            for column, name in enumerate(columns.values)
+            if f"{name}_observed" in columns.observed
+        ]
+        pairs = len(columns.known)
+        return cls(values, observed, pairs, pairs + 2 * len(columns.calendar))
 
 
 class FeatureWriter:
@@ -151,7 +151,7 @@ class FeatureWriter:
             begin = min(max(rows.start, first + lag), rows.stop)
             out[rows.start : begin, place] = 0.0
             out[begin : rows.stop, place] = out[begin - lag : rows.stop - lag, -1]
-        for column, place in enumerate(places.observed):
+        for column, place in places.observed:
             out[rows, place] = ~np.isnan(series.values[rows, column])
 
     def _reader(self, series: Series, column: int, first: int, end: int) -> Read:
