@@ -36,7 +36,6 @@ DATA: dict[str, dict[str, Any]] = {
     "per series": {**ROLES, "normalize": "series", "extra_transforms": {"y": "DeltaTransform"}},
     "original units": {"normalize": False, "extra_transforms": {"set": "DeltaTransform"}},
     "ratio": LOG_DELTA_RATIO,
-    "rates": {**ROLES, "difference_covariates": "set"},
     "aligned right": {"encoder_alignment": "right", "decoder_alignment": "right", **ROLES},
     "nothing fed back": {"add_target_to_past": False},
     "lags only": {"add_target_to_past": False, "target_lags": [LAGS[0]]},

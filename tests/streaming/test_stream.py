@@ -66,8 +66,12 @@ DATA: dict[str, dict[str, Any]] = {
         "mask_encoder_features": ["n"],
     },
     "mask": {**EVERYTHING, "missing": "mask", "extra_transforms": {"y": "DeltaTransform"}},
-    "rates": {**EVERYTHING, "difference_covariates": ["p", "k"], "normalize": "series"},
-    "mask, rates": {**EVERYTHING, "missing": "mask", "difference_covariates": ["k", "p"]},
+    "mask, rates": {
+        **EVERYTHING,
+        "missing": "mask",
+        "difference_covariates": ["k", "p"],
+        "normalize": "series",
+    },
 }
 RECURRENT = partial(EncoderDecoderLSTM, d_encoder=4, d_decoder=5, dropout=0.1)
 WINDOWED = {

@@ -222,9 +222,10 @@ def permutation_importance(
 
     Breiman, "Random forests", 2001, section 10. Each window of a batch gets the values of
     another, step by step as counted from the origin, in the horizon and in the context where the
-    variable is known in both. A covariate and its difference move together, as one variable. Only data steps move, and where windows differ in length a step
-    moves among those that have it. Windows of a batch that overlap are alike and tell little:
-    give batches drawn from all over the data.
+    variable is known in both. A covariate and its difference move together, as one variable. Only
+    data steps move, and where windows differ in length a step moves among those that have it.
+    Windows of a batch that overlap are alike and tell little: give batches drawn from all over the
+    data.
 
     Args:
         model: a forecaster; its mode and all generators stay as they are.
