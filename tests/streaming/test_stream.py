@@ -356,6 +356,14 @@ def test_a_session_survives_a_restart(session):
         Stream(model, data, carry=False).load_state_dict(stream.state_dict())
 
 
+def test_a_state_without_a_difference_is_refused():
+    data = make_data(TimeSeriesDataModule, known_covariates="k")
+    other = make_data(TimeSeriesDataModule, known_covariates="k", difference_covariates="k")
+    state = Stream(make_model(LSTM, data), data).state_dict()
+    with pytest.raises(InputError, match=r"columns k, y, expected k, y, k_difference;"):
+        Stream(make_model(LSTM, other), other).load_state_dict(state)
+
+
 def test_a_state_of_other_data_is_refused(session):
     model, data, frame, future = session
     stream = Stream(model, data)
