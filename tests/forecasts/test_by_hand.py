@@ -40,6 +40,7 @@ DATA: dict[str, dict[str, Any]] = {
     "nothing fed back": {"add_target_to_past": False},
     "lags only": {"add_target_to_past": False, "target_lags": [LAGS[0]]},
     "holes": {**ROLES, "missing": "mask", "max_gap": None},
+    "holes, rates": {**ROLES, "missing": "mask", "difference_covariates": "set"},
     "holes, lines": {
         **{**ROLES, **LOG_DELTA_RATIO},
         "missing": "mask",

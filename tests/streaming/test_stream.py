@@ -66,6 +66,12 @@ DATA: dict[str, dict[str, Any]] = {
         "mask_encoder_features": ["n"],
     },
     "mask": {**EVERYTHING, "missing": "mask", "extra_transforms": {"y": "DeltaTransform"}},
+    "mask, rates": {
+        **EVERYTHING,
+        "missing": "mask",
+        "difference_covariates": ["k", "p"],
+        "normalize": "series",
+    },
 }
 RECURRENT = partial(EncoderDecoderLSTM, d_encoder=4, d_decoder=5, dropout=0.1)
 WINDOWED = {
@@ -156,7 +162,7 @@ def columns_of(data):
     """Return the columns of rows, and those of the future."""
     wanted = data.columns
     time = [] if wanted.time is None else [wanted.time]
-    return list(wanted.stored), [*wanted.known, *wanted.known_categories, *time]
+    return list(wanted.stored), [*wanted.known_ahead, *time]
 
 
 def same(found, expected, tolerance=1e-10):
@@ -239,7 +245,7 @@ def test_a_window_is_forecast_as_predict_does(name, config):
     options = {**EVERYTHING, "normalize": "window"} if config == "window" else DATA[config]
     data = make_data(**options)
     model = make_model(WINDOWED[name], data)
-    frame = make_rows(NEW + HORIZON, seed=5, gaps=config == "mask")
+    frame = make_rows(NEW + HORIZON, seed=5, gaps="mask" in config)
     past, known = columns_of(data)
 
     def future(end):
@@ -274,7 +280,12 @@ SEQUENCES: dict[str, dict[str, Any]] = {
         "known_covariates": "k",
         "target_depends_on": "k",
     },
-    "mask": {"known_covariates": ["k", "x"], "missing": "mask", "time_column": "t"},
+    "mask": {
+        "known_covariates": ["k", "x"],
+        "difference_covariates": "k",
+        "missing": "mask",
+        "time_column": "t",
+    },
 }
 
 
@@ -343,6 +354,14 @@ def test_a_session_survives_a_restart(session):
     assert other.rows == 25
     with pytest.raises(InputError, match=r"carry: .* carries_state is True, here it is False"):
         Stream(model, data, carry=False).load_state_dict(stream.state_dict())
+
+
+def test_a_state_without_a_difference_is_refused():
+    data = make_data(TimeSeriesDataModule, known_covariates="k")
+    other = make_data(TimeSeriesDataModule, known_covariates="k", difference_covariates="k")
+    state = Stream(make_model(LSTM, data), data).state_dict()
+    with pytest.raises(InputError, match=r"columns k, y, expected k, y, k_difference;"):
+        Stream(make_model(LSTM, other), other).load_state_dict(state)
 
 
 def test_a_state_of_other_data_is_refused(session):

@@ -90,6 +90,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "categorical_covariates": Argument("fixed", names="several"),
     "calendar_features": Argument("fixed", names="several"),
     "target_lags": Argument("fixed"),
+    "difference_covariates": Argument("fixed", names="several"),
     "series_id": Argument("fixed", names="several"),
     "weight_covariate": Argument("reported", names="one"),
     "balance": Argument("reported"),

@@ -79,6 +79,9 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         calendar_features: fields of the time stamps as further known covariates: minute, hour,
             dayofweek, day, dayofyear, week, month, quarter; as sine and cosine, or as categories
             where `categorical_covariates` names them.
+        difference_covariates: real ones of the covariates above whose difference from the row
+            before, as `NAME_difference`, is a further covariate of their role: a rate of change is
+            small beside the values, and hard to learn from them.
         weight_covariate: column of numbers from 0 that weighs rows in the loss, and whole windows
             where it is constant in them. No input, and not read at predict. Metrics leave out rows
             of weight 0 and take all others alike.
@@ -179,6 +182,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         categorical_covariates: list[str] | str | None = None,
         calendar_features: list[str] | str | None = None,
         *,
+        difference_covariates: list[str] | str | None = None,
         weight_covariate: str | None = None,
         balance: Balance | None = None,
         series_id: list[str] | str | None = None,

@@ -82,6 +82,8 @@ class Columns:
         indicators: give a feature for each real covariate and the target that is 1 where it was
             observed and 0 where it was missing.
         weight: column that weighs rows in the loss, or None; no feature, but it may also be one.
+        differences: real covariates whose difference from the row before is one, too. Each is a
+            copy of its column, last among `known` or `past`; see `copies`.
     """
 
     known: tuple[str, ...]
@@ -98,6 +100,7 @@ class Columns:
     lags: tuple[int, ...] = ()
     indicators: bool = False
     weight: str | None = None
+    differences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is named twice; only an id may be a static covariate, too."""
@@ -136,7 +139,8 @@ class Columns:
         """Return the roles that the arguments of a data module give.
 
         Raises:
-            InputError: a column has two roles, or a category none.
+            InputError: a column has two roles, or a category none, or what is no real covariate
+                has a difference.
         """
         categories = as_list(given.get("categorical_covariates"))
         fields = as_list(given.get("calendar_features"))
@@ -159,9 +163,12 @@ class Columns:
         def categorical(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(name for name in names if name in categories)
 
+        known, past = real(roles["known"]), real(roles["known_past"])
+        differences = tuple(as_list(given.get("difference_covariates")))
+        _check_differences(differences, (*known, *past), given)
         return cls(
-            real(roles["known"]),
-            real(roles["known_past"]),
+            (*known, *_copies(differences, known)),
+            (*past, *_copies(differences, past)),
             given["target_covariate"],
             given.get("time_column"),
             tuple(as_list(given.get("series_id"))),
@@ -174,6 +181,7 @@ class Columns:
             _lags(given.get("target_lags")),
             given.get("missing") == "mask",
             given.get("weight_covariate"),
+            differences,
         )
 
     @property
@@ -187,23 +195,38 @@ class Columns:
         return (*self.known, *self.past, self.target)
 
     @property
+    def copies(self) -> dict[str, str]:
+        """Names of the real columns that are differences, to the columns that they copy."""
+        return _copies(self.differences, self.values)
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """Names of the categorical columns that a series has row by row, known ones first."""
         return (*self.known_categories, *self.past_categories)
 
     @property
+    def known_ahead(self) -> tuple[str, ...]:
+        """Names of the columns that rows ahead of the data must tell."""
+        return (*self._read(self.known), *self.known_categories)
+
+    @property
     def unknown_ahead(self) -> tuple[str, ...]:
         """Names of the columns that no row ahead of the data can tell: the target and the past."""
-        return (*self.past, *self.past_categories, self.target)
+        return (*self._read(self.past), *self.past_categories, self.target)
 
     @property
     def stored(self) -> tuple[str, ...]:
         """Names of all columns that are read."""
         time = () if self.time is None else (self.time,)
         weight = () if self.weight is None else (self.weight,)
-        moving = (*self.values, *self.categories, *weight)
         static = (*self.static, *self.static_categories)
+        values = self._read(self.values)
+        moving = (*values, *self.categories, *weight)
         return tuple(dict.fromkeys((*moving, *static, *time, *self.ids)))
+
+    def source(self, name: str) -> str:
+        """Return the column that a real column is read from."""
+        return self.copies.get(name, name)
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -264,7 +287,53 @@ class Columns:
         return () if self.time is None else (self.time,)
 
     def _observed(self, names: Sequence[str]) -> list[str]:
-        return [f"{name}_observed" for name in names] if self.indicators else []
+        return [f"{name}_observed" for name in self._read(names)] if self.indicators else []
+
+    def _read(self, names: Sequence[str]) -> list[str]:
+        """Return those of the real columns that are no copies."""
+        return [name for name in names if name not in self.copies]
+
+
+def _copies(differences: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """Return the names of the differences of columns, to the columns that they copy."""
+    return {f"{name}_difference": name for name in differences if name in columns}
+
+
+def _check_differences(
+    differences: Sequence[str], covariates: Sequence[str], given: dict[str, Any]
+) -> None:
+    """Refuse differences of what is no real covariate, and names that are taken.
+
+    Args:
+        differences: the columns.
+        covariates: the real covariates.
+        given: arguments of a data module.
+    """
+    for name in differences:
+        if name == given["target_covariate"]:
+            problem = (
+                "is the target; to forecast its changes set prediction_type: delta, or give it a "
+                "DeltaTransform in extra_transforms"
+            )
+        elif name in as_list(given.get("categorical_covariates")):
+            problem = "is categorical, and numbers alone have a difference; leave it out"
+        elif name in as_list(given.get("static_covariates")):
+            problem = "is constant within a series, its difference is 0; leave it out"
+        elif name not in covariates:
+            hint = nearest(name, covariates) if covariates else "name it in one of them"
+            problem = f"is no real one of known_covariates and known_past_covariates; {hint}"
+        elif differences.count(name) > 1:
+            problem = "is there twice; give it once"
+        else:
+            continue
+        raise InputError(f"difference_covariates: {name!r} {problem}")
+    taken = [name for role in (*ROLES, "series_id") for name in as_list(given.get(role))]
+    for name, source in _copies(differences, covariates).items():
+        if name in taken:
+            raise InputError(
+                f"column {name!r} has the name that difference_covariates gives to the difference "
+                f"of {source!r}; rename the column, or leave one of both out"
+            )
 
 
 def check_calendar(names: Sequence[str]) -> None:

@@ -175,7 +175,7 @@ class EncoderDecoderDataModule(WindowDataModule):
 
     def _follow(self, series: list[Series]) -> list[Series]:
         """Return series that go on for the steps to forecast after their last targets."""
-        names = (*self.columns.known, *self.columns.known_categories)
+        names = self.columns.known_ahead
         lacking = [one.name for one in series if one.observed == len(one)]
         if names and lacking:
             raise InputError(

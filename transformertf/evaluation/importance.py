@@ -222,9 +222,10 @@ def permutation_importance(
 
     Breiman, "Random forests", 2001, section 10. Each window of a batch gets the values of
     another, step by step as counted from the origin, in the horizon and in the context where the
-    variable is known in both. Only data steps move, and where windows differ in length a step
-    moves among those that have it. Windows of a batch that overlap are alike and tell little:
-    give batches drawn from all over the data.
+    variable is known in both. A covariate and its difference move together, as one variable. Only
+    data steps move, and where windows differ in length a step moves among those that have it.
+    Windows of a batch that overlap are alike and tell little: give batches drawn from all over the
+    data.
 
     Args:
         model: a forecaster; its mode and all generators stay as they are.
@@ -302,7 +303,7 @@ def _places(
     side_of: dict[str, str] = {}
     for side, kinds in variables.items():
         for key, names in zip(keys[side], kinds, strict=True):
-            for column, name in enumerate(names):
+            for column, name in enumerate(map(columns.source, names)):
                 places.setdefault(name, []).append(_Place(key, column))
                 side_of[name] = side
     return {(side_of[name], name): found for name, found in places.items()}

@@ -189,8 +189,8 @@ def make_sections(
             "All of them are in by_series.parquet.",
             figure=series_figure(evaluation.by_series, target),
         )
-    covariates = data.columns.values[:-1][:COVARIATES]
-    for number, name in enumerate(covariates, start=1):
+    covariates = [name for name in data.columns.values[:-1] if name not in data.columns.copies]
+    for number, name in enumerate(covariates[:COVARIATES], start=1):
         sections[f"residuals_{number}"] = Section(
             f"Residuals against {name}",
             "Loops say that the error depends on the way the covariate came.",

@@ -84,7 +84,7 @@ def _check(data: EncoderDecoderDataModule, horizon: int, samples: int, seed: int
     for name, number in (("samples", samples), ("seed", seed)):
         if number < 0:
             raise InputError(f"{name} must be at least 0, found {number}")
-    past = (*data.columns.past, *data.columns.past_categories)
+    *past, _ = data.columns.unknown_ahead
     if past and horizon > data.tgt_seq_len:
         raise InputError(
             f"known_past_covariates: {', '.join(map(repr, past))} unknown beyond the trained "

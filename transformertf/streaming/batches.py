@@ -56,10 +56,10 @@ class SessionBatches:
         """
         columns, steps, past = self.data.columns, self.data.limits.horizon, history.series
         if future is None:
-            if columns.known or columns.known_categories:
-                names = ", ".join((*columns.known, *columns.known_categories))
+            if columns.known_ahead:
                 raise InputError(
-                    f"future: expected known covariates ({names}) of the horizon, found none; "
+                    f"future: expected known covariates ({', '.join(columns.known_ahead)}) of the "
+                    "horizon, found none; "
                     "give the rows that follow"
                 )
             time = history.time

@@ -123,7 +123,7 @@ class RowReader:
     def _numbers(self, frame: pd.DataFrame) -> FloatArray | None:
         """Return the real columns (rows, columns); None where one is to be converted or refused."""
         values = np.empty((len(self.columns.values), len(frame)))
-        for place, name in enumerate(self.columns.values):
+        for place, name in enumerate(map(self.columns.source, self.columns.values)):
             # the target may not be there at all
             column = frame[name].to_numpy() if name in frame else np.full(len(frame), np.nan)
             if column.dtype.kind not in "fiu":

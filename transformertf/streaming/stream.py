@@ -103,7 +103,10 @@ class Stream:
         missing: Missing = "target" if self._sequences else "nothing"
         how, kind = data.reading, data.scaling.time_kind
         rules = Rules(missing, data.columns.indicators, how.sort, kind, how.zone)
-        self._read = RowReader("rows", data.columns.to_forecast, rules, data.vocabularies)
+        columns = data.columns.to_forecast
+        self._read = RowReader("rows", columns, rules, data.vocabularies)
+        # what a state must be of
+        self._columns = [*columns.stored, *columns.copies]
         self._lag = max(data.columns.lags, default=0)
         self._batches = SessionBatches(data, self._carry, self._lag)
         self._steps = data.limits.horizon if self._sequences else data.limits.context
@@ -167,7 +170,7 @@ class Stream:
         parts = [state] if isinstance(state, torch.Tensor) else list(state or ())
         return {
             "carry": self._carry,
-            "columns": list(self.data.columns.to_forecast.stored),
+            "columns": self._columns,
             "history": None if self._history is None else self._history.state_dict(),
             "state": move_data_to_device(parts, "cpu"),
         }
@@ -186,11 +189,11 @@ class Stream:
                 f"carry: the state is of a session whose carries_state is {state['carry']}, here "
                 f"it is {self._carry}; make the session as that one was"
             )
-        columns = self.data.columns.to_forecast
-        if state["columns"] != list(columns.stored):
+        columns = self.data.columns
+        if state["columns"] != self._columns:
             raise InputError(
                 f"the state is of columns {', '.join(state['columns'])}, expected "
-                f"{', '.join(columns.stored)}; make the session with the model and data of that one"
+                f"{', '.join(self._columns)}; make the session with the model and data of that one"
             )
         history = state["history"]
         if history is not None:

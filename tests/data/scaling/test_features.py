@@ -158,7 +158,9 @@ def test_places_are_those_of_the_names(indicators, lags, calendar):
     places, names = Places.of(columns), columns.features
     assert [names[place] for place in places.values] == ["k", "l", "p", "y"]
     observed = ["k_observed", "l_observed", "p_observed", "y_observed"]
-    assert [names[place] for place in places.observed] == (observed if indicators else [])
+    found = [(columns.values[column], names[place]) for column, place in places.observed]
+    wanted = list(zip(columns.values, observed, strict=True))
+    assert found == (wanted if indicators else [])
     assert not calendar or names[places.pairs] == "hour_sin"
     assert not lags or names[places.lags] == "y_lag_3"
 

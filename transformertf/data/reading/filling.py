@@ -195,7 +195,7 @@ class _Filler:
             places = _advance(cursor, series)
             if (cursor[series] > end[series]).any():  # other rows than those that were counted
                 raise changed(table.where)
-            for index, name in enumerate(columns.values):
+            for index, name in enumerate(map(columns.source, columns.values)):
                 self.values[index, places] = (
                     as_numbers(frame[name], table.where, begin) if name in frame else np.nan
                 )

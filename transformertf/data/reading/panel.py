@@ -182,7 +182,7 @@ def open_future(
     Raises:
         InputError: a file or a column is not there; a file goes on with none of the series.
     """
-    needed = {*columns.known, *columns.known_categories, *columns.ids, columns.time}
+    needed = {*columns.known_ahead, *columns.ids, columns.time}
     optional = [name for name in columns.stored if name not in needed]
     if isinstance(spec, pd.DataFrame):
         tables = [frame_table(spec, columns.stored, optional, "the future frame")]

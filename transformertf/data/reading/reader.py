@@ -170,8 +170,8 @@ class Reader:
             made = [following(one, more) for one, more in zip(series, rows, strict=True)]
             times = [time for time in made if time is not None]
             frame[columns.time] = times[0].append(times[1:])
-        nothing = dict.fromkeys(columns.known, np.nan) | dict.fromkeys(columns.known_categories)
-        return frame.assign(**nothing)
+        nothing = dict.fromkeys(columns.known_ahead, np.nan)
+        return frame.assign(**nothing | dict.fromkeys(columns.known_categories))
 
     def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
         """Return the id columns as they are given, a row for each series, by its name."""
@@ -319,7 +319,7 @@ class Reader:
         A series need not have statics, nor rows to forecast a target.
         """
         columns = self.how.columns
-        for name in (*columns.known, *columns.past, *columns.categories):
+        for name in (*columns.known_ahead, *columns.unknown_ahead[:-1]):
             lost, rows = counts[name]
             if rows and sum(lost.values()) == rows:
                 raise InputError(
@@ -342,7 +342,8 @@ def _count_missing(columns: Columns, series: Sequence[Series]) -> dict[str, Miss
 
     for one in series:
         for index, name in enumerate(columns.values):
-            add(name, one, np.isnan(one.values[:, index]), known=name in columns.known)
+            if name not in columns.copies:
+                add(name, one, np.isnan(one.values[:, index]), known=name in columns.known)
         for name, column in zip(columns.categories, one.categories, strict=True):
             add(name, one, column.codes < 0, known=name in columns.known_categories)
         others = (*columns.values, *columns.static)

@@ -241,12 +241,12 @@ def _check_names(columns: Columns, given: Mapping[str, Any]) -> None:
 
 
 def _parse(columns: Columns, name: str, spec: Any) -> list[AnyTransform]:
-    """Return the transforms of a column, its own copies.
+    """Return the transforms of a column, its own copies; of a difference, that comes first.
 
     Raises:
         InputError: a specification is wrong, or a transform has no place there.
     """
-    transforms: list[AnyTransform] = []
+    transforms: list[AnyTransform] = [DeltaTransform()] if name in columns.copies else []
     with naming(f"extra_transforms: {name!r}"):
         for item in spec if isinstance(spec, list | tuple) else [spec]:
             # a transform given as an object may stand at another column, too
@@ -275,7 +275,7 @@ def _check_place(columns: Columns, name: str, transform: AnyTransform) -> None:
 def _check_target(columns: Columns, extra: TransformCollection, covariate: str | None) -> None:
     """Refuse a transform of the target without its covariate, and the other way round."""
     kinds = [type(item).__name__ for item in extra.transforms if isinstance(item, TargetTransform)]
-    known = columns.known
+    known = [name for name in columns.known if name not in columns.copies]
     hint = nearest(str(covariate), known) if known else "known_covariates has none"
     if covariate is None:
         if kinds:

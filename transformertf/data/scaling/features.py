@@ -24,28 +24,28 @@ class Places(NamedTuple):
 
     Attributes:
         values: of each real column, in the order of `Columns.values`.
-        observed: of the indicator of each of them; empty without indicators.
+        observed: of each indicator, with the place of its column among them.
         pairs: first of the calendar features.
         lags: first of the lags.
     """
 
     values: list[int]
-    observed: list[int]
+    observed: list[tuple[int, int]]
     pairs: int
     lags: int
 
     @classmethod
     def of(cls, columns: Columns) -> "Places":
         """Return the places that the roles of the columns give."""
-        known, past = len(columns.known), len(columns.past)
-        pairs, lags = known, known + 2 * len(columns.calendar)
-        future, target = len(columns.future_features), len(columns.features) - 1
-        values = [*range(known), *range(future, future + past), target]
-        if not columns.indicators:
-            return cls(values, [], pairs, lags)
-        first, behind = lags + len(columns.lags), future + past
-        observed = [*range(first, first + known), *range(behind, behind + past), target - 1]
-        return cls(values, observed, pairs, lags)
+        place = {name: index for index, name in enumerate(columns.features)}
+        values = [place[name] for name in columns.values]
+        observed = [
+            (column, place[f"{name}_observed"])
+            for column, name in enumerate(columns.values)
+            if f"{name}_observed" in columns.observed
+        ]
+        pairs = len(columns.known)
+        return cls(values, observed, pairs, pairs + 2 * len(columns.calendar))
 
 
 class FeatureWriter:
@@ -56,7 +56,9 @@ class FeatureWriter:
     `fill`. "interpolate" draws a straight line over row number, for known covariates: their
     future is known at the forecast's origin. Past covariates and the target take the last value
     all the same, since a line would show the model values from after the origin. Before the
-    first and after the last observed value a line is level; with none at all it is `fill`.
+    first and after the last observed value a line is level; with none at all it is `fill`. Of
+    `columns.copies`, whose differences alone count, what is before the first observed value takes
+    that one: a difference to `fill` would be a jump that nobody observed.
 
     Without indicators a missing value stays missing.
 
@@ -85,6 +87,9 @@ class FeatureWriter:
         self._covariate = covariate
         self._chains = chains
         self._lines = len(columns.known) if impute == "interpolate" else 0
+        # places of the copies that may begin without a value
+        copies = columns.copies if columns.indicators else ()
+        self._copies = {columns.values.index(name) for name in copies}
 
     def write(
         self, series: Series, loc: FloatArray, scale: FloatArray, out: npt.NDArray[Any]
@@ -105,11 +110,13 @@ class FeatureWriter:
                 x = None if self._covariate is None else originals[self._covariate]
                 for column, values in enumerate(originals):
                     chain = self._chains[column]
+                    start, last[column] = last[column], float(values[-1])
+                    if column in self._copies:
+                        values, start = _level(values), _observed(start)
                     pair = None
                     if x is not None and column == len(reads) - 1:
                         pair = self._beside_known(series, rows, x)
-                    result = chain.apply_extra(series.name, values, pair, last[column])
-                    last[column] = float(values[-1])
+                    result = chain.apply_extra(series.name, values, pair, start)
                     with np.errstate(over="ignore", invalid="ignore"):
                         result = (result - loc[column]) / scale[column]
                     if pair is not None and pair is not x:
@@ -151,7 +158,7 @@ class FeatureWriter:
             begin = min(max(rows.start, first + lag), rows.stop)
             out[rows.start : begin, place] = 0.0
             out[begin : rows.stop, place] = out[begin - lag : rows.stop - lag, -1]
-        for column, place in enumerate(places.observed):
+        for column, place in places.observed:
             out[rows, place] = ~np.isnan(series.values[rows, column])
 
     def _reader(self, series: Series, column: int, first: int, end: int) -> Read:
@@ -159,9 +166,20 @@ class FeatureWriter:
         values = series.values[:, column]
         if not self._columns.indicators:
             return values.__getitem__
+        fill = np.nan if column in self._copies else self.fill[column]
         if column < self._lines:
-            return _StraightLine(values, first, end, self.fill[column])
-        return _LastValue(values, self.fill[column])
+            return _StraightLine(values, first, end, fill)
+        return _LastValue(values, fill)
+
+
+def _level(values: FloatArray) -> FloatArray:
+    """Return values (n,) of which those before the first are as that one, or 0 without any."""
+    lost = np.isnan(values)
+    return np.where(lost, 0.0 if lost.all() else values[int(np.argmin(lost))], values)
+
+
+def _observed(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else value
 
 
 class _LastValue:
