@@ -29,7 +29,6 @@ from transformertf.models.common import (
     bring_first,
     call_for_all_shapes,
     check_features,
-    check_prediction_type,
     check_source,
     compile_in_place,
     complete,
@@ -47,6 +46,7 @@ from transformertf.models.common import (
     put_back,
     refuse_other_values,
     renew,
+    season_of,
     sizes_for,
     take_covariates,
     take_precision,
@@ -79,7 +79,10 @@ class ForecastModule(lightning.LightningModule):
             there for comparison only.
         packing: how recurrences treat ragged rows; "auto" takes the fastest exact way.
         prediction_type: "point" takes the network's outputs as values of the target, "delta" as
-            its change since the last context step, which the target's history must hold.
+            its change since the last context step, "seasonal" as that since the same step of the
+            context's last season, or since its last step where the context is shorter. The target's
+            history must be in the context.
+        season: steps of a season, for "seasonal" alone.
         monotone: make quantiles that cannot cross: the one nearest to the median, and distances
             from each to the next.
         trainable_parameters: patterns of parameter names, such as `model.head.*`; all others are
@@ -124,6 +127,7 @@ class ForecastModule(lightning.LightningModule):
         use_loss_masking: bool = True,
         packing: Packing = "auto",
         prediction_type: PredictionType = "point",
+        season: int | None = None,
         monotone: bool = False,
         trainable_parameters: Sequence[str] | None = None,
         compile_model: bool = False,
@@ -163,11 +167,11 @@ class ForecastModule(lightning.LightningModule):
         )
         self.use_loss_masking = use_loss_masking
         self.packing = packing
-        check_prediction_type(prediction_type, type(self).__name__, self.takes)
-        delta = prediction_type == "delta"
-        self.outputs = outputs_of(self.criterion, delta, monotone, use_loss_masking)
+        back = season_of(prediction_type, season, type(self).__name__, self.takes)
+        self.outputs = outputs_of(self.criterion, back, monotone, use_loss_masking)
         self.way_back = WayBack(self.outputs)
         self.prediction_type = prediction_type
+        self.season = season
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
             trainable_parameters = [trainable_parameters]
@@ -339,7 +343,8 @@ class ForecastModule(lightning.LightningModule):
                 another kind, lack the history that changes are counted from, or have a target
                 without the units that the criterion wants, or without a way back of its quantiles.
         """
-        check_source(self._source(), self.takes, self.prediction_type, type(self).__name__)
+        meaning = self.prediction_type, self.season
+        check_source(self._source(), self.takes, *meaning, type(self).__name__)
         take_precision(self, self._trainer)
         if stage == "fit":
             self.outputs.take_units(self._source())

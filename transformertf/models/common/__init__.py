@@ -53,8 +53,8 @@ from transformertf.models.common.optimisation import (
 from transformertf.models.common.outputs import (
     MEANING,
     PredictionType,
-    check_prediction_type,
     outputs_of,
+    season_of,
     refuse_other_values,
 )
 from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
