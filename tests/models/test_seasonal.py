@@ -99,7 +99,7 @@ def test_what_does_not_go_together_is_refused(options, message):
 
 
 def test_a_sequence_model_has_no_season_behind_it():
-    with pytest.raises(InputError, match="'seasonal' .* does not read; leave it at 'point'"):
+    with pytest.raises(InputError, match=r"'seasonal' .* does not read; leave it at 'point'"):
         LSTM(2, prediction_type="seasonal", season=2)
 
 
@@ -112,6 +112,12 @@ class Source(lightning.LightningDataModule):
 
     def val_dataloader(self):
         return []
+
+    def inverse_transform_target(self, values, batch):
+        return values
+
+    def describe_training_window(self, series, origin):
+        return ""
 
 
 @pytest.mark.parametrize(

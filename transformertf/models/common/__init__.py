@@ -54,8 +54,8 @@ from transformertf.models.common.outputs import (
     MEANING,
     PredictionType,
     outputs_of,
-    season_of,
     refuse_other_values,
+    season_of,
 )
 from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
 from transformertf.models.common.schedules import ChainedScheduler, SequentialLR
