@@ -32,7 +32,6 @@ from transformertf.models.common import (
     call_for_all_shapes,
     check_features,
     check_horizon,
-    check_prediction_type,
     check_source,
     check_steps_of_loss,
     compile_in_place,
@@ -52,6 +51,7 @@ from transformertf.models.common import (
     put_back,
     refuse_other_values,
     renew,
+    season_of,
     sizes_for,
     take_covariates,
     take_precision,
@@ -88,7 +88,10 @@ class ForecastModule(lightning.LightningModule):
             sequence in pieces, that of the last piece. Default: all.
         packing: how recurrences treat ragged rows; "auto" takes the fastest exact way.
         prediction_type: "point" takes the network's outputs as values of the target, "delta" as
-            its change since the last context step, which the target's history must hold.
+            its change since the last context step, "seasonal" as that since the same step of the
+            context's last season, or since its last step where the context is shorter. The target's
+            history must be in the context.
+        season: steps of a season, for "seasonal" alone.
         monotone: make quantiles that cannot cross: the one nearest to the median, and distances
             from each to the next.
         trainable_parameters: patterns of parameter names, such as `model.head.*`; all others are
@@ -134,6 +137,7 @@ class ForecastModule(lightning.LightningModule):
         loss_steps: Literal["last"] | list[int] | None = None,
         packing: Packing = "auto",
         prediction_type: PredictionType = "point",
+        season: int | None = None,
         monotone: bool = False,
         trainable_parameters: Sequence[str] | None = None,
         compile_model: bool = False,
@@ -174,11 +178,11 @@ class ForecastModule(lightning.LightningModule):
         self.use_loss_masking = use_loss_masking
         self.loss_steps: LossSteps = check_steps_of_loss(loss_steps)
         self.packing = packing
-        check_prediction_type(prediction_type, type(self).__name__, self.takes)
-        delta = prediction_type == "delta"
-        self.outputs = outputs_of(self.criterion, delta, monotone, use_loss_masking)
+        back = season_of(prediction_type, season, type(self).__name__, self.takes)
+        self.outputs = outputs_of(self.criterion, back, monotone, use_loss_masking)
         self.way_back = WayBack(self.outputs)
         self.prediction_type = prediction_type
+        self.season = season
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
             trainable_parameters = [trainable_parameters]
@@ -351,10 +355,9 @@ class ForecastModule(lightning.LightningModule):
                 without the units that the criterion wants, or without a way back of its quantiles,
                 or no forecast reaches one of `loss_steps`.
         """
-        check_source(
-            self._source(), self.takes, self.prediction_type, type(self).__name__,
-            isinstance(self.model, Carries),
-        )  # fmt: skip
+        carries = isinstance(self.model, Carries)
+        meaning = self.prediction_type, self.season
+        check_source(self._source(), self.takes, *meaning, type(self).__name__, carries)
         if stage != "predict":
             check_horizon(self.loss_steps, self._source(), self.takes)
         take_precision(self, self._trainer)

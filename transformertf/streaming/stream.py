@@ -25,7 +25,8 @@ def check_data(model: ForecastModule, data: WindowDataModule) -> None:
     Raises:
         InputError: data of another kind, not fitted, or with options that take whole files.
     """
-    check_source(data, model.takes, model.prediction_type, type(model).__name__)
+    meaning = model.prediction_type, model.season
+    check_source(data, model.takes, *meaning, type(model).__name__)
     if data.seed is None:
         raise InputError(
             "the data module is not fitted: load it from a checkpoint, or call its setup('fit')"
@@ -58,10 +59,10 @@ class Stream:
     split into updates. An update costs what its own rows cost. The time feature "absolute" counts
     from the session's start, so beyond the contexts of the training in a session that is longer.
 
-    Any other model, and any data normalised per window, is windowed: the context is the last
-    `ctxt_seq_len` rows, fewer at the beginning, and forecasts are those of `Forecaster.predict` at
-    that origin. A sequence model windowed begins anew with each update, `seq_len` rows before its
-    end, or at its first new row where it has more.
+    Any other model, one of `prediction_type: seasonal` too, and any data normalised per window, is
+    windowed: the context is the last `ctxt_seq_len` rows, fewer at the beginning, and forecasts are
+    those of `Forecaster.predict` at that origin. A sequence model windowed begins anew with each
+    update, `seq_len` rows before its end, or at its first new row where it has more.
 
     With `target_lags` the session's first rows, as many as the largest lag, give lags only: they
     are no context, and an update that ends among them gives no forecast.
@@ -98,7 +99,9 @@ class Stream:
         self.name = name
         self._finish = finish
         stateful = isinstance(model.model, EncoderDecoderLSTMModel | SequenceModel)
-        self._carry = carry and stateful and data.scaling.normalize != "window"
+        # with a state come new rows alone, too few to hold a season
+        looks_back = data.scaling.normalize == "window" or model.season is not None
+        self._carry = carry and stateful and not looks_back
         self._sequences = model.takes == "sequences"
         missing: Missing = "target" if self._sequences else "nothing"
         how, kind = data.reading, data.scaling.time_kind

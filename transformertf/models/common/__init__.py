@@ -65,9 +65,9 @@ from transformertf.models.common.optimisation import (
 from transformertf.models.common.outputs import (
     MEANING,
     PredictionType,
-    check_prediction_type,
     outputs_of,
     refuse_other_values,
+    season_of,
 )
 from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
 from transformertf.models.common.schedules import ChainedScheduler, SequentialLR

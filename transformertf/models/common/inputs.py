@@ -245,7 +245,12 @@ def check_features(batch: Batch, kind: BatchKind, arguments: Mapping[str, Any]) 
 
 
 def check_source(
-    source: object, takes: BatchKind, prediction_type: str, model: str, carries: bool = True
+    source: object,
+    takes: BatchKind,
+    prediction_type: str,
+    season: int | None,
+    model: str,
+    carries: bool = True,
 ) -> None:
     """Refuse a data module whose batches are not those that a model wants.
 
@@ -253,12 +258,13 @@ def check_source(
         source: the data module, or None.
         takes: batches that the model takes.
         prediction_type: what its outputs mean.
+        season: steps of the season that they count from, where they do.
         model: name of its class.
         carries: whether its network has a state that can be carried from batch to batch.
 
     Raises:
-        InputError: batches of another kind, or without the history that changes count from, or that
-            go on with those before.
+        InputError: batches of another kind, or without the history that changes count from, or with
+            contexts that are all shorter than a season, or that go on with those before.
     """
     if getattr(source, "gives", takes) != takes:
         raise InputError(
@@ -271,8 +277,14 @@ def check_source(
             f"data.carry_state: {model} has no state to carry from batch to batch; leave it out, "
             "or take LSTM or GRU"
         )
-    if prediction_type == "delta" and not given.get("add_target_to_past", True):
+    if prediction_type != "point" and not given.get("add_target_to_past", True):
         raise InputError(
-            "prediction_type 'delta' counts from the target's last value, which the encoder does "
-            "not get: set data.add_target_to_past to true, or prediction_type to 'point'"
+            f"prediction_type {prediction_type!r} counts from the target's values, which the "
+            "encoder does not get: set data.add_target_to_past to true, or prediction_type to "
+            "'point'"
+        )
+    if season is not None and given.get("ctxt_seq_len", season) < season:
+        raise InputError(
+            f"season is {season}, but contexts have {given['ctxt_seq_len']} steps: set "
+            "data.ctxt_seq_len to a season at least"
         )

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from transformertf.batch import AffineTarget, Batch, BatchKind, counted
-from transformertf.errors import InputError, nearest
+from transformertf.errors import InputError, at_least_one, nearest
 from transformertf.nn import (
     DistributionLoss,
     LinkedLoss,
@@ -81,9 +81,9 @@ def interpolate_quantiles(
     )
 
 
-PredictionType = Literal["point", "delta"]
+PredictionType = Literal["point", "delta", "seasonal"]
 # the arguments that give a network's outputs their meaning
-MEANING = ("prediction_type", "monotone")
+MEANING = ("prediction_type", "season", "monotone")
 
 
 class Outputs(ABC):
@@ -91,7 +91,8 @@ class Outputs(ABC):
 
     Args:
         criterion: elementwise; what is trained with.
-        delta: whether outputs are of the change since the target's last value in the context.
+        season: steps back to the target's value that outputs are the change since; None where they
+            are of the target itself.
         masking: whether padding is left out of the loss.
 
     Attributes:
@@ -104,19 +105,19 @@ class Outputs(ABC):
 
     levels: list[float] | None
 
-    def __init__(self, criterion: torch.nn.Module, delta: bool, masking: bool) -> None:
+    def __init__(self, criterion: torch.nn.Module, season: int | None, masking: bool) -> None:
         # no module and so no second place in a checkpoint: the criterion is the forecaster's own
         self.criterion = criterion
-        self.delta = delta
+        self.season = season
         self.levels = quantile_levels(criterion)
         self.name = criterion.label if isinstance(criterion, OwnUnits) else type(criterion).__name__
         own = self._of_own_units
         if own is None:
             return
-        if delta:
+        if season is not None:
             raise InputError(
-                "prediction_type 'delta' moves a forecast by the target's last value, but "
-                f"{self.name} is of {own.support}: leave it at 'point'"
+                "prediction_type 'delta' or 'seasonal' moves a forecast by a value of the target, "
+                f"but {self.name} is of {own.support}: leave it at 'point'"
             )
         if not masking:
             raise InputError(
@@ -145,7 +146,9 @@ class Outputs(ABC):
             past: (B, Tc, F), data first.
             lengths: (B,) int64 data steps.
         """
-        return self.shift(raw, last_context_value(past, lengths)) if self.delta else raw
+        if self.season is None:
+            return raw
+        return self.shift(raw, season_before(past, lengths, raw.size(1), self.season))
 
     def undo_window(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return outputs (B, Td, P) in the target's units, where windows are normalised.
@@ -160,7 +163,7 @@ class Outputs(ABC):
         return torch.where(batch["decoder_mask"].unsqueeze(-1), moved, 0.0)
 
     def shift(self, output: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-        """Return the outputs (B, Td, P) of y + `by` (B, 1, 1), from those of y."""
+        """Return the outputs (B, Td, P) of y + `by` (B, Td, 1), from those of y."""
         return output + by
 
     def rescale(self, output: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -280,9 +283,9 @@ class PointOutputs(Outputs):
     """
 
     def __init__(
-        self, criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
+        self, criterion: torch.nn.Module, season: int | None, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, delta, masking)
+        super().__init__(criterion, season, masking)
         if monotone:
             raise InputError(
                 f"monotone wants quantiles, but the criterion is {self.name}; give the "
@@ -311,7 +314,7 @@ class QuantileOutputs(Outputs):
 
     Args:
         criterion: has the levels as `quantiles`.
-        delta: as `Outputs` takes it.
+        season: as `Outputs` takes it.
         masking: likewise.
         monotone: whether the network gives one quantile and distances, as `rising_quantiles` reads.
     """
@@ -319,9 +322,9 @@ class QuantileOutputs(Outputs):
     levels: list[float]
 
     def __init__(
-        self, criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
+        self, criterion: torch.nn.Module, season: int | None, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, delta, masking)
+        super().__init__(criterion, season, masking)
         self.monotone = monotone
 
     def of_target(
@@ -344,7 +347,7 @@ class DistributionOutputs(Outputs):
 
     Args:
         criterion: knows the distribution.
-        delta: as `Outputs` takes it.
+        season: as `Outputs` takes it.
         monotone: as the user gives it.
         masking: whether padding is left out of the loss.
 
@@ -356,9 +359,9 @@ class DistributionOutputs(Outputs):
     levels: list[float]
 
     def __init__(
-        self, criterion: DistributionLoss, delta: bool, monotone: bool, masking: bool
+        self, criterion: DistributionLoss, season: int | None, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, delta, masking)
+        super().__init__(criterion, season, masking)
         if monotone:
             raise InputError(
                 "monotone is for quantiles that are learnt one by one; those of a distribution "
@@ -366,7 +369,7 @@ class DistributionOutputs(Outputs):
             )
 
     def shift(self, output: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
-        """Return the parameters (B, Td, P) of y + `by` (B, 1, 1), from those of y."""
+        """Return the parameters (B, Td, P) of y + `by` (B, Td, 1), from those of y."""
         return self.criterion.shift(output, by)
 
     def rescale(self, output: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -390,13 +393,14 @@ class DistributionOutputs(Outputs):
 
 
 def outputs_of(
-    criterion: torch.nn.Module, delta: bool, monotone: bool, masking: bool
+    criterion: torch.nn.Module, season: int | None, monotone: bool, masking: bool
 ) -> PointOutputs | QuantileOutputs | DistributionOutputs:
     """Return what outputs mean that are trained with a criterion.
 
     Args:
         criterion: elementwise.
-        delta: whether outputs are of the change since the target's last value in the context.
+        season: steps back to the target's value that outputs are the change since; None where they
+            are of the target itself.
         monotone: whether quantiles are made so that they cannot cross.
         masking: whether padding is left out of the loss.
 
@@ -404,30 +408,43 @@ def outputs_of(
         InputError: no quantiles to order, or a distribution that cannot be used so.
     """
     if isinstance(criterion, DistributionLoss):
-        return DistributionOutputs(criterion, delta, monotone, masking)
+        return DistributionOutputs(criterion, season, monotone, masking)
     kind = PointOutputs if quantile_levels(criterion) is None else QuantileOutputs
-    return kind(criterion, delta, monotone, masking)
+    return kind(criterion, season, monotone, masking)
 
 
-def check_prediction_type(prediction_type: str, model: str, takes: BatchKind) -> None:
-    """Refuse a type of prediction that a model cannot make.
+def season_of(prediction_type: str, season: int | None, model: str, takes: BatchKind) -> int | None:
+    """Return the steps back to the value that outputs are the change since; None of no change.
 
     Args:
         prediction_type: as the user gives it.
+        season: likewise.
         model: name of the model's class.
         takes: batches that it takes.
 
     Raises:
-        InputError: no such type, or no context to count a change from.
+        InputError: no such type, no context to count a change from, or a season that lacks or that
+            nothing asks for.
     """
     if prediction_type not in get_args(PredictionType):
         hint = nearest(prediction_type, get_args(PredictionType))
         raise InputError(f"prediction_type must not be {prediction_type!r}; {hint}")
-    if prediction_type == "delta" and takes == "sequences":
+    if prediction_type != "point" and takes == "sequences":
         raise InputError(
-            "prediction_type 'delta' counts from the target's last value in a context, which "
-            f"{model} does not read; leave it at 'point'"
+            f"prediction_type {prediction_type!r} counts from the target's values in a context, "
+            f"which {model} does not read; leave it at 'point'"
         )
+    if prediction_type == "seasonal":
+        if season is None:
+            raise InputError("prediction_type 'seasonal' wants season, its number of steps")
+        at_least_one(season=season)
+        return season
+    if season is not None:
+        raise InputError(
+            f"season is {season}, which is of no use with prediction_type {prediction_type!r}; "
+            "leave it out, or set prediction_type to 'seasonal'"
+        )
+    return 1 if prediction_type == "delta" else None
 
 
 def refuse_other_values(
@@ -453,12 +470,20 @@ def refuse_other_values(
             )
 
 
-def last_context_value(past: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Return (B, 1, 1) the last feature, the target's history, at the last step of the context.
+def season_before(
+    past: torch.Tensor, lengths: torch.Tensor, steps: int, season: int
+) -> torch.Tensor:
+    """Return (B, Td, 1) the last feature, the target's history, whole seasons before each step.
+
+    It is the latest such value in the context, and of a context shorter than a season the last.
 
     Args:
         past: (B, Tc, F), data first.
         lengths: (B,) int64 data steps.
+        steps: Td.
+        season: steps of a season; with 1 it is the last value throughout.
     """
-    last = (lengths - 1).unsqueeze(1)
-    return past[..., -1].gather(1, last).unsqueeze(-1)
+    after = torch.arange(steps, device=past.device).remainder(season)
+    length = lengths.unsqueeze(1)
+    place = torch.where(length < season, length - 1, length - season + after)
+    return past[..., -1].gather(1, place).unsqueeze(-1)
