@@ -36,7 +36,6 @@ from transformertf.data.scaling import (
     ScaledRows,
     Scaling,
     Vocabularies,
-    calendar_sizes,
     tell_unknown,
 )
 from transformertf.data.series import Series, ShortSeries
@@ -225,7 +224,6 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self.save_hyperparameters(logger=False)
         check_arguments(self.hparams, inspect.signature(type(self)))
         self.hparams["shuffle"] = shuffle is not False
-        self.washout = washout
         self.columns = Columns.of(dict(self.hparams))
         self.scaling = Scaling(
             self.columns, normalize, time_format, extra_transforms, target_depends_on, impute
@@ -251,7 +249,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             batch_size, num_workers, shuffle is not False, randomize_seq_len, bucket_by_length,
             noise_std, device_resident, distributed,
         )  # fmt: skip
-        self.stride, self.balance = stride, balance
+        self.stride, self.balance, self.washout = stride, balance, washout
         self.hparams.update(describe(self))
         self.seed: int | None = None
         # arguments whose time stamps were checked, since there is something to check them with
@@ -284,34 +282,6 @@ class WindowDataModule(lightning.LightningDataModule, Source):
     @abstractmethod
     def evaluation_windows(self, stage: Stage, origin: str) -> Windows:
         """Return windows of `stage_series` to forecast and compare, all in the stage's rows."""
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether a fit has data to validate on."""
-        return self.stages.has_validation
-
-    @property
-    def num_static_features(self) -> int:
-        """Number of real features constant within a series."""
-        return len(self.columns.static)
-
-    @property
-    def static_category_sizes(self) -> list[int]:
-        """Numbers that each static category has, the unknown one included; wants a fit."""
-        return self._sizes(self.columns.static_categories)
-
-    @property
-    def known_category_sizes(self) -> list[int]:
-        """Numbers that each category known in the future has; wants a fit."""
-        return [
-            *self._sizes(self.columns.known_categories),
-            *calendar_sizes(self.columns.calendar_categories),
-        ]
-
-    def _sizes(self, names: Sequence[str]) -> list[int]:
-        if names:
-            self._require_fit()
-        return list(self.vocabularies.sizes(names))
 
     def setup(self, stage: str) -> None:
         """Read and check the files of a stage; a fit also fits scaling and vocabularies, once.

@@ -1,6 +1,7 @@
-"""What a model asks of the data module whose batches it gets: units, names, and what happened."""
+"""What a model asks of the data module whose batches it gets: sizes, units, and what happened."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,9 +9,9 @@ import torch
 from transformertf.batch import Batch, forecast_mask
 from transformertf.data.arguments import Stage
 from transformertf.data.columns import Columns
-from transformertf.data.scaling import Scaling
+from transformertf.data.scaling import Scaling, Vocabularies, calendar_sizes
 from transformertf.data.series import Series
-from transformertf.data.windows import WindowLimits
+from transformertf.data.windows import Stages, WindowLimits
 from transformertf.utils.sequence import first_data_step
 
 
@@ -20,10 +21,44 @@ class Source(ABC):
     columns: Columns
     limits: WindowLimits
     scaling: Scaling
+    stages: Stages
+    vocabularies: Vocabularies
+
+    @abstractmethod
+    def _require_fit(self) -> None:
+        """Fit where that has not been done, or refuse to go on."""
 
     @abstractmethod
     def stage_series(self, stage: Stage) -> list[Series]:
         """Return the series of a stage, which its batches count."""
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether a fit has data to validate on."""
+        return self.stages.has_validation
+
+    @property
+    def num_static_features(self) -> int:
+        """Number of real features constant within a series."""
+        return len(self.columns.static)
+
+    @property
+    def static_category_sizes(self) -> list[int]:
+        """Numbers that each static category has, the unknown one included; wants a fit."""
+        return self._sizes(self.columns.static_categories)
+
+    @property
+    def known_category_sizes(self) -> list[int]:
+        """Numbers that each category known in the future has; wants a fit."""
+        return [
+            *self._sizes(self.columns.known_categories),
+            *calendar_sizes(self.columns.calendar_categories),
+        ]
+
+    def _sizes(self, names: Sequence[str]) -> list[int]:
+        if names:
+            self._require_fit()
+        return list(self.vocabularies.sizes(names))
 
     def inverse_transform_target(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return target values (B, Td, ...) in original units."""
