@@ -9,7 +9,6 @@ remaining cycles capped at 125 as those that are learned are.
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -67,3 +66,66 @@ def score(forecasts: pd.DataFrame) -> float:
     """Return the root mean square error at the last row of each series, in cycles."""
     last = forecasts.groupby("series").last()
     return float((last["prediction"] - last["actual"]).pow(2).mean() ** 0.5)
+
+
+def transformertf(*words: str, paths: dict[str, str]) -> float:
+    """Run a command line, showing it, and return its processor time in seconds."""
+    print(f"\n$ transformertf {' '.join(words)}", flush=True)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    subprocess.run(
+        [sys.executable, "-m", "transformertf", *words], check=True, env=os.environ | paths
+    )
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+def fit_and_score(folder: Path, subset: str, seed: int) -> tuple[float, float]:
+    """Fit a subset with a seed, forecast its test units; return error and processor time."""
+    name = f"cmapss_{subset}_{seed}"
+    paths = {"CMAPSS_TRAIN": str(folder / f"train_{subset}.parquet")}
+    seconds = transformertf(
+        "fit", "--config", str(CONFIG), "-n", name, "--seed_everything", str(seed),
+        "--trainer.enable_progress_bar", "false", paths=paths,
+    )  # fmt: skip
+    forecasts = folder / f"{name}.parquet"
+    transformertf(
+        "predict", "--config", str(CONFIG), "-n", name, "--ckpt_path", "last",
+        "--data.predict_df_paths", str(folder / f"test_{subset}.parquet"),
+        "--output", str(forecasts), paths=paths,
+    )  # fmt: skip
+    return score(pd.read_parquet(forecasts)), seconds
+
+
+def summary(found: pd.DataFrame) -> str:
+    """Return a Markdown table of the mean error and its spread over seeds, by subset.
+
+    Args:
+        found: columns subset, error and seconds.
+    """
+    rows = [
+        [subset, f"{runs.error.mean():.2f}", f"{runs.error.min():.2f} to {runs.error.max():.2f}",
+         f"{runs.seconds.mean():.0f}"]
+        for subset, runs in found.groupby("subset")
+    ]  # fmt: skip
+    return markdown_table(["subset", "RMSE, mean", "from, to", "fit, processor s"], rows)
+
+
+def main() -> None:
+    """Run the experiment."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder of the tables")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(exist_ok=True)
+    found = []
+    for subset in SUBSETS:
+        write_tables(Path(os.environ["CMAPSS"]), subset, arguments.output)
+        for seed in range(arguments.seeds):
+            error, seconds = fit_and_score(arguments.output, subset, seed)
+            print(f"{subset}, seed {seed}: {error:.2f}", flush=True)
+            found.append({"subset": subset, "error": error, "seconds": seconds})
+    print(f"\n{arguments.seeds} seeds; {describe_machine('pandas', 'lightning')}\n")
+    print(summary(pd.DataFrame(found)))
+
+
+if __name__ == "__main__":
+    main()
