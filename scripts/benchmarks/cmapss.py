@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from scripts.benchmarks.benchmarking import describe_machine, markdown_table
 
@@ -78,8 +79,8 @@ def transformertf(*words: str, paths: dict[str, str]) -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
 
-def fit_and_score(folder: Path, subset: str, seed: int) -> tuple[float, float]:
-    """Fit a subset with a seed, forecast its test units; return error and processor time."""
+def fit_and_score(folder: Path, subset: str, seed: int) -> dict[str, str | float]:
+    """Fit a subset with a seed and forecast its test units; return a row for `summary`."""
     name = f"cmapss_{subset}_{seed}"
     paths = {"CMAPSS_TRAIN": str(folder / f"train_{subset}.parquet")}
     seconds = transformertf(
@@ -92,21 +93,34 @@ def fit_and_score(folder: Path, subset: str, seed: int) -> tuple[float, float]:
         "--data.predict_df_paths", str(folder / f"test_{subset}.parquet"),
         "--output", str(forecasts), paths=paths,
     )  # fmt: skip
-    return score(pd.read_parquet(forecasts)), seconds
+    return {
+        "subset": subset,
+        "error": score(pd.read_parquet(forecasts)),
+        "seconds": seconds,
+        "weights": count_weights(name),
+    }
+
+
+def count_weights(name: str) -> int:
+    """Return the number of weights of a name's newest run."""
+    runs = Path("runs", name).glob("version_*")
+    newest = max(runs, key=lambda run: int(run.name.removeprefix("version_")))
+    state = torch.load(newest / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return sum(values.numel() for key, values in state.items() if key.startswith("model."))
 
 
 def summary(found: pd.DataFrame) -> str:
     """Return a Markdown table of the mean error and its spread over seeds, by subset.
 
     Args:
-        found: columns subset, error and seconds.
+        found: columns subset, error, seconds and weights.
     """
     rows = [
         [subset, f"{runs.error.mean():.2f}", f"{runs.error.min():.2f} to {runs.error.max():.2f}",
-         f"{runs.seconds.mean():.0f}"]
+         f"{runs.seconds.mean():.0f}", f"{runs.weights.max():,}"]
         for subset, runs in found.groupby("subset")
     ]  # fmt: skip
-    return markdown_table(["subset", "RMSE, mean", "from, to", "fit, processor s"], rows)
+    return markdown_table(["subset", "RMSE, mean", "from, to", "fit, processor s", "weights"], rows)
 
 
 def main() -> None:
@@ -120,9 +134,8 @@ def main() -> None:
     for subset in SUBSETS:
         write_tables(Path(os.environ["CMAPSS"]), subset, arguments.output)
         for seed in range(arguments.seeds):
-            error, seconds = fit_and_score(arguments.output, subset, seed)
-            print(f"{subset}, seed {seed}: {error:.2f}", flush=True)
-            found.append({"subset": subset, "error": error, "seconds": seconds})
+            found.append(fit_and_score(arguments.output, subset, seed))
+            print(f"seed {seed}: {found[-1]}", flush=True)
     print(f"\n{arguments.seeds} seeds; {describe_machine('pandas', 'lightning')}\n")
     print(summary(pd.DataFrame(found)))
 

@@ -52,5 +52,7 @@ def test_score_is_of_the_last_row_of_each_unit() -> None:
 
 
 def test_summary_of_seeds() -> None:
-    found = pd.DataFrame({"subset": "X", "error": [10.0, 12.0], "seconds": [30.0, 34.0]})
-    assert summary(found).splitlines()[-1] == "| X | 11.00 | 10.00 to 12.00 | 32 |"
+    found = pd.DataFrame(
+        {"subset": "X", "error": [10.0, 12.0], "seconds": [30.0, 34.0], "weights": 1000}
+    )
+    assert summary(found).splitlines()[-1] == "| X | 11.00 | 10.00 to 12.00 | 32 | 1,000 |"
