@@ -18,7 +18,8 @@ SAMPLES = sorted((ROOT / "sample_configs").glob("*.yml"))
 PANELS = [path for path in SAMPLES if path.stem.startswith("panel_")]
 TEST_FILES = ROOT / "sample_configs" / "data" / "test" / "*.parquet"
 # fragments for several processes lie over one of the others
-REAL = [path for path in sorted((ROOT / "configs").rglob("*.yml")) if "\nmodel:" in path.read_text()]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yml"))
+REAL = [path for path in CONFIGS if "\nmodel:" in path.read_text()]
 SHORT = (
     "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
     "--trainer.limit_val_batches", "1", "--trainer.enable_progress_bar", "false",
