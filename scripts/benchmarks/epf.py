@@ -192,7 +192,7 @@ def measure(
 def main() -> None:
     """Run the protocols and print their tables."""
     parser = argparse.ArgumentParser(description="Measure forecasts of Nord Pool's prices.")
-    parser.add_argument("protocols", nargs="*", default=list(PROTOCOLS), help="A, B")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     source = Path(os.environ["EPF_NP"])
