@@ -86,6 +86,8 @@ bench: $(STAMP) $(wildcard $(PEERS_STAMP))
 	$(BIN)/python -m scripts.benchmarks.streaming
 	$(BIN)/python -m scripts.benchmarks.calibration
 	$(BIN)/python -m scripts.benchmarks.normalisation
+	$(BIN)/python -m scripts.benchmarks.lanes --write
+	$(BIN)/python -m scripts.benchmarks.skill memory
 
 peers: $(PEERS_STAMP)
 	$(PEERS)/bin/python -m tests.reference.peers
