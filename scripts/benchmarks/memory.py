@@ -1,6 +1,6 @@
 """What carrying the state along runs is worth where memory is long: carried against windows.
 
-    python -m scripts.benchmarks.memory [--seeds 3] [--output DIR]
+    python -m scripts.benchmarks.memory [--seeds 3] [--variants NAME ...] [--output DIR]
 
 The oil of power transformers (the equation in `scripts/data/panel.py`), read every second: its
 time constants are 5 000 to 15 000 readings, and a run is 100 000 of them. Inputs are the load and
@@ -13,22 +13,18 @@ along whole runs. Prints a table.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import os
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from scripts.benchmarks.benchmarking import describe_machine, markdown_table
+from scripts.benchmarks.fits import ROOT, Fit, command, fit, row
 from scripts.data.panel import KINDS, make_unit
-from transformertf.cli import main as transformertf
 
-CONFIG = Path("configs/benchmarks/memory.yml").resolve()
+CONFIG = ROOT / "configs" / "benchmarks" / "memory.yml"
 RUNS = {"train": range(12), "validation": range(12, 14), "test": range(14, 18)}
 STEPS = 100_000
 HOLD_S = (2 * 3600, 8 * 3600)
@@ -60,45 +56,40 @@ def write_runs(folder: Path) -> None:
             make_run(number).to_parquet(folder / stage / f"run_{number:02d}.parquet")
 
 
-def measure(words: tuple[str, ...], seed: int, name: str) -> tuple[float, float]:
-    """Fit and test; return the error (K) and the processor time (s) of the fit."""
-    begin = time.process_time()
-    run("fit", "--config", str(CONFIG), "--seed_everything", str(seed), "-n", name, *words)
-    spent = time.process_time() - begin
-    checkpoint = Path("runs", name, "version_0", "checkpoints", "last.ckpt")
-    run("evaluate", "--ckpt_path", str(checkpoint), "--output", name)
-    return float(json.loads(Path(name, "metrics.json").read_text())["metrics"]["RMSE"]), spent
-
-
-def run(*words: str) -> None:
-    """Run a command of the product."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        code = transformertf(list(words))
-    if code:
-        raise SystemExit(f"{' '.join(words)}: exit code {code}")
+def errors(folder: Path, one: Fit) -> list[float]:
+    """Return the root mean square errors (K) on validation and test runs, whole ones."""
+    found = []
+    for stage in ("validation", "test"):
+        output = folder / f"{one.checkpoint.parents[2].name}_{stage}"
+        files = folder / stage / "*.parquet"
+        command(
+            folder, "evaluate", "--ckpt_path", str(one.checkpoint),
+            "--data.test_df_paths", str(files), "--output", str(output),
+        )  # fmt: skip
+        found.append(float(json.loads((output / "metrics.json").read_text())["RMSE"]))
+    return found
 
 
 def main() -> None:
     """Fit each variant with each seed and print how far they are off."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--output", type=Path, help="folder of data and runs; default: a new one")
     options = parser.parse_args()
     folder = options.output or Path(tempfile.mkdtemp())
     write_runs(folder)
-    os.chdir(folder)
     rows = []
-    for place, (variant, words) in enumerate(VARIANTS.items()):
-        found = [measure(words, seed, f"v{place}_{seed}") for seed in range(options.seeds)]
-        errors, seconds = (np.array(each) for each in zip(*found, strict=True))
-        each = ", ".join(f"{error:.2f}" for error in errors)
-        rows.append((variant, f"{errors.mean():.2f} K", each, f"{seconds.mean():.0f} s"))
-        print(
-            markdown_table(
-                ("training", "test RMSE", "each seed", "processor time of the fit"), rows
-            )
-        )
-    print(describe_machine("lightning"))
+    for place, name in enumerate(options.variants):
+        fits = [
+            fit(folder, CONFIG, seed, VARIANTS[name], name=f"variant_{place}")
+            for seed in range(options.seeds)
+        ]
+        found = row(name, fits, lambda one: errors(folder, one), lambda error: f"{error:.2f} K")
+        rows.append(found)
+    header = ("training", "validation RMSE", "test RMSE", "processor time", "parameters")
+    print(markdown_table(header, rows))
+    print(f"\n{describe_machine('lightning')}")
 
 
 if __name__ == "__main__":
