@@ -69,27 +69,32 @@ def fitted(data, **options):
     return module.eval()
 
 
-def least_squares(inputs, target, penalty):
+def least_squares(inputs, target, penalty, scale):
     """Return weights and bias, from rows that the penalty adds and a library's decomposition."""
-    mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
-    used = spread > 0
-    scaled = (inputs - mean)[:, used] / spread[used]
-    rows = np.vstack([scaled, np.sqrt(len(inputs) * penalty) * np.eye(used.sum())])
-    sides = np.vstack([target - target.mean(axis=0), np.zeros((used.sum(), target.shape[1]))])
-    weight = np.zeros((inputs.shape[1], target.shape[1]))
+    share = np.square(scale)
+    mean = np.average(inputs, axis=0, weights=share)
+    spread = np.sqrt(np.average(np.square(inputs - mean), axis=0, weights=share))
+    level = np.average(target, axis=0, weights=share)
+    used = np.ptp(inputs, axis=0) > 0
+    scaled = scale[:, None] * (inputs - mean)[:, used] / spread[used]
+    rows = np.vstack([scaled, np.sqrt(share.sum() * penalty) * np.eye(used.sum())])
+    sides = np.vstack([scale[:, None] * (target - level), np.zeros((used.sum(), len(level)))])
+    weight = np.zeros((inputs.shape[1], len(level)))
     weight[used] = np.linalg.lstsq(rows, sides, rcond=None)[0] / spread[used, None]
-    return weight, target.mean(axis=0) - mean @ weight
+    return weight, level - mean @ weight
 
 
-def by_hand(inputs, target):
+def by_hand(inputs, target, scale=None):
     """Return the penalty that serves the last fifth, and what it gives of all windows."""
+    scale = np.ones(len(inputs)) if scale is None else scale
     kept = len(inputs) * 4 // 5
     errors = []
     for penalty in PENALTIES:
-        weight, bias = least_squares(inputs[:kept], target[:kept], penalty)
-        errors.append(np.square(inputs[kept:] @ weight + bias - target[kept:]).sum())
+        weight, bias = least_squares(inputs[:kept], target[:kept], penalty, scale[:kept])
+        left = scale[kept:, None] * (inputs[kept:] @ weight + bias - target[kept:])
+        errors.append(np.square(left).sum())
     penalty = PENALTIES[int(np.argmin(errors))]
-    return penalty, least_squares(inputs, target, penalty)
+    return penalty, least_squares(inputs, target, penalty, scale)
 
 
 def windows_of(frame, context):
@@ -138,7 +143,7 @@ def test_windows_with_a_target_that_is_not_observed_take_no_part(tmp_path):
     np.testing.assert_allclose(found, inputs @ weight + bias, rtol=1e-8, atol=1e-8)
 
 
-def test_windows_count_in_their_own_units(tmp_path):
+def test_windows_are_read_in_their_own_units_and_count_as_in_the_loss(tmp_path):
     data = make_data(tmp_path, frame_of(ROWS, 4), normalize="window")
     module = fitted(data)
     dataset = data.train_dataloader().dataset
@@ -147,7 +152,9 @@ def test_windows_count_in_their_own_units(tmp_path):
     inputs = np.concatenate([batch[key].flatten(1).numpy() for key in keys], axis=1)
     loc, scale = (batch[f"window_{key}"].numpy()[:, None] for key in ("loc", "scale"))
     assert np.ptp(scale) > 0
-    _, (weight, bias) = by_hand(inputs, (batch["target"][..., 0].numpy() - loc) / scale)
+    _, (weight, bias) = by_hand(
+        inputs, (batch["target"][..., 0].numpy() - loc) / scale, scale[:, 0]
+    )
     expected = (inputs @ weight + bias) * scale + loc
     found = forecast(module, batch)[..., 0].numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)

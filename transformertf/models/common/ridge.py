@@ -171,8 +171,8 @@ class Ridge(torch.nn.Module):
     def fit(self, windows: WholeWindows) -> float:
         """Fit it to at most `WINDOWS` training windows, and return the penalty.
 
-        Windows with a step that is not observed, or has no weight, take no part; all others weigh
-        alike. The penalty is the one of `PENALTIES` that serves the last fifth of the windows
+        Windows with a step that is not observed, or has no weight, take no part; errors of all
+        others count in the units of the batch's target. The penalty is the one of `PENALTIES` that serves the last fifth of the windows
         best when the others are fitted; then all are fitted. All sums are in float64, on the CPU,
         and so the same in each process.
 
@@ -196,7 +196,7 @@ class Ridge(torch.nn.Module):
         )
         errors = [held_out.error(*fitted.solve(penalty)) for penalty in PENALTIES]
         penalty = PENALTIES[int(np.argmin(errors))]
-        self._take(*(fitted + held_out).solve(penalty))
+        self._take(*fitted.plus(held_out).solve(penalty))
         return penalty
 
     def _take(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
@@ -222,15 +222,19 @@ class Ridge(torch.nn.Module):
     def _pairs(
         self, windows: WholeWindows, index: npt.NDArray[np.int64]
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield inputs (N, I) and targets (N, Td) of windows, in float64."""
+        """Yield rows of inputs and a 1 (N, I + 1), and targets (N, Td), of windows, in float64.
+
+        Each row is in the units of the batch's target, which the loss counts in.
+        """
         for part in _pieces(index):
             batch = complete(windows.whole(part))
             target = bring_first(sides(batch)[1]._replace(inputs=batch["target"]))[..., 0]
             inputs, target = self.inputs(Reading.of(batch)).cpu().double(), target.cpu().double()
+            rows = torch.nn.functional.pad(inputs, (0, 1), value=1.0)
             if "window_loc" in batch:
-                loc, scale = batch["window_loc"].cpu(), batch["window_scale"].cpu()
-                target = (target - loc.unsqueeze(1)) / scale.unsqueeze(1)
-            yield inputs, target[:, : self.bias.size(0)]
+                rows = rows * batch["window_scale"].cpu().unsqueeze(1)
+                target = target - batch["window_loc"].cpu().unsqueeze(1)
+            yield rows, target[:, : self.bias.size(0)]
 
     def _require(self, reading: Reading) -> None:
         """Refuse what cannot be forecast."""
@@ -278,45 +282,32 @@ class Ridge(torch.nn.Module):
         super()._load_from_state_dict(state, prefix, *args)
 
 
-class _Sums:
+class _Sums(NamedTuple):
     """Sums over windows that the ridge follows from, all in float64.
 
     Attributes:
-        count: windows N.
         inputs: (I + 1, I + 1) products of the inputs and a 1.
         both: (I + 1, Td) those with the targets.
-        squares: sum of the targets' squares.
+        squares: () of the targets.
     """
 
-    def __init__(
-        self, count: int, inputs: torch.Tensor, both: torch.Tensor, squares: torch.Tensor
-    ) -> None:
-        self.count, self.inputs, self.both, self.squares = count, inputs, both, squares
+    inputs: torch.Tensor
+    both: torch.Tensor
+    squares: torch.Tensor
 
     @classmethod
     def over(cls, pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> "_Sums":
-        """Return those over pieces of inputs (N, I) and targets (N, Td), at least one."""
-        found: _Sums | None = None
-        for inputs, target in pairs:
-            with_one = torch.nn.functional.pad(inputs, (0, 1), value=1.0)
-            if found is None:
-                width = with_one.size(1)
-                found = cls(
-                    0, inputs.new_zeros(width, width), inputs.new_zeros(width, target.size(1)),
-                    inputs.new_zeros(()),
-                )  # fmt: skip
-            found.count += len(inputs)
-            found.inputs.addmm_(with_one.T, with_one)
-            found.both.addmm_(with_one.T, target)
-            found.squares += target.square().sum()
-        assert found is not None
-        return found
+        """Return those over pieces of rows (N, I + 1) and targets (N, Td), at least one."""
+        sums = None
+        for rows, target in pairs:
+            found = cls(rows.T @ rows, rows.T @ target, target.square().sum())
+            sums = found if sums is None else sums.plus(found)
+        assert sums is not None
+        return sums
 
-    def __add__(self, other: "_Sums") -> "_Sums":
-        return _Sums(
-            self.count + other.count, self.inputs + other.inputs, self.both + other.both,
-            self.squares + other.squares,
-        )  # fmt: skip
+    def plus(self, other: "_Sums") -> "_Sums":
+        """Return the sums over both."""
+        return _Sums(*(own + more for own, more in zip(self, other, strict=True)))
 
     def solve(self, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weights (I, Td) and bias (Td,) of the least mean squares.
@@ -325,15 +316,15 @@ class _Sums:
         input's spread: so inputs may be in any units. The bias is free. An input that is constant
         has weight 0.
         """
-        mean, target = self.inputs[:-1, -1] / self.count, self.both[-1] / self.count
-        squares = self.inputs[:-1, :-1] / self.count
-        covariance = squares - mean.outer(mean)
+        inputs, both = self.inputs / self.inputs[-1, -1], self.both / self.inputs[-1, -1]
+        mean, target = inputs[:-1, -1], both[-1]
+        covariance = inputs[:-1, :-1] - mean.outer(mean)
         variance = covariance.diagonal()
-        varies = variance > _CONSTANT * squares.diagonal()
+        varies = variance > _CONSTANT * inputs.diagonal()[:-1]
         unit = torch.where(varies, variance, torch.inf).rsqrt()
         system = covariance * unit.outer(unit)
         system.diagonal().add_(penalty)
-        against = (self.both[:-1] / self.count - mean.outer(target)) * unit.unsqueeze(1)
+        against = (both[:-1] - mean.outer(target)) * unit.unsqueeze(1)
         factor = torch.linalg.cholesky(system)
         weight = torch.cholesky_solve(against, factor) * unit.unsqueeze(1)
         return weight, target - mean @ weight
