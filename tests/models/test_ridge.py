@@ -313,6 +313,6 @@ def test_other_data_than_it_was_fitted_to_is_refused(ragged_batch):
     module = drawn()
     with pytest.raises(InputError, match=r"a horizon has 6 steps, but .* fitted to 5"):
         module(ragged_batch(decoder_lengths=(6, 2, 4)))
-    batch = ragged_batch()
+    reading = Reading.of(ragged_batch())
     with pytest.raises(InputError, match=r"are \(3, 2, 1\), but .* fitted to \(3, 2, 0\)"):
-        module.baseline(Reading.of({**batch, "static_input": torch.zeros(3, 1)}))
+        module.baseline(reading._replace(static=torch.zeros(3, 1)))

@@ -115,7 +115,7 @@ class Outputs(ABC):
         if moved:
             raise InputError(
                 "prediction_type other than 'point' moves a forecast by a value of the target, "
-                f"but {self.name} is of {own.support}: leave it out"
+                f"but {self.name} is of {own.support}: leave it at 'point'"
             )
         if not masking:
             raise InputError(
