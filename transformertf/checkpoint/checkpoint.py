@@ -239,7 +239,9 @@ class Checkpoint:
         weights, own_weights = self.content["state_dict"], model.state_dict()
         stored = {name: tuple(t.shape) for name, t in weights.items()}
         wanted = {
-            name: tuple(t.shape) for name, t in own_weights.items()
+            # what is fitted as a fit begins has no size before
+            name: tuple(t.shape) if t.numel() else stored.get(name, tuple(t.shape))
+            for name, t in own_weights.items()
             # older checkpoints have no units of a criterion
             if name in stored or not name.endswith("_extra_state")
         }  # fmt: skip

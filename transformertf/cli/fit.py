@@ -149,7 +149,8 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
     own, stored = cli.model.state_dict(), source.content["state_dict"]
     matching = {
         name: value for name, value in stored.items()
-        if name in own and own[name].shape == value.shape
+        # what is fitted as a fit begins has no size before
+        if name in own and (own[name].shape == value.shape or not own[name].numel())
     }  # fmt: skip
     if not matching:
         raise InputError(

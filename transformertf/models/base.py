@@ -25,9 +25,12 @@ from transformertf.models.common import (
     OnNonFinite,
     OptimizerCallable,
     PredictionType,
+    Reading,
+    Ridge,
     WayBack,
     actual_of,
     at_least_single,
+    baseline_of,
     bring_first,
     call_for_all_shapes,
     check_features,
@@ -37,6 +40,7 @@ from transformertf.models.common import (
     compile_in_place,
     complete,
     describe_non_finite,
+    fit_ridge,
     follow_fit,
     freeze_all_but,
     gradient_norm,
@@ -48,10 +52,10 @@ from transformertf.models.common import (
     match_criterion,
     mean_over_ranks,
     outputs_of,
+    prepare_ridge,
     put_back,
     refuse_other_values,
     renew,
-    season_of,
     sizes_for,
     take_covariates,
     take_precision,
@@ -89,9 +93,12 @@ class ForecastModule(lightning.LightningModule):
         packing: how recurrences treat ragged rows; "auto" takes the fastest exact way.
         prediction_type: "point" takes the network's outputs as values of the target, "delta" as
             its change since the last context step, "seasonal" as that since the same step of the
-            context's last season, or since its last step where the context is shorter. The target's
-            history must be in the context.
+            context's last season, or since its last step where the context is shorter: for both the
+            target's history must be in the context. "ridge" takes them as what a ridge regression
+            leaves, which is fitted to the training windows as a fit begins.
         season: steps of a season, for "seasonal" alone.
+        ridge_context: context steps that the regression reads, for "ridge" alone. Default: all, or
+            as many as keep what it reads of a window below 2000 numbers.
         monotone: make quantiles that cannot cross: the one nearest to the median, and distances
             from each to the next.
         trainable_parameters: patterns of parameter names, such as `model.head.*`; all others are
@@ -138,6 +145,7 @@ class ForecastModule(lightning.LightningModule):
         packing: Packing = "auto",
         prediction_type: PredictionType = "point",
         season: int | None = None,
+        ridge_context: int | None = None,
         monotone: bool = False,
         trainable_parameters: Sequence[str] | None = None,
         compile_model: bool = False,
@@ -178,11 +186,15 @@ class ForecastModule(lightning.LightningModule):
         self.use_loss_masking = use_loss_masking
         self.loss_steps: LossSteps = check_steps_of_loss(loss_steps)
         self.packing = packing
-        back = season_of(prediction_type, season, type(self).__name__, self.takes)
-        self.outputs = outputs_of(self.criterion, back, monotone, use_loss_masking)
+        self.baseline = baseline_of(
+            prediction_type, season, ridge_context, type(self).__name__, self.takes
+        )
+        moved = self.baseline is not None
+        self.outputs = outputs_of(self.criterion, moved, monotone, use_loss_masking)
         self.way_back = WayBack(self.outputs)
         self.prediction_type = prediction_type
         self.season = season
+        self.ridge_context = ridge_context
         self.monotone = monotone
         if isinstance(trainable_parameters, str):
             trainable_parameters = [trainable_parameters]
@@ -233,7 +245,12 @@ class ForecastModule(lightning.LightningModule):
         run = run or partial(call_for_all_shapes, self.model)
         result = run(*wide, *lengths, **options)
         output = at_least_single(result["output"])
-        result["output"] = self.outputs.of_target(output, inputs[0], lengths[0])
+        by = None
+        if self.baseline is not None:
+            (past, future), (past_lengths, future_lengths) = inputs, lengths
+            static = batch.get("static_input")
+            by = self.baseline(Reading(past, past_lengths, future, future_lengths, static))
+        result["output"] = self.outputs.of_target(output, by)
         return put_back(result, given[0].mask, given[-1].mask)
 
     def forward(self, batch: Batch, need_weights: bool | None = None) -> ForecastOutput:
@@ -364,10 +381,17 @@ class ForecastModule(lightning.LightningModule):
         if stage == "fit":
             self.outputs.take_units(self._source())
             self.way_back.refuse(self._source())
+            if isinstance(self.baseline, Ridge):
+                prepare_ridge(self.baseline, self._source(), self._trainer)
             freeze_all_but(self, self.trainable_parameters)
             if self.compile_model:
                 device = self._trainer.strategy.root_device if self._trainer else self.device
                 compile_in_place(self.model, device.type)
+
+    def on_fit_start(self) -> None:
+        """Fit a ridge regression, where no checkpoint gave one."""
+        if isinstance(self.baseline, Ridge):
+            fit_ridge(self.baseline, self._source())
 
     def on_train_start(self) -> None:
         """Tell a schedule over the whole fit how many steps that has."""
@@ -392,8 +416,9 @@ class ForecastModule(lightning.LightningModule):
             super().configure_gradient_clipping(*args, **options)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
-        """Change types and devices; what the criterion computes with keeps its digits."""
-        exact = {id(each) for each in (*self.criterion.parameters(), *self.criterion.buffers())}
+        """Change types and devices; what criterion and baseline compute with keeps its digits."""
+        kept = [part for part in (self.criterion, self.baseline) if part is not None]
+        exact = {id(each) for part in kept for each in (*part.parameters(), *part.buffers())}
         keep = keeping_digits(fn)
         apply: Callable[..., Any] = super()._apply
         return apply(lambda each: (keep if id(each) in exact else fn)(each), recurse)

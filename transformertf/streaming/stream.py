@@ -59,10 +59,10 @@ class Stream:
     split into updates. An update costs what its own rows cost. The time feature "absolute" counts
     from the session's start, so beyond the contexts of the training in a session that is longer.
 
-    Any other model, one of `prediction_type: seasonal` too, and any data normalised per window, is
-    windowed: the context is the last `ctxt_seq_len` rows, fewer at the beginning, and forecasts are
-    those of `Forecaster.predict` at that origin. A sequence model windowed begins anew with each
-    update, `seq_len` rows before its end, or at its first new row where it has more.
+    Any other model, one of `prediction_type: seasonal` or `ridge` too, and any data normalised per
+    window, is windowed: the context is the last `ctxt_seq_len` rows, fewer at the beginning, and
+    forecasts are those of `Forecaster.predict` at that origin. A sequence model windowed begins
+    anew with each update, `seq_len` rows before its end, or at its first new row where it has more.
 
     With `target_lags` the session's first rows, as many as the largest lag, give lags only: they
     are no context, and an update that ends among them gives no forecast.
@@ -99,8 +99,11 @@ class Stream:
         self.name = name
         self._finish = finish
         stateful = isinstance(model.model, EncoderDecoderLSTMModel | SequenceModel)
-        # with a state come new rows alone, too few to hold a season
-        looks_back = data.scaling.normalize == "window" or model.season is not None
+        # with a state come new rows alone, too few to hold a season or what a regression reads
+        looks_back = data.scaling.normalize == "window" or model.prediction_type in (
+            "seasonal",
+            "ridge",
+        )
         self._carry = carry and stateful and not looks_back
         self._sequences = model.takes == "sequences"
         missing: Missing = "target" if self._sequences else "nothing"

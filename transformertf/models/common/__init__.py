@@ -1,6 +1,7 @@
 """What the shared base of the models is made of: inputs, layout, outputs, loss, optimisation."""
 
 from transformertf.models.common.accumulation import Accumulation
+from transformertf.models.common.baseline import baseline_of
 from transformertf.models.common.carrying import CarriedStates, Carries
 from transformertf.models.common.fit_schedules import (
     CosineWithWarmup,
@@ -67,8 +68,8 @@ from transformertf.models.common.outputs import (
     PredictionType,
     outputs_of,
     refuse_other_values,
-    season_of,
 )
 from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
+from transformertf.models.common.ridge import Reading, Ridge, fit_ridge, prepare_ridge
 from transformertf.models.common.schedules import ChainedScheduler, SequentialLR
 from transformertf.models.common.way_back import WayBack

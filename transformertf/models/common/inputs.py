@@ -277,7 +277,8 @@ def check_source(
             f"data.carry_state: {model} has no state to carry from batch to batch; leave it out, "
             "or take LSTM or GRU"
         )
-    if prediction_type != "point" and not given.get("add_target_to_past", True):
+    from_history = prediction_type in ("delta", "seasonal")
+    if from_history and not given.get("add_target_to_past", True):
         raise InputError(
             f"prediction_type {prediction_type!r} counts from the target's values, which the "
             "encoder does not get: set data.add_target_to_past to true, or prediction_type to "

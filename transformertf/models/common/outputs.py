@@ -6,12 +6,12 @@ B batch, Tc context steps, Td horizon steps, P outputs of each step, Q numbers s
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 
-from transformertf.batch import AffineTarget, Batch, BatchKind, counted
-from transformertf.errors import InputError, at_least_one, nearest
+from transformertf.batch import AffineTarget, Batch, counted
+from transformertf.errors import InputError
 from transformertf.nn import (
     DistributionLoss,
     LinkedLoss,
@@ -81,9 +81,9 @@ def interpolate_quantiles(
     )
 
 
-PredictionType = Literal["point", "delta", "seasonal"]
+PredictionType = Literal["point", "delta", "seasonal", "ridge"]
 # the arguments that give a network's outputs their meaning
-MEANING = ("prediction_type", "season", "monotone")
+MEANING = ("prediction_type", "season", "ridge_context", "monotone")
 
 
 class Outputs(ABC):
@@ -91,8 +91,7 @@ class Outputs(ABC):
 
     Args:
         criterion: elementwise; what is trained with.
-        season: steps back to the target's value that outputs are the change since; None where they
-            are of the target itself.
+        moved: whether outputs are of the change since a simple forecast, not of the target itself.
         masking: whether padding is left out of the loss.
 
     Attributes:
@@ -105,18 +104,17 @@ class Outputs(ABC):
 
     levels: list[float] | None
 
-    def __init__(self, criterion: torch.nn.Module, season: int | None, masking: bool) -> None:
+    def __init__(self, criterion: torch.nn.Module, moved: bool, masking: bool) -> None:
         # no module and so no second place in a checkpoint: the criterion is the forecaster's own
         self.criterion = criterion
-        self.season = season
         self.levels = quantile_levels(criterion)
         self.name = criterion.label if isinstance(criterion, OwnUnits) else type(criterion).__name__
         own = self._of_own_units
         if own is None:
             return
-        if season is not None:
+        if moved:
             raise InputError(
-                "prediction_type 'delta' or 'seasonal' moves a forecast by a value of the target, "
+                "prediction_type other than 'point' moves a forecast by a value of the target, "
                 f"but {self.name} is of {own.support}: leave it at 'point'"
             )
         if not masking:
@@ -136,19 +134,14 @@ class Outputs(ABC):
         """Numbers Q that a forecast shows of each step."""
         return 1 if self.levels is None else len(self.levels)
 
-    def of_target(
-        self, raw: torch.Tensor, past: torch.Tensor, lengths: torch.Tensor
-    ) -> torch.Tensor:
+    def of_target(self, raw: torch.Tensor, by: torch.Tensor | None) -> torch.Tensor:
         """Return outputs (B, Td, P) of the target's values, from the numbers of the network.
 
         Args:
             raw: (B, Td, P) as the network gives them.
-            past: (B, Tc, F), data first.
-            lengths: (B,) int64 data steps.
+            by: (B, Td, 1) simple forecast that they are the change since; None of the target.
         """
-        if self.season is None:
-            return raw
-        return self.shift(raw, season_before(past, lengths, raw.size(1), self.season))
+        return raw if by is None else self.shift(raw, by)
 
     def undo_window(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return outputs (B, Td, P) in the target's units, where windows are normalised.
@@ -283,9 +276,9 @@ class PointOutputs(Outputs):
     """
 
     def __init__(
-        self, criterion: torch.nn.Module, season: int | None, monotone: bool, masking: bool
+        self, criterion: torch.nn.Module, moved: bool, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, season, masking)
+        super().__init__(criterion, moved, masking)
         if monotone:
             raise InputError(
                 f"monotone wants quantiles, but the criterion is {self.name}; give the "
@@ -314,7 +307,7 @@ class QuantileOutputs(Outputs):
 
     Args:
         criterion: has the levels as `quantiles`.
-        season: as `Outputs` takes it.
+        moved: as `Outputs` takes it.
         masking: likewise.
         monotone: whether the network gives one quantile and distances, as `rising_quantiles` reads.
     """
@@ -322,17 +315,15 @@ class QuantileOutputs(Outputs):
     levels: list[float]
 
     def __init__(
-        self, criterion: torch.nn.Module, season: int | None, monotone: bool, masking: bool
+        self, criterion: torch.nn.Module, moved: bool, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, season, masking)
+        super().__init__(criterion, moved, masking)
         self.monotone = monotone
 
-    def of_target(
-        self, raw: torch.Tensor, past: torch.Tensor, lengths: torch.Tensor
-    ) -> torch.Tensor:
+    def of_target(self, raw: torch.Tensor, by: torch.Tensor | None) -> torch.Tensor:
         """Return quantiles (B, Td, Q) of the target's values, from the numbers of the network."""
         values = rising_quantiles(raw, self.levels) if self.monotone else raw
-        return super().of_target(values, past, lengths)
+        return super().of_target(values, by)
 
     def point(self, output: torch.Tensor) -> torch.Tensor:
         """Return the median (B, Td, 1) of quantiles (B, Td, Q), in any units."""
@@ -347,7 +338,7 @@ class DistributionOutputs(Outputs):
 
     Args:
         criterion: knows the distribution.
-        season: as `Outputs` takes it.
+        moved: as `Outputs` takes it.
         monotone: as the user gives it.
         masking: whether padding is left out of the loss.
 
@@ -359,9 +350,9 @@ class DistributionOutputs(Outputs):
     levels: list[float]
 
     def __init__(
-        self, criterion: DistributionLoss, season: int | None, monotone: bool, masking: bool
+        self, criterion: DistributionLoss, moved: bool, monotone: bool, masking: bool
     ) -> None:
-        super().__init__(criterion, season, masking)
+        super().__init__(criterion, moved, masking)
         if monotone:
             raise InputError(
                 "monotone is for quantiles that are learnt one by one; those of a distribution "
@@ -393,14 +384,13 @@ class DistributionOutputs(Outputs):
 
 
 def outputs_of(
-    criterion: torch.nn.Module, season: int | None, monotone: bool, masking: bool
+    criterion: torch.nn.Module, moved: bool, monotone: bool, masking: bool
 ) -> PointOutputs | QuantileOutputs | DistributionOutputs:
     """Return what outputs mean that are trained with a criterion.
 
     Args:
         criterion: elementwise.
-        season: steps back to the target's value that outputs are the change since; None where they
-            are of the target itself.
+        moved: whether outputs are of the change since a simple forecast, not of the target itself.
         monotone: whether quantiles are made so that they cannot cross.
         masking: whether padding is left out of the loss.
 
@@ -408,43 +398,9 @@ def outputs_of(
         InputError: no quantiles to order, or a distribution that cannot be used so.
     """
     if isinstance(criterion, DistributionLoss):
-        return DistributionOutputs(criterion, season, monotone, masking)
+        return DistributionOutputs(criterion, moved, monotone, masking)
     kind = PointOutputs if quantile_levels(criterion) is None else QuantileOutputs
-    return kind(criterion, season, monotone, masking)
-
-
-def season_of(prediction_type: str, season: int | None, model: str, takes: BatchKind) -> int | None:
-    """Return the steps back to the value that outputs are the change since; None of no change.
-
-    Args:
-        prediction_type: as the user gives it.
-        season: likewise.
-        model: name of the model's class.
-        takes: batches that it takes.
-
-    Raises:
-        InputError: no such type, no context to count a change from, or a season that lacks or that
-            nothing asks for.
-    """
-    if prediction_type not in get_args(PredictionType):
-        hint = nearest(prediction_type, get_args(PredictionType))
-        raise InputError(f"prediction_type must not be {prediction_type!r}; {hint}")
-    if prediction_type != "point" and takes == "sequences":
-        raise InputError(
-            f"prediction_type {prediction_type!r} counts from the target's values in a context, "
-            f"which {model} does not read; leave it at 'point'"
-        )
-    if prediction_type == "seasonal":
-        if season is None:
-            raise InputError("prediction_type 'seasonal' wants season, its number of steps")
-        at_least_one(season=season)
-        return season
-    if season is not None:
-        raise InputError(
-            f"season is {season}, which is of no use with prediction_type {prediction_type!r}; "
-            "leave it out, or set prediction_type to 'seasonal'"
-        )
-    return 1 if prediction_type == "delta" else None
+    return kind(criterion, moved, monotone, masking)
 
 
 def refuse_other_values(
@@ -468,22 +424,3 @@ def refuse_other_values(
                 f"{name} is {getattr(now, name)!r}, but the checkpoint was trained with "
                 f"{before!r}; leave it as it was, or start anew from the weights alone"
             )
-
-
-def season_before(
-    past: torch.Tensor, lengths: torch.Tensor, steps: int, season: int
-) -> torch.Tensor:
-    """Return (B, Td, 1) the last feature, the target's history, whole seasons before each step.
-
-    It is the latest such value in the context, and of a context shorter than a season the last.
-
-    Args:
-        past: (B, Tc, F), data first.
-        lengths: (B,) int64 data steps.
-        steps: Td.
-        season: steps of a season; with 1 it is the last value throughout.
-    """
-    after = torch.arange(steps, device=past.device).remainder(season)
-    length = lengths.unsqueeze(1)
-    place = torch.where(length < season, length - 1, length - season + after)
-    return past[..., -1].gather(1, place).unsqueeze(-1)
