@@ -233,6 +233,15 @@ def test_what_contradicts_lanes_is_refused(options: dict[str, Any], words: str) 
         make_data(**options)
 
 
+@pytest.mark.parametrize("carry", [True, False])
+def test_longer_pieces_are_no_remedy_for_time_beyond_the_runs(
+    caplog: pytest.LogCaptureFixture, carry: bool
+) -> None:
+    make_data((60, 60), time_column="t", known_covariates=None, val_fraction=0.6, carry_state=carry)
+    assert "train with time_format relative" in caplog.text
+    assert ("longer seq_len" in caplog.text) != carry
+
+
 def make_windows(**options: Any) -> EncoderDecoderDataModule:
     return EncoderDecoderDataModule(
         target_covariate="y", known_covariates=["u"], ctxt_seq_len=6, tgt_seq_len=4, **options
