@@ -342,6 +342,7 @@ def test_validation_blocks_are_fitted_evaluated_and_gone_on_from(
     table = pd.read_parquet("evaluation/forecasts.parquet")
     assert sorted((table["time"] / 0.5).unique()) == [*range(18, 30), *range(48, 60)]
     assert main(["calibrate", *words, "--output", "calibrated.ckpt"]) == 0
+    assert main(["validate", *words[:2], "--data.val_df_paths", "a.parquet"]) == 0
     # rows of a block are corrected, and then one that trains
     frame = make_frame(60, 1)
     frame["known"] += frame.index == 20

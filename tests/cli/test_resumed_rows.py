@@ -67,6 +67,17 @@ def test_the_same_rows_in_other_files_go_on(
     assert same(weights(last("feather")), weights(last("parquet")))
 
 
+def test_a_fit_goes_on_with_weights_that_it_began_without(
+    words: tuple[str, ...], workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        frame = pd.read_parquet(name)
+        frame.assign(w=frame["known"].abs()).to_parquet(name)
+    val = str(workdir / "a.parquet")
+    assert main(["fit", *words, "--data.weight_covariate", "w", "--data.val_df_paths", val]) == 0
+    assert "data.weight_covariate is w now, None in the" in capsys.readouterr().err
+
+
 def test_a_checkpoint_that_does_not_tell_its_rows_goes_on(
     words: tuple[str, ...], experiment: Experiment
 ) -> None:

@@ -197,6 +197,7 @@ def test_sequences_go_on_from_block_to_block(table: Any) -> None:
         ({"val_blocks": 0}, "val_blocks must be at least 1, found 0"),
         ({"val_blocks": 10**9}, "val_blocks must be at most 1000"),
         ({"split_by": "series"}, "val_blocks 3 are of the rows of a series, but split_by is"),
+        ({"val_fraction": None}, "val_blocks 3 are of the share that val_fraction keeps"),
         ({"val_blocks": 30}, "is too short: 0 rows"),
         ({"ctxt_seq_len": 20}, "series 'a', rows 5 to 25, is too short: 21 rows"),
     ],

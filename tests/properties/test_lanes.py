@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError
 from transformertf.models import GRU, LSTM
+from transformertf.models.common import check_horizon
 
 ROWS = (53, 7, 40, 1, 26)
 
@@ -230,6 +231,37 @@ def test_the_horizon_is_washed_out_but_at_the_start_of_a_run() -> None:
 def test_what_contradicts_lanes_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         make_data(**options)
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_longer_pieces_are_no_remedy_for_time_beyond_the_runs(
+    caplog: pytest.LogCaptureFixture, carry: bool
+) -> None:
+    make_data((60, 60), time_column="t", known_covariates=None, val_fraction=0.6, carry_state=carry)
+    assert "train with time_format relative" in caplog.text
+    assert ("longer seq_len" in caplog.text) != carry
+
+
+def make_windows(**options: Any) -> EncoderDecoderDataModule:
+    return EncoderDecoderDataModule(
+        target_covariate="y", known_covariates=["u"], ctxt_seq_len=6, tgt_seq_len=4, **options
+    )
+
+
+@pytest.mark.parametrize("options", [{"washout": 4}, {"washout": 2, "min_tgt_seq_len": 2}])
+def test_a_horizon_is_longer_than_what_is_washed_out(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="leaves nothing of a horizon of"):
+        make_windows(**options)
+
+
+def test_some_steps_of_the_loss_are_not_washed_out() -> None:
+    message = r"loss_steps: none of \[1, 2\] is left by data.washout 2"
+    for data in (make_windows(washout=2), make_data((53, 40), carry_state=False, washout=2)):
+        with pytest.raises(InputError, match=message):
+            check_horizon([1, 2], data, data.gives)
+        check_horizon([1, 3], data, data.gives)
+    # only the first pieces of lanes are washed out
+    check_horizon([1, 2], make_data(washout=2), "sequences")
 
 
 def test_absolute_time_is_scaled_over_whole_runs() -> None:

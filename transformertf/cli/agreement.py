@@ -64,8 +64,11 @@ def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collectio
                 say(f"{section}.{name} is {own[name]} now, {value} in the checkpoint")
 
 
-# under another one of these, which is told, others of the same rows are trained on
-OTHER_ROWS = ("val_fraction", "test_fraction", "val_blocks", "split_by", "drop_short_series")
+# under another one of these, which is told, others of the same rows are trained on, or weigh more
+OTHER_ROWS = (
+    "val_fraction", "test_fraction", "val_blocks", "split_by", "drop_short_series",
+    "weight_covariate",
+)  # fmt: skip
 
 
 class AlreadyTrainedError(Exception):
@@ -245,8 +248,7 @@ def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
     looking = [(type(item).__name__, getattr(item, "monitor", None)) for item in callbacks]
     config = _scheduler(optimizers)
     if isinstance(config.get("scheduler"), ReduceLROnPlateau):
-        by_time = isinstance(cli.config["trainer"]["val_check_interval"], str | dict | timedelta)
-        if by_time and config["monitor"].startswith("validation/"):
+        if _validates_by_time(cli) and config["monitor"].startswith("validation/"):
             raise InputError(
                 f"ReduceLROnPlateau monitors {config['monitor']!r}, which with a time as "
                 "trainer.val_check_interval is not there after each epoch; monitor train/loss, or "
@@ -261,6 +263,27 @@ def refuse_unlogged(cli: ForecastCLI, optimizers: Any) -> None:
                 f"{name} monitors {value!r}, which is not logged; this fit logs "
                 f"{', '.join(logged)}{without}"
             )
+
+
+def refuse_no_validation(cli: ForecastCLI) -> None:
+    """Refuse times to validate at where nothing validates: no best epoch would be kept.
+
+    Args:
+        cli: of a fit.
+
+    Raises:
+        InputError: names what to set.
+    """
+    if _validates_by_time(cli) and not _validates(cli):
+        raise InputError(
+            "trainer.val_check_interval is a time, but this fit has nothing to validate on, and "
+            "best weights would not be looked for; give data.val_df_paths or data.val_fraction, or "
+            "leave it out"
+        )
+
+
+def _validates_by_time(cli: ForecastCLI) -> bool:
+    return isinstance(cli.config["trainer"]["val_check_interval"], str | dict | timedelta)
 
 
 def _logged(cli: ForecastCLI) -> list[str]:

@@ -105,6 +105,8 @@ def make_composer(
             # files that are given now take the place of a share of those trained on
             if any(flag.split("=")[0].endswith(f".{OWN_PATHS[stage]}") for flag in flags):
                 tree["data"]["init_args"][share] = None
+                if stage == "validation":
+                    tree["data"]["init_args"].pop("val_blocks", None)
         composer.add_checkpoint(checkpoint.path, tree)
     for file in options.config:
         composer.add_file(file)

@@ -26,6 +26,7 @@ from transformertf.cli.agreement import (
     monitored,
     prepare_resume,
     refuse_clock,
+    refuse_no_validation,
     refuse_unlogged,
     require_same_rows,
 )
@@ -119,6 +120,7 @@ def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint
         how = "fitted anew, as told" if inheritance is None else inheritance.report()
         say(f"scaling and categories of {source.path}: {how}")
     refuse_unlogged(cli, optimizers)
+    refuse_no_validation(cli)
 
 
 def _say_other_columns(source: Checkpoint, cli: ForecastCLI) -> None:

@@ -87,6 +87,11 @@ class EncoderDecoderDataModule(WindowDataModule):
             ctxt_seq_len if min_ctxt_seq_len is None else min_ctxt_seq_len,
             tgt_seq_len if min_tgt_seq_len is None else min_tgt_seq_len,
         )
+        if self.washout >= self.limits.min_horizon:
+            raise InputError(
+                f"washout {self.washout} leaves nothing of a horizon of {self.limits.min_horizon} "
+                "steps to learn from: raise tgt_seq_len or min_tgt_seq_len, or lower washout"
+            )
         for lag in self.columns.lags:
             if lag < tgt_seq_len:
                 raise InputError(

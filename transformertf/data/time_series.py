@@ -204,9 +204,9 @@ class TimeSeriesDataModule(WindowDataModule):
                 self._warned.add("time")
                 log.warning(
                     "series %r: time since its start goes to %.3g times that of training "
-                    "sequences, which the model has not seen; train with time_format relative, "
-                    "or with a longer seq_len",
+                    "sequences, which the model has not seen; train with time_format relative%s",
                     one.name, times,
+                    "" if self.carry_state else ", or with a longer seq_len",
                 )  # fmt: skip
 
     def _refuse_unknown_starts(self, series: Sequence[Series], windows: Windows) -> None:

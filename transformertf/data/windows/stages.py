@@ -57,6 +57,11 @@ class Fractions:
                 f"val_blocks {self.blocks} are of the rows of a series, but split_by is series, "
                 "which keeps whole ones; leave one of them out"
             )
+        if self.blocks > 1 and not self.validation:
+            raise InputError(
+                f"val_blocks {self.blocks} are of the share that val_fraction keeps, which is not "
+                "given; give one, or leave val_blocks out"
+            )
 
     def parts(self, index: int, series: Series, stage: Stage) -> list[Part]:
         """Return the rows of a series that a stage's targets come from, rising.

@@ -31,7 +31,7 @@ def check_steps_of_loss(steps: LossSteps) -> LossSteps:
 
 
 def check_horizon(steps: LossSteps, source: object, takes: BatchKind) -> None:
-    """Refuse steps that no forecast of a data module has.
+    """Refuse steps that no forecast of a data module has, or that are all washed out.
 
     Args:
         steps: as `check_steps_of_loss` gives them.
@@ -43,12 +43,19 @@ def check_horizon(steps: LossSteps, source: object, takes: BatchKind) -> None:
     """
     given: Mapping[str, Any] = getattr(source, "hparams", {})
     horizon = given.get(_LENGTHS[takes])
-    if steps is None or steps == "last" or horizon is None or steps[-1] <= horizon:
+    if steps is None or steps == "last" or horizon is None:
         return
-    raise InputError(
-        f"loss_steps: {steps[-1]} is beyond the {horizon} steps of data.{_LENGTHS[takes]}; lower "
-        "it, or leave it out"
-    )
+    if steps[-1] > horizon:
+        raise InputError(
+            f"loss_steps: {steps[-1]} is beyond the {horizon} steps of data.{_LENGTHS[takes]}; "
+            "lower it, or leave it out"
+        )
+    washout = given.get("washout", 0)
+    if steps[-1] <= washout and not given.get("carry_state"):
+        raise InputError(
+            f"loss_steps: none of {steps} is left by data.washout {washout}; lower that, or take "
+            "later steps"
+        )
 
 
 def weigh_steps(batch: Batch, steps: LossSteps) -> Batch:
