@@ -172,9 +172,9 @@ class Ridge(torch.nn.Module):
         """Fit it to at most `WINDOWS` training windows, and return the penalty.
 
         Windows with a step that is not observed, or has no weight, take no part; errors of all
-        others count in the units of the batch's target. The penalty is the one of `PENALTIES` that serves the last fifth of the windows
-        best when the others are fitted; then all are fitted. All sums are in float64, on the CPU,
-        and so the same in each process.
+        others count in the units of the batch's target. The penalty is the one of `PENALTIES` that
+        serves the last fifth of the windows best when the others are fitted; then all are fitted.
+        All sums are in float64, on the CPU, and so the same in each process.
 
         Args:
             windows: of the training, in the order in which the last fifth is the latest.
