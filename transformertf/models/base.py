@@ -11,7 +11,6 @@ import torchmetrics
 
 from transformertf.batch import Batch, BatchKind, BatchSource, Stage, check_batch, sides
 from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
-from transformertf.errors import InputError, nearest
 from transformertf.models.common import (
     MEANING,
     Accumulation,
@@ -55,6 +54,7 @@ from transformertf.models.common import (
     prepare_ridge,
     put_back,
     refuse_other_values,
+    refuse_unknown,
     renew,
     sizes_for,
     take_covariates,
@@ -121,9 +121,8 @@ class ForecastModule(lightning.LightningModule):
         past_category_sizes: likewise of each category of a context step.
         future_category_sizes: likewise of each category of a horizon step.
         category_sizes: likewise of each category of a step of a sequence.
-        d_category: width of a category's embedding, whatever its codes: categories of series, days
-            or places have few, and one table for all is one look-up. A model that selects variables
-            embeds all of them in a width of its own and refuses another value.
+        d_category: width of a category's embedding, whatever its codes. A model that selects
+            variables embeds all of them in a width of its own and refuses another value.
     """
 
     model: torch.nn.Module
@@ -355,10 +354,7 @@ class ForecastModule(lightning.LightningModule):
         return self.shown(batch)[1] if self.predicts is None else self.predicts(batch)
 
     def shown(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the point forecasts (B, Td, 1) of a batch, and the numbers (B, Td, Q) it shows.
-
-        Both are in original units; without quantiles they are the same.
-        """
+        """Return point forecasts (B, Td, 1) and the numbers (B, Td, Q) shown, in original units."""
         batch = self._whole(batch)
         output = self(batch, need_weights=False)["output"]
         return self.way_back(output, batch, self._source())
@@ -367,10 +363,8 @@ class ForecastModule(lightning.LightningModule):
         """Prepare the network for a stage; a fit freezes parameters and compiles.
 
         Raises:
-            InputError: a pattern of `trainable_parameters` matches nothing, or the batches are of
-                another kind, lack the history that changes are counted from, or have a target
-                without the units that the criterion wants, or without a way back of its quantiles,
-                or no forecast reaches one of `loss_steps`.
+            InputError: a pattern of `trainable_parameters` matches nothing, no forecast reaches one
+                of `loss_steps`, or batches are not such as outputs and criterion want.
         """
         carries = isinstance(self.model, Carries)
         meaning = self.prediction_type, self.season
@@ -442,7 +436,7 @@ class ForecastModule(lightning.LightningModule):
         stored = checkpoint.get("hyper_parameters", {})
         if self._trainer is None:
             # Lightning passes on what the signature has, and says nothing of the rest
-            _refuse_unknown(type(self), [name for name in stored if not name.startswith("_")])
+            refuse_unknown(type(self), [name for name in stored if not name.startswith("_")])
         resumes = self._trainer is not None and self._trainer.state.fn == "fit"
         names = (*MEANING, "trainable_parameters") if resumes else MEANING
         refuse_other_values(names, self, stored, ForecastModule)
@@ -504,12 +498,3 @@ class ForecastModule(lightning.LightningModule):
     def _describe_window(self, series: int, origin: int) -> str:
         source, words = self._source(), "series {}, origin row {}".format
         return (words if source is None else source.describe_training_window)(series, origin)
-
-
-def _refuse_unknown(cls: type, names: Sequence[str]) -> None:
-    taken = inspect.signature(cls).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-        return
-    for name in names:
-        if name not in taken:
-            raise InputError(f"{cls.__name__} has no argument {name!r}; {nearest(name, taken)}")

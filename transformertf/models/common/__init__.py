@@ -68,6 +68,7 @@ from transformertf.models.common.outputs import (
     PredictionType,
     outputs_of,
     refuse_other_values,
+    refuse_unknown,
 )
 from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
 from transformertf.models.common.ridge import Reading, Ridge, fit_ridge, prepare_ridge

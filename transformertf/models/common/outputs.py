@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from transformertf.batch import AffineTarget, Batch, counted
-from transformertf.errors import InputError
+from transformertf.errors import InputError, nearest
 from transformertf.nn import (
     DistributionLoss,
     LinkedLoss,
@@ -424,3 +424,17 @@ def refuse_other_values(
                 f"{name} is {getattr(now, name)!r}, but the checkpoint was trained with "
                 f"{before!r}; leave it as it was, or start anew from the weights alone"
             )
+
+
+def refuse_unknown(cls: type, names: Sequence[str]) -> None:
+    """Refuse names of arguments that a class does not take.
+
+    Raises:
+        InputError: names the first one.
+    """
+    taken = inspect.signature(cls).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        return
+    for name in names:
+        if name not in taken:
+            raise InputError(f"{cls.__name__} has no argument {name!r}; {nearest(name, taken)}")
