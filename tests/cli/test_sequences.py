@@ -224,6 +224,6 @@ def test_mistakes(checkpoint: str, experiment: Experiment, workdir: Path, fails:
         path.write_text(yaml.safe_dump(config))
         assert message in fails("fit", "--config", "tiny.yml")
     experiment.write(workdir, sequences())
-    assert "'delta' counts from the target's last value" in fails(
+    assert "'delta' counts from the target's values in a context" in fails(
         "fit", "--config", "tiny.yml", "--model.prediction_type", "delta"
     )

@@ -23,7 +23,7 @@ SECTIONS = [(0, 26), (36, 62), (72, 98)]
 @settings(max_examples=100, deadline=None)
 @given(
     rows=st.integers(1, 500),
-    validation=st.floats(0, 0.5),
+    validation=st.floats(1e-9, 0.5),
     test=st.floats(0, 0.49),
     blocks=st.integers(1, 9),
 )

@@ -42,6 +42,7 @@ def fit(path: Path, name: str, lanes: int, devices: int) -> dict[str, Any]:
         seq_len=6, carry_state=True, fresh_starts=0.1, washout=2, batch_size=lanes, dtype="float64",
     )  # fmt: skip
     torch.manual_seed(0)
+    data.setup("fit")  # before anything else seeds the process
     model = MODELS[name](1, num_layers=1, d_model=4, dropout=0.0)
     trainer = lightning.Trainer(
         accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto",

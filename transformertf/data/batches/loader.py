@@ -152,9 +152,8 @@ class Delivery:
         """
         rank, world_size = rank_of(trainer if self.distributed else None)
         if training and dataset.windows.carried:
-            loader = self._loader(dataset, self._lanes(dataset, limits, seed, trainer), seed)
-            loader.before = batches_before(trainer)
-            return loader
+            lanes = self._lanes(dataset, limits, seed, trainer)
+            return self._loader(dataset, lanes, seed, batches_before(trainer))
         batches = BatchSampler(
             dataset.windows,
             self.batch_size,
@@ -173,7 +172,8 @@ class Delivery:
             sampler = SeriesSampler(dataset.windows, self.batch_size, rank, world_size, not shared)
         elif shared:
             sampler = RankShare(batches, rank, world_size)
-        return self._loader(dataset, sampler, seed)
+        before = batches_before(trainer) if training else 0
+        return self._loader(dataset, sampler, seed, before)
 
     def _lanes(
         self, dataset: BatchDataset, limits: WindowLimits, seed: int, trainer: Trainer
@@ -198,8 +198,10 @@ class Delivery:
             world_size=world_size,
         )
 
-    def _loader(self, dataset: BatchDataset, sampler: Sampler[Request], seed: int) -> BatchLoader:
-        return BatchLoader(
+    def _loader(
+        self, dataset: BatchDataset, sampler: Sampler[Request], seed: int, before: int
+    ) -> BatchLoader:
+        loader = BatchLoader(
             dataset,
             batch_size=None,
             sampler=sampler,
@@ -210,6 +212,8 @@ class Delivery:
             # the global generator stays as it is, so that a resumed run draws the same dropout
             generator=torch.Generator().manual_seed(seed),
         )
+        loader.before = before
+        return loader
 
 
 def _as_it_is(batch: Any) -> Any:
