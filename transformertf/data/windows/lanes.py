@@ -66,7 +66,7 @@ class LaneSampler(EpochSampler):
         self._count = -(-2 * int(self.rows.sum()) // (batch_size * world_size * (low + high)))
         self._first = _Course(self.rows, self._steps, seed, shuffle)
         # where the lanes are at the first batch of the epoch that was drawn last
-        self._course = copy.deepcopy(self._first)
+        self._course = self._first.fork()
         self._before = 0
 
     def __len__(self) -> int:
@@ -80,10 +80,10 @@ class LaneSampler(EpochSampler):
     def __iter__(self) -> Iterator[Request]:
         """Yield this rank's part of the batches of the current epoch."""
         if self._course.step > self._before:
-            self._course = copy.deepcopy(self._first)
+            self._course = self._first.fork()
         while self._course.step < self._before:
             self._course.advance()
-        course, mine = copy.deepcopy(self._course), slice(self.rank, None, self.world_size)
+        course, mine = self._course.fork(), slice(self.rank, None, self.world_size)
         for place in range(self._count):
             if place < self.skipped:
                 course.advance()
@@ -171,8 +171,8 @@ class _Course:
         self._run, self._done = self._draw(steps.lanes, np.random.default_rng([seed, _STARTS]))
         self._begun = self._done.copy()
 
-    def __deepcopy__(self, memo: object) -> "_Course":
-        """Return a course of its own; what is drawn, and never written to, is shared."""
+    def fork(self) -> "_Course":
+        """Return a course that goes on from here by itself."""
         course = copy.copy(self)
         for name in ("_run", "_done", "_begun"):
             setattr(course, name, getattr(self, name).copy())
