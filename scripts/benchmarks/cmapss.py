@@ -10,18 +10,16 @@ remaining cycles capped at 125 as those that are learned are.
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from scripts.benchmarks.benchmarking import describe_machine, markdown_table
+from scripts.benchmarks.fits import ROOT, command, fit
 
-CONFIG = Path("configs/benchmarks/cmapss.yml")
+CONFIG = ROOT / "configs" / "benchmarks" / "cmapss.yml"
 SUBSETS = "FD001", "FD003"
 # an engine shows no wear long before it fails: its remaining life is told from here on
 CAP = 125
@@ -69,44 +67,22 @@ def score(forecasts: pd.DataFrame) -> float:
     return float((last["prediction"] - last["actual"]).pow(2).mean() ** 0.5)
 
 
-def transformertf(*words: str, paths: dict[str, str]) -> float:
-    """Run a command line, showing it, and return its processor time in seconds."""
-    print(f"\n$ transformertf {' '.join(words)}", flush=True)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    subprocess.run(
-        [sys.executable, "-m", "transformertf", *words], check=True, env=os.environ | paths
-    )
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-
-
 def fit_and_score(folder: Path, subset: str, seed: int) -> dict[str, str | float]:
     """Fit a subset with a seed and forecast its test units; return a row for `summary`."""
-    name = f"cmapss_{subset}_{seed}"
     paths = {"CMAPSS_TRAIN": str(folder / f"train_{subset}.parquet")}
-    seconds = transformertf(
-        "fit", "--config", str(CONFIG), "-n", name, "--seed_everything", str(seed),
-        "--trainer.enable_progress_bar", "false", paths=paths,
-    )  # fmt: skip
-    forecasts = folder / f"{name}.parquet"
-    transformertf(
-        "predict", "--config", str(CONFIG), "-n", name, "--ckpt_path", "last",
+    one = fit(folder, CONFIG, seed, variables=paths, name=f"cmapss_{subset}")
+    forecasts = folder / f"cmapss_{subset}_{seed}.parquet"
+    command(
+        folder, "predict", "--ckpt_path", str(one.checkpoint),
         "--data.predict_df_paths", str(folder / f"test_{subset}.parquet"),
-        "--output", str(forecasts), paths=paths,
+        "--output", str(forecasts),
     )  # fmt: skip
     return {
         "subset": subset,
         "error": score(pd.read_parquet(forecasts)),
-        "seconds": seconds,
-        "weights": count_weights(name),
+        "seconds": one.seconds,
+        "weights": one.parameters,
     }
-
-
-def count_weights(name: str) -> int:
-    """Return the number of weights of a name's newest run."""
-    runs = Path("runs", name).glob("version_*")
-    newest = max(runs, key=lambda run: int(run.name.removeprefix("version_")))
-    state = torch.load(newest / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    return sum(values.numel() for key, values in state.items() if key.startswith("model."))
 
 
 def summary(found: pd.DataFrame) -> str:
@@ -129,13 +105,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder of the tables")
     arguments = parser.parse_args()
-    arguments.output.mkdir(exist_ok=True)
+    folder = arguments.output.resolve()
+    folder.mkdir(exist_ok=True)
     found = []
     for subset in SUBSETS:
-        write_tables(Path(os.environ["CMAPSS"]), subset, arguments.output)
+        write_tables(Path(os.environ["CMAPSS"]), subset, folder)
         for seed in range(arguments.seeds):
-            found.append(fit_and_score(arguments.output, subset, seed))
-            print(f"seed {seed}: {found[-1]}", flush=True)
+            found.append(fit_and_score(folder, subset, seed))
+            print(f"seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
     print(f"\n{arguments.seeds} seeds; {describe_machine('pandas', 'lightning')}\n")
     print(summary(pd.DataFrame(found)))
 

@@ -7,8 +7,6 @@ are those of ridge regression and of repeating a day or a week. Evaluations lie 
 
 import argparse
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from scripts.benchmarks.baselines import PENALTIES, Array, Ridge, rmse
 from scripts.benchmarks.benchmarking import describe_machine, markdown_table
+from scripts.benchmarks.fits import command
 
 CONFIGS, OUTPUT = Path(__file__).parents[2] / "configs" / "benchmarks", Path("demo/epf")
 CONTEXT, HORIZON, HELD_OUT = 168, 24, 0.1
@@ -88,9 +87,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 
 def transformertf(*words: str) -> None:
-    """Run a command line, showing it."""
-    print(f"\n$ transformertf {' '.join(words)}", flush=True)
-    subprocess.run([sys.executable, "-m", "transformertf", *words], check=True)
+    """Run a command line here, showing it."""
+    command(Path.cwd(), *words)
 
 
 def fit_and_forecast(protocol: Protocol, future: bool, seed: int, words: Sequence[str]) -> Array:
@@ -193,11 +191,12 @@ def main() -> None:
     """Run the protocols and print their tables."""
     parser = argparse.ArgumentParser(description="Measure forecasts of Nord Pool's prices.")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, default=3, help="how many; they count from 1")
     options = parser.parse_args()
+    seeds = range(1, options.seeds + 1)
     source = Path(os.environ["EPF_NP"])
-    tables = {name: measure(PROTOCOLS[name], source, options.seeds) for name in options.protocols}
-    print(f"\n{describe_machine('lightning')} Seeds {options.seeds}.")
+    tables = {name: measure(PROTOCOLS[name], source, seeds) for name in options.protocols}
+    print(f"\n{describe_machine('lightning')} Seeds {[*seeds]}.")
     for name, table in tables.items():
         print(f"\nProtocol {name}\n\n{table}")
 

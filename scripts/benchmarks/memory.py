@@ -12,16 +12,12 @@ along whole runs. Prints a table.
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scripts.benchmarks.benchmarking import describe_machine, markdown_table
-from scripts.benchmarks.fits import ROOT, Fit, command, fit, row
+from scripts.benchmarks.fits import ROOT, compare
 from scripts.data.panel import KINDS, make_unit
 
 CONFIG = ROOT / "configs" / "benchmarks" / "memory.yml"
@@ -56,41 +52,5 @@ def write_runs(folder: Path) -> None:
             make_run(number).to_parquet(folder / stage / f"run_{number:02d}.parquet")
 
 
-def errors(folder: Path, one: Fit) -> list[float]:
-    """Return the root mean square errors (K) on validation and test runs, whole ones."""
-    found = []
-    for stage in ("validation", "test"):
-        output = folder / f"{one.checkpoint.parents[2].name}_{stage}"
-        files = folder / stage / "*.parquet"
-        command(
-            folder, "evaluate", "--ckpt_path", str(one.checkpoint),
-            "--data.test_df_paths", str(files), "--output", str(output),
-        )  # fmt: skip
-        found.append(float(json.loads((output / "metrics.json").read_text())["RMSE"]))
-    return found
-
-
-def main() -> None:
-    """Fit each variant with each seed and print how far they are off."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--output", type=Path, help="folder of data and runs; default: a new one")
-    options = parser.parse_args()
-    folder = options.output or Path(tempfile.mkdtemp())
-    write_runs(folder)
-    rows = []
-    for place, name in enumerate(options.variants):
-        fits = [
-            fit(folder, CONFIG, seed, VARIANTS[name], name=f"variant_{place}")
-            for seed in range(options.seeds)
-        ]
-        found = row(name, fits, lambda one: errors(folder, one), lambda error: f"{error:.2f} K")
-        rows.append(found)
-    header = ("training", "validation RMSE", "test RMSE", "processor time", "parameters")
-    print(markdown_table(header, rows))
-    print(f"\n{describe_machine('lightning')}")
-
-
 if __name__ == "__main__":
-    main()
+    compare(CONFIG, VARIANTS, "{:.2f} K".format, prepare=write_runs)
