@@ -138,13 +138,11 @@ class _Steps:
         pool, place = divmod(step, _POOL)
         if pool != self._pool:
             generator = np.random.default_rng([self.seed, _STEPS, pool])
-            self._pool, self._drawn = (
-                pool,
-                (
-                    generator.integers(*self.lengths, _POOL, endpoint=True),
-                    generator.random((_POOL, self.lanes)),
-                    generator.integers(2**63, size=(_POOL, self.ranks), dtype=np.uint64),
-                ),
+            self._pool = pool
+            self._drawn = (
+                generator.integers(*self.lengths, _POOL, endpoint=True),
+                generator.random((_POOL, self.lanes)),
+                generator.integers(2**63, size=(_POOL, self.ranks), dtype=np.uint64),
             )
         return [each[place] for each in self._drawn]
 

@@ -86,8 +86,7 @@ class CarriedStates:
 
         def advance(sequence: torch.Tensor, lengths: torch.Tensor) -> ForecastOutput:
             result, final = network.advance(sequence, lengths, _joined(before, sequence))
-            parts = final if isinstance(final, tuple) else (final,)
-            single = zip(*(part.detach().unbind(1) for part in parts), strict=True)
+            single = zip(*(part.unbind(1) for part in _parts(final)), strict=True)
             self._held = dict(zip(ends, single, strict=True))
             for place in self._kept.keys() & self._held.keys():
                 self._kept[place] = self._kept[place] or self._held[place]
@@ -132,9 +131,9 @@ class LaneStates:
                 torch.where(begins.view(1, -1, 1), 0.0, part.to(sequence.device, sequence.dtype))
                 for part in self.parts[:-1]
             ]
-            state = tuple(joined) if len(joined) > 1 else joined[0]
+            state = _state(joined)
         result, final = network.advance(sequence, lengths, state)
-        states = [part.detach() for part in (final if isinstance(final, tuple) else (final,))]
+        states = _parts(final)
         finite = torch.stack([part.isfinite().all(dim=2).all(dim=0) for part in states]).all(dim=0)
         states = [torch.where(finite.view(1, -1, 1), part, 0.0) for part in states]
         ends = torch.stack([batch["series"], batch["origin"] + batch["lengths"]])
@@ -172,4 +171,14 @@ def _joined(states: list[tuple[torch.Tensor, ...] | None], sequence: torch.Tenso
         torch.stack(rows, dim=1).to(sequence.dtype)
         for rows in zip(*(none if state is None else state for state in states), strict=True)
     ]
+    return _state(parts)
+
+
+def _parts(state: Any) -> list[torch.Tensor]:
+    """Return the tensors of a network's state, without their gradients."""
+    return [part.detach() for part in (state if isinstance(state, tuple) else (state,))]
+
+
+def _state(parts: list[torch.Tensor]) -> Any:
+    """Return the state that tensors are the parts of, as its network gives it."""
     return tuple(parts) if len(parts) > 1 else parts[0]

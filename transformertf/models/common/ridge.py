@@ -267,17 +267,8 @@ class Ridge(torch.nn.Module):
         if all(value.ndim == own[name].ndim for name, value in stored.items()):
             for name, value in stored.items():
                 setattr(self, name, own[name].new_zeros(value.shape))
-        if (
-            len(
-                {
-                    *self.future.shape[::2],
-                    self.past.size(2),
-                    *self.static.shape[1:],
-                    *self.bias.shape,
-                }
-            )
-            > 1
-        ):
+        horizons = {*self.future.shape[::2], self.past.size(2), *self.static.shape[1:]}
+        if len({*horizons, *self.bias.shape}) > 1:
             args[-1].append(f"{prefix}*: weights of horizons of several lengths")
         super()._load_from_state_dict(state, prefix, *args)
 
