@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch, counted, forecast_mask
 from transformertf.data import FloatArray, IntArray, Series, Stage, WindowDataModule
+from transformertf.data.batches import BatchDataset
 from transformertf.errors import at_least_one
 from transformertf.forecasts import ForecastRows, baselines, context_mean
 from transformertf.models import LossSteps, weigh_steps
@@ -115,6 +116,7 @@ def _rows(
     validates = stage == "validation"
     loader = datamodule.val_dataloader() if validates else datamodule.test_dataloader()
     assert isinstance(loader, DataLoader)
+    assert isinstance(loader.dataset, BatchDataset)
     assert datamodule.seed is not None
     delivery = replace(datamodule.delivery, workers=0)
     batches = delivery.loader(
