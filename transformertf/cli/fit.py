@@ -47,29 +47,14 @@ from transformertf.plots import can_plot
 
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Train; a new run folder holds config, metrics, checkpoints and plots."""
-    if options.transfer_ckpt is not None and options.ckpt_path is not None:
-        raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
-    if options.refit_scaling and options.transfer_ckpt is None:
-        raise InputError("--refit-scaling leaves the scaling of --transfer-ckpt; give that, too")
-    name = experiment(options)
-    checkpoint = find_checkpoint(options)
-    if options.ckpt_path is not None and checkpoint is None:
-        assert name is not None  # whose last one was looked for
-        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
-    composer = make_composer(options, flags)
-    if checkpoint is not None:
-        composer.go_on(checkpoint)
-    cli = ForecastCLI(composer, writes_run=True)
-    source = None
-    if options.transfer_ckpt is not None:
-        source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
+    name, cli, source, checkpoint = compose_fit(options, flags)
     # a resumed fit has the categories of what it goes on from, which the model is made for
     parent = None if options.refit_scaling else checkpoint or source
     interruption = Interruption(patient=True)
     try:
         with runs.new_version(name or cli.model_name) as folder:
             cli.build(None if parent is None else fitted_data(parent), folder)
-            _prepare(cli, source, checkpoint)
+            prepare_fit(cli, source, checkpoint)
     except AlreadyTrainedError as error:
         say(f"nothing to do: {error}")
         return
@@ -93,8 +78,36 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
             _close(folder)
 
 
+def compose_fit(
+    options: argparse.Namespace, flags: Sequence[str]
+) -> tuple[str | None, ForecastCLI, Checkpoint | None, Checkpoint | None]:
+    """Return what a fit is of: the experiment's name, its configuration, and two checkpoints.
+
+    Returns:
+        The name, the configuration, the checkpoint whose weights are transferred, and the one
+        that the fit goes on from.
+    """
+    if options.transfer_ckpt is not None and options.ckpt_path is not None:
+        raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
+    if options.refit_scaling and options.transfer_ckpt is None:
+        raise InputError("--refit-scaling leaves the scaling of --transfer-ckpt; give that, too")
+    name = experiment(options)
+    checkpoint = find_checkpoint(options)
+    if options.ckpt_path is not None and checkpoint is None:
+        assert name is not None  # whose last one was looked for
+        say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
+    composer = make_composer(options, flags)
+    if checkpoint is not None:
+        composer.go_on(checkpoint)
+    cli = ForecastCLI(composer, writes_run=True)
+    source = None
+    if options.transfer_ckpt is not None:
+        source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
+    return name, cli, source, checkpoint
+
+
 @users_mistakes()
-def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint | None) -> None:
+def prepare_fit(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint | None) -> None:
     """Bring model and data to where training starts.
 
     Args:
