@@ -40,6 +40,7 @@ from transformertf.cli.experiment import (
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
+from transformertf.data import summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
 from transformertf.plots import can_plot
@@ -65,6 +66,8 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         callbacks = _callbacks(cli, folder, interruption)
         cli.make_trainer(callbacks, logger=_loggers(folder), default_root_dir=folder)
         say(f"run: {folder}")
+        for line in summary_of(cli.datamodule, cli.trainer).lines():
+            say(line)
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
         with naming(folder):
