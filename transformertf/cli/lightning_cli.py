@@ -280,7 +280,7 @@ class ForecastCLI(LightningCLI):
         if chosen["default_root_dir"] is not None:
             options.pop("default_root_dir", None)
         if chosen["precision"] is None:
-            options["precision"] = self._precision()
+            options["precision"] = self.precision
         # the data module shares windows out itself, so that none is forecast twice
         options = {"use_distributed_sampler": False, **options}
         # what looks at the weights finds the averages there
@@ -300,8 +300,9 @@ class ForecastCLI(LightningCLI):
         if isinstance(launcher, Launcher) and launcher.starts_others:
             self._composer.refuse_pipes()
 
-    def _precision(self) -> str | None:
-        """Return the precision where none is chosen: of the weights, and to train, of the data."""
+    @property
+    def precision(self) -> str | None:
+        """The precision where none is chosen: of the weights, and to train, of the data."""
         trains = not self._is_trained and self.datamodule.hparams["dtype"] == "float64"
         return "64-true" if trains else precision_of(self.model)
 

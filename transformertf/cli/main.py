@@ -34,6 +34,10 @@ def _later(module: str, name: str) -> Command:
 
 
 COMMANDS: dict[str, tuple[Command, str]] = {
+    "check": (
+        _later("check", "check"),
+        "tell all mistakes in what fit is to be given, and what it would do; writes nothing",
+    ),
     "fit": (_later("fit", "fit"), "train a model; writes runs/NAME/version_K/"),
     "validate": (_later("validate", "validate"), "measure a checkpoint on the validation data"),
     "test": (_later("validate", "test"), "measure a checkpoint on the test data"),

@@ -50,17 +50,29 @@ class Place:
 
     Attributes:
         keys: that lead there, as written.
-        shown: file and line, or the flag.
+        source: the path of the file, or the flag.
         file: number of the file; None for a flag.
+        line: in the file, from 1; of a flag, its number.
         value: the text of a single value.
         item: number of a value in a list; None of the key itself.
     """
 
     keys: tuple[str, ...]
-    shown: str
+    source: str
     file: int | None
+    line: int
     value: str | None
     item: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """File and line, or the flag."""
+        return self.source if self.file is None else f"{self.source}:{self.line}"
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Where it stands among others: files one after the other, then flags."""
+        return MOST if self.file is None else self.file, self.line
 
     @property
     def bare(self) -> tuple[str, ...]:
@@ -70,15 +82,22 @@ class Place:
 
 @dataclass
 class Findings:
-    """Mistakes in the order in which they were found.
+    """Mistakes that were found.
 
     Attributes:
-        lines: one for each.
+        found: each with its place, where that is known.
         whole: whether nothing was left that could not be looked at.
     """
 
-    lines: list[str] = field(default_factory=list)
+    found: list[tuple[str, Place | None]] = field(default_factory=list)
     whole: bool = True
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each, in the order in which they were written."""
+        last = (MOST + 1, 0)
+        ordered = sorted(self.found, key=lambda one: last if one[1] is None else one[1].order)
+        return [_line(message, place) for message, place in ordered]
 
 
 def find_mistakes(
@@ -96,39 +115,81 @@ def find_mistakes(
     Raises:
         InputError: by `attempt`, where it is no mistake in what was given but a limit.
     """
-    places, findings = list(_places(given)), Findings()
-    told: set[str] = set()
-    changed: set[str] = set()
+    search = _Search(given, list(_places(given)))
     for count in range(MOST):
         try:
             with contextlib.nullcontext() if count == 0 else _silent():
-                attempt(given)
-            return findings
+                attempt(search.given)
+            return search.findings
         except InputError as error:
             message = " ".join(str(error).split())
-        names = {token for token, _ in _tokens(message)}
-        place = blamed(message, places)
-        follows = bool(names & changed)
-        argument, culprit = _file_in(message, files_read())
-        if culprit is not None:
-            place = _place_of(argument, places)
-        same = message if culprit is None else _without(message, culprit)
-        if not follows and same not in told:
-            told.add(same)
-            findings.lines.append(_line(message, place))
-        if follows and culprit is None:
+        if not search.go_on(message, files_read()):
             break
-        others = [one for one in files_read().get(argument, ()) if one != culprit]
-        before = given
-        if culprit is not None and others and place is not None:
-            given = _with_files(given, place, others)
-        elif (place := blamed(message, places)) is not None:
-            given, word = corrected(given, place, message)
-            changed.add(word)
-        if given == before:
-            break
-    findings.whole = False
-    return findings
+    search.findings.whole = False
+    return search.findings
+
+
+class _Search:
+    """What is found so far, and what is tried next.
+
+    Args:
+        given: as the user gave it.
+        places: of its keys and values.
+
+    Attributes:
+        given: to be tried next.
+        findings: so far.
+    """
+
+    def __init__(self, given: Given, places: Sequence[Place]) -> None:
+        self.given, self.findings = given, Findings()
+        # corrected, with all its data files
+        self._whole = given
+        self._places = places
+        self._told: set[str] = set()
+        # words that were left out, and words that were taken as suggested
+        self._dropped: set[str] = set()
+        self._taken: set[str] = set()
+
+    def go_on(self, message: str, read: Mapping[str, Sequence[Path]]) -> bool:
+        """Take down a mistake and correct it; return whether that is done.
+
+        A data file with a mistake is left out, so that the others are read. Where the last one has
+        it, too, it is the configuration that is corrected.
+
+        Args:
+            message: of a refusal.
+            read: the data files by argument.
+        """
+        argument, file = _file_in(message, read)
+        place = _written_for(message, argument, self._places)
+        follows = self._follows(message)
+        same = message if file is None else _without(message, file)
+        if not follows and same not in self._told:
+            self._told.add(same)
+            self.findings.found.append((message, place))
+        others = [one for one in read.get(argument, ()) if one != file]
+        named = _place_of(argument, self._places)
+        if file is not None and others and named is not None:
+            self.given = _with_files(self.given, named, others)
+            return True
+        return not follows and self._correct(message)
+
+    def _correct(self, message: str) -> bool:
+        place = blamed(message, self._places)
+        if place is None:
+            return False
+        before = self._whole
+        self._whole, suggested = corrected(before, place, message)
+        (self._taken if suggested else self._dropped).add(suggested or place.keys[-1])
+        self.given = self._whole
+        return self._whole != before
+
+    def _follows(self, message: str) -> bool:
+        """Whether a mistake is of what was corrected, and not the user's."""
+        suggestion = _SUGGESTION.search(message)
+        again = suggestion is not None and suggestion["wrong"] in self._taken
+        return again or any(text in self._dropped for text, _ in _tokens(message))
 
 
 def blamed(message: str, places: Sequence[Place]) -> Place | None:
@@ -158,46 +219,45 @@ def blamed(message: str, places: Sequence[Place]) -> Place | None:
 def corrected(given: Given, place: Place, message: str) -> tuple[Given, str]:
     """Return a copy without what a message is about, or with what it suggests in its place.
 
-    Also returns the word that messages about the consequences would name.
+    Also returns the suggestion that was taken, or nothing.
     """
-    suggestion = _SUGGESTION.search(message)
-    wrong, right = (suggestion["wrong"], suggestion["right"]) if suggestion else ("", "")
-    wrong = wrong.rpartition(".")[2] if place.keys[-1:] == (wrong.rpartition(".")[2],) else wrong
+    found = _SUGGESTION.search(message)
+    wrong, right = (found["wrong"], found["right"]) if found else ("", "")
+    key = place.keys[-1]
+    if wrong.rpartition(".")[2] != key and wrong != place.value:
+        right = ""
     if place.file is None:
-        return _corrected_flag(given, place, wrong, right)
+        return _with_flag(given, place, right), right
     tree = given.files[place.file].tree(NAMING)
-    *parents, leaf = place.keys
     holder: Any = tree
-    with contextlib.suppress(KeyError, IndexError, TypeError, ValueError):
-        for key in parents:
-            holder = holder[int(key) if isinstance(holder, list) else key]
-        if place.item is not None:
-            holder, leaf = holder[leaf], place.value
-        if right and wrong == place.keys[-1] and right not in holder:
-            holder[right] = holder.pop(leaf)
-        elif isinstance(holder, list):
-            index = [str(one) for one in holder].index(str(leaf))
-            holder[index : index + 1] = [right] if right and wrong == leaf else []
+    try:
+        for parent in place.keys if place.item is not None else place.keys[:-1]:
+            holder = holder[int(parent) if isinstance(holder, list) else parent]
+        if isinstance(holder, list):
+            index = int(key) if place.item is None else [*map(str, holder)].index(place.value)
+            holder[index : index + 1] = [right] if right else []
         elif right and wrong == place.value:
-            holder[leaf] = right
+            holder[key] = right
+        elif right and right not in holder:
+            holder[right] = holder.pop(key)
         else:
-            del holder[leaf]
-            return _with_tree(given, place.file, tree), str(leaf)
-    return _with_tree(given, place.file, tree), right or str(leaf)
+            right = ""
+            del holder[key]
+    except (KeyError, IndexError, TypeError, ValueError):  # was left out before
+        return given, ""
+    return _with_tree(given, place.file, tree), right
 
 
-def _corrected_flag(given: Given, place: Place, wrong: str, right: str) -> tuple[Given, str]:
-    name = ".".join(place.keys)
-    words: list[str] = []
+def _with_flag(given: Given, place: Place, right: str) -> Given:
+    """Return a copy with another key or value of a flag, or without it."""
+    name, words = ".".join(place.keys), list[str]()
     for flag, *values in _flags(given.flags):
-        own = flag.removeprefix("--").partition("=")[0]
-        if own != name:
+        key, _, value = flag.removeprefix("--").partition("=")
+        if key != name:
             words += [flag, *values]
-        elif right and wrong == place.keys[-1]:
-            words += [flag.replace(wrong, right, 1), *values]
-        elif right and wrong == place.value:
-            words += [f"--{name}={right}"]
-    return replace(given, flags=tuple(words)), right or place.keys[-1]
+        elif right and place.value in (value, *values) and right != place.keys[-1]:
+            words += [f"--{name}", right]
+    return replace(given, flags=tuple(words))
 
 
 def _with_files(given: Given, place: Place, files: Sequence[Path]) -> Given:
@@ -227,27 +287,25 @@ def _places(given: Given) -> Iterator[Place]:
     for number, file in enumerate(given.files):
         root = yaml.compose(file.text(), Loader=yaml.SafeLoader)
         yield from _nodes(root, (), number, str(file.path))
-    for flag, *values in _flags(given.flags):
+    for line, (flag, *values) in enumerate(_flags(given.flags)):
         key, equals, value = flag.removeprefix("--").partition("=")
         texts = [value] if equals else values
-        keys = tuple(key.split("."))
-        yield Place(keys, f"--{key}", None, texts[0] if len(texts) == 1 else None)
-        if len(texts) > 1:
-            yield from (Place(keys, f"--{key}", None, text, i) for i, text in enumerate(texts))
+        text = texts[0] if len(texts) == 1 else None
+        yield Place(tuple(key.split(".")), f"--{key}", None, line, text)
 
 
 def _nodes(node: yaml.Node, keys: tuple[str, ...], number: int, file: str) -> Iterator[Place]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            shown = f"{file}:{key.start_mark.line + 1}"
+            line = key.start_mark.line + 1
             text = value.value if isinstance(value, yaml.ScalarNode) else None
-            yield Place((*keys, str(key.value)), shown, number, text)
+            yield Place((*keys, str(key.value)), file, number, line, text)
             yield from _nodes(value, (*keys, str(key.value)), number, file)
     if isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             if isinstance(value, yaml.ScalarNode):
-                shown = f"{file}:{value.start_mark.line + 1}"
-                yield Place(keys, shown, number, value.value, index)
+                line = value.start_mark.line + 1
+                yield Place(keys, file, number, line, value.value, index)
             yield from _nodes(value, (*keys, str(index)), number, file)
 
 
@@ -290,6 +348,17 @@ def _place_of(argument: str, places: Sequence[Place]) -> Place | None:
     return found[-1] if found else None
 
 
+def _written_for(message: str, argument: str, places: Sequence[Place]) -> Place | None:
+    """Return where what a message is about was written: of a data file the argument it is in.
+
+    What none of a file's columns is called was written where the column is named.
+    """
+    suggestion = _SUGGESTION.search(message)
+    if argument and suggestion is None:
+        return _place_of(argument, places)
+    return blamed(message, places)
+
+
 def _file_in(message: str, read: Mapping[str, Sequence[Path]]) -> tuple[str, Path | None]:
     """Return the data file that a message is about, and the argument that names it."""
     for argument, files in read.items():
@@ -309,8 +378,10 @@ def _without(message: str, path: Path) -> str:
 def _line(message: str, place: Place | None) -> str:
     if place is None:
         return message
-    source = place.shown.rpartition(":")[0] or place.shown
-    return f"{place.shown}: {message.replace(f' in {source}', '', 1)}"
+    told = message.replace(f" in {place.source}", "", 1)
+    if place.file is None:
+        told = told.removeprefix(f"{place.source.removeprefix('--')}: ")
+    return f"{place.shown}: {told}"
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable (always: "
         f"{', '.join(PACKAGES)})")  # fmt: skip
-    if command == "fit":
+    if command in ("fit", "check"):
         add("--transfer-ckpt", type=Path, metavar="FILE",
             help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
         add("--refit-scaling", action="store_true",

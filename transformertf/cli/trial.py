@@ -12,8 +12,8 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.fabric.utilities.seed import isolate_rng
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.seed import isolate_rng
 
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.models import ForecastModule

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from transformertf.batch import Batch, counted, forecast_mask
 from transformertf.data import FloatArray, IntArray, Series, Stage, WindowDataModule
 from transformertf.data.batches import BatchDataset
+from transformertf.data.rates import usual_step
 from transformertf.errors import at_least_one
 from transformertf.forecasts import ForecastRows, baselines, context_mean
 from transformertf.models import LossSteps, weigh_steps
@@ -160,8 +161,7 @@ def _training_mean(datamodule: WindowDataModule) -> float:
 
 
 def _step(series: list[Series]) -> pd.Timedelta | None:
-    """Return the usual distance of rows of the longest series; None without dates."""
-    longest = max(series, key=len)
-    if not isinstance(longest.time, pd.DatetimeIndex) or len(longest) < 2:
-        return None
-    return pd.Timedelta(longest.time.to_series().diff().median())
+    """Return the distance of rows that most series have; None without dates."""
+    step = usual_step([one.rate for one in series if one.rate is not None])
+    dated = series[0].time_kind == "date"
+    return pd.Timedelta(seconds=step) if step is not None and dated else None

@@ -1,0 +1,208 @@
+"""The command that goes everything of a fit but its first step, and tells what it found."""
+
+import argparse
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformertf.batch import Batch
+from transformertf.cli import runs
+from transformertf.cli.agreement import AlreadyTrainedError
+from transformertf.cli.experiment import fitted_data
+from transformertf.cli.fit import compose_fit, prepare_fit
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.mistakes import Given, find_mistakes
+from transformertf.cli.screen import say, tell
+from transformertf.cli.trial import Trial, parameters_of, try_steps
+from transformertf.data import summary_of
+from transformertf.data.reading import expand_paths
+from transformertf.data.windows import FRACTIONS, OWN_PATHS
+from transformertf.errors import InputError
+from transformertf.evaluation import naive_errors
+
+# what Lightning takes where nothing ends a fit
+_EPOCHS = 1000
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+# inputs and target of a batch, whose shapes are shown
+_SHOWN = (
+    "encoder_input", "encoder_categories", "decoder_input", "decoder_categories", "input",
+    "categories", "static_input", "static_categories", "target",
+)  # fmt: skip
+
+
+def check(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Print every mistake in what a fit is given; without any, what the fit would be.
+
+    Raises:
+        InputError: there is a mistake.
+    """
+    attempt = _Attempt(options)
+    try:
+        findings = find_mistakes(
+            Given(tuple(options.config), tuple(flags)), attempt, attempt.files_read
+        )
+    except AlreadyTrainedError as error:
+        say(f"nothing to do: {error}")
+        return
+    if findings.lines:
+        for line in findings.lines:
+            tell(line)
+        count = len(findings.lines)
+        rest = "" if findings.whole else "; what depends on them was not looked at"
+        raise InputError(f"{count} mistake{'s' if count > 1 else ''}{rest}; mend, and check again")
+    for line in report(attempt.cli):
+        print(line)
+
+
+class _Attempt:
+    """Goes as far as a fit does before its first step; writes nothing.
+
+    Args:
+        options: of the command.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._cli: ForecastCLI | None = None
+
+    @property
+    def cli(self) -> ForecastCLI:
+        """What the last attempt built."""
+        assert self._cli is not None
+        return self._cli
+
+    def __call__(self, given: Given) -> None:
+        """Compose, build, read, and look at what a fit looks at.
+
+        Raises:
+            InputError: the first mistake.
+        """
+        self._cli = None
+        options = Namespace(**{**vars(self._options), "config": list(given.files)})
+        name, cli, source, checkpoint = compose_fit(options, given.flags)
+        parent = None if options.refit_scaling else checkpoint or source
+        # no such folder is made
+        folder = runs.ROOT / (name or cli.model_name) / "version_0"
+        self._cli = cli
+        cli.build(None if parent is None else fitted_data(parent), folder)
+        prepare_fit(cli, source, checkpoint)
+        cli.make_trainer([], logger=False, default_root_dir=folder)
+        if _has_test(cli):
+            cli.set_up("test")
+
+    def files_read(self) -> Mapping[str, Sequence[Path]]:
+        """Return the data files of the last attempt by argument, as far as it came to them."""
+        data = getattr(self._cli, "datamodule", None)
+        found: dict[str, list[Path]] = {}
+        for argument in OWN_PATHS.values():
+            given = None if data is None else data.hparams.get(argument)
+            try:
+                found[argument] = [] if given is None else expand_paths(given, argument)
+            except InputError:  # was told
+                found[argument] = []
+        return found
+
+
+def _has_test(cli: ForecastCLI) -> bool:
+    given = cli.datamodule.hparams
+    return bool(given[OWN_PATHS["test"]] or given[FRACTIONS["test"]])
+
+
+def report(cli: ForecastCLI) -> Iterator[str]:
+    """Yield the lines that tell what a fit would be.
+
+    Args:
+        cli: built, its data set up for a fit. Afterwards its data is let go of.
+    """
+    data, model = cli.datamodule, cli.model
+    yield from summary_of(data, cli.trainer).lines()
+    loader = data.train_dataloader()
+    batch = next(iter(map(loader.dataset.__getitem__, loader.sampler)))
+    errors = list(_to_beat(cli))
+    trial = try_steps(cli)
+    every, trains = parameters_of(model)
+    frozen = "" if trains == every else f", {trains:,} of them train"
+    rows = [
+        ("batch", ", ".join(_shapes(batch))),
+        ("model", f"{cli.model_name}, {every:,} parameters{frozen}"),
+        ("memory", f"{_bytes(trial.memory)} at the peak of a step, on {trial.device}"),
+        *_lengths(cli, trial, len(loader)),
+    ]
+    yield from (f"{name:<10}  {text}" for name, text in rows)
+    yield from errors
+
+
+def _shapes(batch: Batch) -> Iterator[str]:
+    tensors: Mapping[str, Any] = batch
+    for name in _SHOWN:
+        if name in tensors:
+            kind = str(tensors[name].dtype).removeprefix("torch.")
+            yield f"{name} {' x '.join(map(str, tensors[name].shape))} {kind}"
+
+
+def _lengths(cli: ForecastCLI, trial: Trial, batches: int) -> Iterator[tuple[str, str]]:
+    """Yield how many steps a fit has, and how long they take."""
+    trainer = cli.config["trainer"]
+    batches = _limited(batches, trainer["limit_train_batches"])
+    each = trainer["accumulate_grad_batches"] or 1
+    steps = -(-batches // each)
+    epochs = trainer["max_epochs"]
+    if epochs is None:
+        epochs = _EPOCHS if trainer["max_steps"] in (None, -1) else -1
+    most = trainer["max_steps"] if trainer["max_steps"] not in (None, -1) else None
+    if epochs == -1:
+        epochs = None if most is None else -(-most // steps)
+    total = None if epochs is None else min(steps * epochs, most or steps * epochs)
+    in_all = "without an end" if total is None else f"{total:,} in {epochs:,} epochs"
+    yield "steps", f"{steps:,} an epoch, {in_all}"
+    epoch = batches * trial.step + _validations(cli) * trial.validation
+    text = f"{_seconds(trial.step)} a batch, {_seconds(epoch)} an epoch"
+    if total is not None:
+        text += f", about {_seconds(epoch * total / steps)} in all"
+    if trainer["max_time"] is not None:
+        text += f", at most {trainer['max_time']} by max_time"
+    yield "time", text
+
+
+def _validations(cli: ForecastCLI) -> int:
+    loader = cli.datamodule.val_dataloader()
+    batches = 0 if isinstance(loader, list) else len(loader)
+    return _limited(batches, cli.config["trainer"]["limit_val_batches"])
+
+
+def _limited(batches: int, limit: float | None) -> int:
+    """Return how many of the batches a limit leaves: a number of them, or a share."""
+    if limit is None:
+        return batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
+def _to_beat(cli: ForecastCLI) -> Iterator[str]:
+    """Yield a table of the errors of forecasts that need no model."""
+    errors = naive_errors(cli.datamodule, loss_steps=cli.model.loss_steps)
+    if not errors:
+        yield "to beat     nothing to validate on: give data.val_fraction or data.val_df_paths"
+        return
+    target = cli.datamodule.columns.target
+    yield f"to beat     {'':<16}{'MAE':>10}{'RMSE':>10}   of {target} in validation"
+    for name, found in errors.items():
+        words = name.replace("_", " ")
+        yield f"{'':<12}{words:<16}{found['MAE']:>10.4g}{found['RMSE']:>10.4g}"
+
+
+def _bytes(count: float) -> str:
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.3g} {_UNITS[unit]}"
+
+
+def _seconds(seconds: float) -> str:
+    """Return a length of time in words that one reads at a glance."""
+    for limit, unit, size in ((1, "ms", 1000), (60, "s", 1)):
+        if seconds < limit:
+            count = size * seconds
+            return f"{count:.2g} {unit}" if count < 10 else f"{count:.0f} {unit}"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
