@@ -84,8 +84,8 @@ def test_a_panel_of_300_series(folder):
     dates = pd.date_range("2024-01-01", periods=60, freq="D")
     rng = np.random.default_rng(0)
     pieces = [
-        make_rows(30 + n % 30, n, id=f"s{n}", kind="ab"[n % 2], size=n / 7, day=dates[: 30 + n % 30])
-        for n in range(300)
+        make_rows(rows, n, id=f"s{n}", kind="ab"[n % 2], size=n / 7, day=dates[:rows])
+        for n, rows in enumerate(30 + np.arange(300) % 30)
     ]  # fmt: skip
     table = pd.concat(pieces)
     lost = rng.random(len(table)) < 0.02

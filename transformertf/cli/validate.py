@@ -30,8 +30,9 @@ def _measure(phase: Phase, options: argparse.Namespace, flags: Sequence[str]) ->
     checkpoint = require_checkpoint(options)
     cli = load(checkpoint, make_composer(options, flags, checkpoint), phase)
     stage: Stage = "test" if phase == "test" else "validation"
-    line = rows_in_training(cli.datamodule.stages, cli.datamodule.fitted.trained, stage)
-    if line is not None:
-        say(line)
+    stages, fitted = cli.datamodule.stages, cli.datamodule.fitted
+    line = rows_in_training(stages, fitted.trained, stage)
+    for told in ([] if line is None else [line]) + fitted.unlike_in_stage(stages, stage):
+        say(told)
     make_trainer(cli)
     run(cli, phase, checkpoint)

@@ -353,9 +353,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
     @property
     def forecast_series(self) -> list[Series]:
         """The series that the batches of `predict_dataloader` count."""
-        if self._evaluated is None:
-            return self.predict_series
-        return self.stage_series(self._evaluated[0])
+        stage = self._evaluated
+        return self.predict_series if stage is None else self.stage_series(stage[0])
 
     @property
     def forecast_ends(self) -> Ends:
@@ -367,9 +366,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
 
     def forecast_windows(self) -> Windows:
         """Return the windows of `forecast_series` to forecast, by series and origin."""
-        if self._evaluated is None:
-            return self.predict_windows()
-        return self.evaluation_windows(*self._evaluated)
+        stage = self._evaluated
+        return self.predict_windows() if stage is None else self.evaluation_windows(*stage)
 
     def evaluation_dataloader(self, stage: Stage, origin: str = "auto") -> DataLoader[Batch]:
         """Return windows of a stage to forecast and compare with what happened, in order.
@@ -466,10 +464,11 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         return len(self.stage_windows(stage))
 
     def _tell_seen(self) -> None:
-        """Say once what of validation and test is trained on."""
+        """Say once what of validation and test is trained on, and what of a fit's rows is odd."""
         if "seen" not in self._warned:
             self._warned.add("seen")
-            for line in seen_in_fit(self.stages, self.fitted.trained):
+            seen = seen_in_fit(self.stages, self.fitted.trained)
+            for line in (*seen, *self.fitted.unlike_in_fit(self.stages)):
                 log.warning("%s", line)
 
     def stage_windows(self, stage: Stage) -> Windows:

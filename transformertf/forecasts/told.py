@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from transformertf.data import EncoderDecoderDataModule, Series, WindowDataModule
-from transformertf.data.windows import Run, count_rows
+from transformertf.data.windows import Part, Run, count_rows
 from transformertf.errors import count_names
 from transformertf.forecasts.calibration import wanting_more
 
@@ -14,7 +14,8 @@ def remarks(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
     """Yield a line for each thing that users may not expect of the rows of a file.
 
     That is: rows of the past where they may want those to come, more rows than forecasts reach,
-    covariates that end otherwise than in training, and rows that the model was trained on.
+    covariates that end otherwise than in training, rows that the model was trained on, and rows
+    that are unlike those.
 
     Args:
         data: fitted; its files to predict are about to be forecast.
@@ -28,6 +29,7 @@ def remarks(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
         if data.columns.indicators and data.scaling.impute == "interpolate":
             yield from _level(series, len(data.columns.known))
     yield from trained_rows(data, steps)
+    yield from unlike_training(data)
 
 
 def _ends(series: Sequence[Series]) -> Iterator[str]:
@@ -99,17 +101,31 @@ def trained_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[s
         )
 
 
+def unlike_training(data: WindowDataModule) -> list[str]:
+    """Return a line for each thing in which rows to forecast are unlike those of training.
+
+    Args:
+        data: fitted; its `forecast_windows` are about to be forecast.
+    """
+    if data.forecast_stage is not None:
+        return data.fitted.unlike_in_stage(data.stages, data.forecast_stage[0])
+    series = data.forecast_series
+    whole = [Part(index, one.name, 0, len(one)) for index, one in enumerate(series)]
+    return data.fitted.unlike("predict", series, whole)
+
+
 def scored_rows(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
     """Yield what there is to say of the rows of a stage that forecasts are compared with.
 
-    That is: rows that the model was trained on, and rows that no forecast reaches, where each is to
-    be forecast once.
+    That is: rows that the model was trained on, or that are unlike those, and rows that no forecast
+    reaches, where each is to be forecast once.
 
     Args:
         data: fitted; its `forecast_windows` are about to be forecast.
         steps: of each forecast; None for those of training.
     """
     yield from trained_rows(data, steps)
+    yield from unlike_training(data)
     evaluated = data.forecast_stage
     if (
         evaluated is None
@@ -141,8 +157,8 @@ def calibrated_rows(
 ) -> Iterator[str]:
     """Yield what there is to say of the rows that a calibration is fitted to.
 
-    That is: rows that the model was trained on, or that its best epoch was chosen by, and windows
-    that overlap, where too few are apart.
+    That is: rows that the model was trained on, or that its best epoch was chosen by, or that are
+    unlike those of training, and windows that overlap, where too few are apart.
 
     Args:
         data: fitted; its `forecast_windows` are about to be forecast.
@@ -151,6 +167,7 @@ def calibrated_rows(
         as_in_fit: whether the rows of the stage are those of the fit.
     """
     yield from trained_rows(data)
+    yield from unlike_training(data)
     if as_in_fit and data.forecast_stage is not None and data.forecast_stage[0] == "validation":
         yield (
             "these validation rows may have chosen the checkpoint among the epochs, too, so that "

@@ -1,5 +1,6 @@
 """A session that takes the rows of one series as they come, and forecasts after each."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning.fabric.utilities import move_data_to_device
 from transformertf.batch import Batch
 from transformertf.data import ARGUMENTS, Missing, Series, WindowDataModule
 from transformertf.data.reading import Rules, as_frame
+from transformertf.data.scaling import Watch
 from transformertf.errors import InputError
 from transformertf.forecasts import session_table
 from transformertf.models import EncoderDecoderLSTMModel, ForecastModule, SequenceModel
@@ -17,6 +19,8 @@ from transformertf.models.common import ForecastOutput, check_source
 from transformertf.streaming.batches import SessionBatches
 from transformertf.streaming.history import History, join
 from transformertf.streaming.rows import RowReader
+
+log = logging.getLogger(__name__)
 
 
 def check_data(model: ForecastModule, data: WindowDataModule) -> None:
@@ -120,6 +124,9 @@ class Stream:
         self._kept = (1 if self._carry else self._steps) + self._lag + 1
         self._history: History | None = None
         self._state: Any = None
+        ranges = data.fitted.ranges
+        level = data.fitted.has_level
+        self._watch = None if ranges is None else Watch(ranges, data.columns, level=level)
 
     @property
     def carries_state(self) -> bool:
@@ -168,6 +175,11 @@ class Stream:
         else:
             frame, state = self._forecast(history, series, begin, before)
         self._history, self._state = history.trim(self._kept, self.data.scaling), state
+        if self._watch is not None:
+            new = history.end - before
+            first = len(history.series) - new
+            for line in self._watch.look(series, slice(first, None), new):
+                log.warning("%s: %s", series.name, line)
         return frame if self._finish is None else self._finish(frame)
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,20 +8,21 @@ import numpy as np
 import torch
 
 from transformertf.batch import Batch
-from transformertf.data.arguments import Dtype
+from transformertf.data.arguments import Dtype, Stage
 from transformertf.data.batches.dataset import BatchDataset
 from transformertf.data.batches.gather import HOST
 from transformertf.data.columns import Columns
 from transformertf.data.reading import KeepArray, keep_in_memory
 from transformertf.data.scaling import (
     Inheritance,
+    Ranges,
     ScaledRows,
     Scaling,
     Vocabularies,
     store_series,
 )
 from transformertf.data.series import Series
-from transformertf.data.windows import Content, Part, Run, Spans, TrainedRows, Windows
+from transformertf.data.windows import Content, Part, Run, Spans, Stages, TrainedRows, Windows
 
 # what lays the batches of windows out: scaled rows, the windows over them, where the batches are
 # made, and whether they have a target though none of it is observed
@@ -40,6 +41,7 @@ class Fitted:
     Attributes:
         trained: the rows that were fitted to, to find them in other data; None where it is not
             known.
+        ranges: of the values of these rows; None likewise.
         content: check sums of the rows to train on; None where they are not known.
         inheritance: what a fit takes along of another one; None for nothing.
     """
@@ -56,6 +58,7 @@ class Fitted:
         self.dtype = dtype
         self.make_dataset = make_dataset
         self.trained: TrainedRows | None = None
+        self.ranges: Ranges | None = None
         self.content: Content | None = None
         self.inheritance: Inheritance | None = None
 
@@ -85,6 +88,7 @@ class Fitted:
         self.scaling.fit(series, spans, windows)
         self.vocabularies.fit(series, spans)
         self.trained = TrainedRows.of(series, spans, sections, by_name=bool(self.columns.ids))
+        self.ranges = Ranges.of(self.columns, series, spans)
         if self.inheritance is not None:
             self.inheritance.apply(self.scaling, self.vocabularies)
 
@@ -92,6 +96,33 @@ class Fitted:
         """Return the check sums of the rows of sections of series."""
         named = bool(self.columns.ids) or self.scaling.normalize in ("series", "window")
         return Content.of(series, sections, named=named)
+
+    def unlike(self, what: str, series: Sequence[Series], sections: Sequence[Part]) -> list[str]:
+        """Return lines on what of rows is unlike the training's; none where that is not known.
+
+        Args:
+            what: the rows, for the lines.
+            series: the series.
+            sections: the rows of them that count.
+        """
+        if self.ranges is None:
+            return []
+        found = self.ranges.unlike(self.columns, series, sections, level=self.has_level)
+        return [f"{what}: {line}" for line in found]
+
+    def unlike_in_stage(self, stages: Stages, stage: Stage) -> list[str]:
+        """Return lines on what of a stage's rows is unlike the training's."""
+        return self.unlike(stage, stages.series(stage), stages.sections(stage))
+
+    def unlike_in_fit(self, stages: Stages) -> list[str]:
+        """Return lines on what of the rows of a fit is unlike its training rows as a whole."""
+        used: list[Stage] = ["train", "validation"] if stages.has_validation else ["train"]
+        return [line for stage in used for line in self.unlike_in_stage(stages, stage)]
+
+    @property
+    def has_level(self) -> bool:
+        """Whether it matters at which level values are: not where windows are centred."""
+        return self.scaling.normalize != "window"
 
     def inherit(self, other: "Fitted") -> None:
         """Let each fit from now on take along what `other` was fitted to, where it means the same.
@@ -144,6 +175,7 @@ class Fitted:
             "scaling": self.scaling.state_dict(),
             "vocabularies": self.vocabularies.state_dict(),
             "trained": None if self.trained is None else self.trained.state_dict(),
+            "ranges": None if self.ranges is None else self.ranges.state_dict(),
             "content": None if self.content is None else self.content._asdict(),
         }
 
@@ -157,5 +189,6 @@ class Fitted:
         self.vocabularies.load_state_dict(state["vocabularies"])
         content = state.get("content")  # earlier checkpoints do not tell
         self.content = self.content if content is None else Content(**content)
-        trained = state.get("trained")  # nor of this
+        trained, ranges = state.get("trained"), state.get("ranges")  # nor of these
         self.trained = None if trained is None else TrainedRows.from_state_dict(trained)
+        self.ranges = None if ranges is None else Ranges.from_state_dict(ranges)

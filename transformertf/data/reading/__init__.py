@@ -6,9 +6,9 @@
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
-completes and thins, `following` goes on after the last row. `cache` and `memory` say where columns
-lie, `kept` whether they are as they were written; `reader` does it all for a data module, once in a
-stage.
+completes and thins, `oddities` tells what is odd, `following` goes on after the last row. `cache`
+and `memory` say where columns lie, `kept` whether they are as they were written; `reader` does it
+all for a data module, once in a stage.
 """
 
 from transformertf.data.reading.asked import row_at

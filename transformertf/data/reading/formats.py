@@ -36,6 +36,25 @@ def expand_paths(spec: Paths, argument: str) -> list[Path]:
     Raises:
         InputError: an environment variable is not set, or nothing is there.
     """
+    # one file by two names is one file
+    unique: dict[tuple[int, int] | str, Path] = {}
+    for path in _named(spec, argument):
+        unique.setdefault(_identity(path), path)
+    return list(unique.values())
+
+
+def named_twice(spec: Paths, argument: str) -> list[Path]:
+    """Return files and folders that have been named before, by whatever name.
+
+    Raises:
+        InputError: as `expand_paths`.
+    """
+    kept = Counter(expand_paths(spec, argument))
+    return list((Counter(_named(spec, argument)) - kept).elements())
+
+
+def _named(spec: Paths, argument: str) -> list[Path]:
+    """Return all that is named, see `expand_paths`, each as often as it is."""
     items = [spec] if isinstance(spec, (str, os.PathLike)) else list(spec)
     paths: list[Path] = []
     for item in items:
@@ -57,11 +76,7 @@ def expand_paths(spec: Paths, argument: str) -> list[Path]:
         paths += [Path(name) for name in found]
     if not paths:
         raise InputError(f"{argument}: the list of files is empty; give at least one")
-    # one file by two names is one file
-    unique: dict[tuple[int, int] | str, Path] = {}
-    for path in paths:
-        unique.setdefault(_identity(path), path)
-    return list(unique.values())
+    return paths
 
 
 def matches(pattern: str) -> list[str]:

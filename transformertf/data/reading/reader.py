@@ -14,15 +14,17 @@ from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import following, odd_row_ahead
+from transformertf.data.reading.formats import named_twice
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.grouping import SeriesNumbering
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
+from transformertf.data.reading.oddities import copies, long_gaps, odd_rates
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import require_dates
 from transformertf.data.series import AnyArray, Series, ShortSeries, TimeKind
-from transformertf.errors import InputError, count_names
+from transformertf.errors import InputError, count_names, first_names
 
 log = logging.getLogger(__name__)
 Spec = str | Sequence[str] | pd.DataFrame
@@ -141,6 +143,7 @@ class Reader:
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
             self._tell(argument, given, made)
+            self._tell_oddities(argument, made, missing)
             if missing == "future":
                 self._tell_odd_rows(made)
             if panel.ending:
@@ -235,6 +238,9 @@ class Reader:
         tables, names = self._open(argument, spec, rules)
         if not isinstance(spec, pd.DataFrame):
             self.opened[argument].files = len(tables)
+            twice = [str(path) for path in named_twice(spec, argument)]
+            if twice:
+                log.warning("%s: named more than once, read once: %s", argument, first_names(twice))
         if future is not None:
             later, theirs = open_future(future, columns, names)
             tables, names = [*tables, *later], [*names, *theirs]
@@ -295,6 +301,17 @@ class Reader:
                 "%s in the first; each is taken for one step, so give a row for each step",
                 count_names([one.name for one, _ in odd]), one.time[row], one.time[row - 1],
             )  # fmt: skip
+
+    def _tell_oddities(self, argument: str, made: Sequence[Series], missing: Missing) -> None:
+        """Say what is odd about series that can be used."""
+        lines: list[str] = []
+        if self.how.freq is None:
+            lines += odd_rates(made)
+            lines += long_gaps(made) if self.how.max_gap is None else []
+        if missing == "nothing":  # rows to forecast may be the same under several plans
+            lines += copies(made)
+        for line in lines:
+            log.warning("%s: %s", argument, line)
 
     def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
         """Say how many gaps and missing values there are, and where."""
