@@ -226,6 +226,19 @@ def refuse_clock(cli: ForecastCLI, optimizers: Any) -> None:
     refuse_endless(scheduler, trainer["max_epochs"], trainer["max_steps"], has_time)
 
 
+def refuse_still(optimizers: Any) -> None:
+    """Refuse periods of 0 steps: torch divides by them once the schedule moves on.
+
+    Raises:
+        InputError: names the argument.
+    """
+    scheduler = _scheduler(optimizers).get("scheduler")
+    for name in ("step_size", "T_max", "T_0"):
+        period = getattr(scheduler, name, 1)
+        if isinstance(period, int) and period < 1:
+            raise InputError(f"lr_scheduler.{name} must be at least 1, found {period}")
+
+
 def _scheduler(optimizers: Any) -> dict[str, Any]:
     return optimizers.get("lr_scheduler", {}) if isinstance(optimizers, dict) else {}
 

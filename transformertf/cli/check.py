@@ -88,6 +88,7 @@ class _Attempt:
         cli.build(None if parent is None else fitted_data(parent), folder)
         prepare_fit(cli, source, checkpoint)
         cli.make_trainer([], logger=False, default_root_dir=folder)
+        _refuse_rare_validation(cli)
         if _has_test(cli):
             cli.set_up("test")
 
@@ -102,6 +103,24 @@ class _Attempt:
             except InputError:  # was told
                 found[argument] = []
         return found
+
+
+def _refuse_rare_validation(cli: ForecastCLI) -> None:
+    """Refuse what Lightning refuses once it trains: to validate after more batches than there are.
+
+    Raises:
+        InputError: names both.
+    """
+    trainer = cli.config["trainer"]
+    interval = trainer["val_check_interval"]
+    stage = summary_of(cli.datamodule, cli.trainer).stages[0]
+    batches = _limited(stage.batches or 0, trainer["limit_train_batches"])
+    anywhere = trainer["check_val_every_n_epoch"] is None
+    if isinstance(interval, int) and interval > batches and not anywhere:
+        raise InputError(
+            f"trainer.val_check_interval is {interval}, but an epoch has {batches} batches; lower "
+            "it, or set trainer.check_val_every_n_epoch to null"
+        )
 
 
 def _has_test(cli: ForecastCLI) -> bool:

@@ -15,7 +15,11 @@ import transformertf.data.transform
 import transformertf.models
 import transformertf.nn
 from transformertf.class_paths import find_object
-from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
+from transformertf.data import (
+    EncoderDecoderDataModule,
+    TimeSeriesDataModule,
+    WindowDataModule,
+)
 from transformertf.errors import InputError, nearest
 from transformertf.models import ForecastModule
 
@@ -68,6 +72,28 @@ SECTIONS = {
     "extra_transforms": [name for name, _ in _classes(transformertf.data.transform)],
     "criterion": [name for name in BARE_NAMES if name.endswith("Loss")],
 }
+
+# what the class of a section is a kind of
+KINDS: dict[str, type] = {
+    "model": ForecastModule,
+    "data": WindowDataModule,
+    "optimizer": torch.optim.Optimizer,
+    "lr_scheduler": torch.optim.lr_scheduler.LRScheduler,
+}
+
+
+def require_kind(cls: type, section: str) -> type:
+    """Return a class as it is, if it can be what a section names.
+
+    Raises:
+        InputError: names what can.
+    """
+    if issubclass(cls, KINDS.get(section, object)):
+        return cls
+    raise InputError(
+        f"{section}.class_path is {cls.__name__}, which is no {KINDS[section].__name__}; "
+        f"{nearest(cls.__name__, SECTIONS[section])}"
+    )
 
 
 def never_null(cls: type) -> list[str]:

@@ -26,6 +26,7 @@ from transformertf.cli.classes import (
     import_class,
     never_null,
     refuse_other_batches,
+    require_kind,
 )
 from transformertf.cli.interpolation import as_text, part_of, resolve
 from transformertf.cli.yaml_file import YamlFile, quote_names
@@ -163,10 +164,11 @@ class Composer:
                     f"config: no {section}.class_path; name the class in --config FILE"
                 )
         model = import_class(tree["model"]["class_path"], "model.class_path")
+        require_kind(model, "model")
         own = BARE_NAMES[data_module_for(model)]
         data = tree.setdefault("data", {}).setdefault("class_path", own)
         # else the arguments of the class that fits are told as unknown
-        refuse_other_batches(model, import_class(data, "data.class_path"))
+        refuse_other_batches(model, require_kind(import_class(data, "data.class_path"), "data"))
         for section in ("model", "data"):
             tree[section].setdefault("init_args", {})
         self._check_classes(tree, "")
@@ -184,7 +186,7 @@ class Composer:
         if not isinstance(node, dict):
             return
         if isinstance(node.get("class_path"), str):
-            cls = import_class(node["class_path"], f"{path}.class_path")
+            cls = require_kind(import_class(node["class_path"], f"{path}.class_path"), path)
             extra = ("interval", "monitor") if path == "lr_scheduler" else ()
             self._check_keys(node, path, ("class_path", "init_args", *extra))
             known, arguments = arguments_of(cls), node.get("init_args") or {}

@@ -27,6 +27,7 @@ from transformertf.cli.agreement import (
     prepare_resume,
     refuse_clock,
     refuse_no_validation,
+    refuse_still,
     refuse_unlogged,
     require_same_rows,
 )
@@ -128,6 +129,7 @@ def prepare_fit(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpo
     # an impossible setting is told before anything is read
     optimizers = cli.model.configure_optimizers()
     refuse_clock(cli, optimizers)
+    refuse_still(optimizers)
     cli.set_up("fit")
     if checkpoint is not None:
         require_same_rows(checkpoint, cli)

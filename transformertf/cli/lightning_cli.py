@@ -285,7 +285,10 @@ class ForecastCLI(LightningCLI):
         options = {"use_distributed_sampler": False, **options}
         # what looks at the weights finds the averages there
         callbacks = [ValidationClock(), *self._averaging, *self.own_callbacks, *callbacks]
-        self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
+        try:
+            self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
+        except (TypeError, *REFUSALS) as error:
+            raise InputError(_of_trainer(str(_cause(error)), chosen)) from error
         for logger in self.trainer.loggers:
             if isinstance(logger, CSVLogger):
                 refuse_metrics(Path(logger.log_dir, "metrics.csv"))
@@ -349,25 +352,26 @@ def explain(message: str, config: dict[str, Any], where: Callable[[str], str]) -
     keys = re.findall(r'[Kk]ey "([^"]+)"', message)
     if not keys:
         return " ".join(message.split())
-    path = ""
-    value: Any = config
-    for key in ".".join(keys).split("."):
-        if isinstance(value, dict) and key not in value and key in (value.get("init_args") or {}):
-            path, value = f"{path}.init_args", value["init_args"]
-        path, value = f"{path}.{key}".lstrip("."), value.get(key) if isinstance(value, dict) else ""
+    path, value = _follow(config, ".".join(keys).split("."))
+    # the optimizer is the model's, and written at top level
+    written = re.sub(r"^model\.init_args\.(optimizer|lr_scheduler)(?:_(?=interval|monitor)|\b)",
+                     lambda found: found[1] + ("." if found[0].endswith("_") else ""), path)  # fmt: skip
+    path = written if where(written) else path
     denied = re.search(r"Importing '([^']+)' is not allowed", message)
     if denied is not None:
         refuse_package(denied[1], path, where(path))
     lacking = re.search(r"the following arguments are required: (\w+)", message)
     if lacking is not None:
-        return f"{path}{where(path)}: lacks {lacking[1]}, which has no default"
+        return f"{path}{where(path)}: lacks {lacking[1]}, which has no default; give it"
     other = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message)
+    other = other or re.search(r"Expected '(\S+)' to be a subclass of (\w+)", message)
     if other is not None:
         return f"{path}{where(path)}: expected a {other[2]}; found {other[1]}"
     tail = message[message.rindex(f'"{keys[-1]}"') :]
     expected = [
         _plain_type(line) for line in re.findall(r"(?:Expected|Not) (?:an? )?(.+)", tail)
-        if "NoneType" not in line
+        # where a function is taken, jsonargparse offers its file and its import path, too
+        if "NoneType" not in line and not line.startswith(("path but", "dot import path"))
     ]  # fmt: skip
     wanted = " or ".join(dict.fromkeys(expected)) or " ".join(tail.split())
     # what YAML reads as something else may have been meant as text
@@ -375,7 +379,40 @@ def explain(message: str, config: dict[str, Any], where: Callable[[str], str]) -
     return f"{path}{where(path)}: expected {wanted}; found {value!r}{quoted}"
 
 
+def _follow(node: Any, keys: Sequence[str]) -> tuple[str, Any]:
+    """Return path and value of what keys lead to, by arguments of classes and items of lists."""
+    path = ""
+    for key in keys:
+        if isinstance(node, list):
+            items = [
+                (place, item) for place, item in enumerate(node)
+                if isinstance(item, dict) and key in (item.get("init_args") or item)
+            ]  # fmt: skip
+            if not items:
+                continue
+            path, node = f"{path}.{items[0][0]}", items[0][1]
+        if isinstance(node, dict) and key not in node and key in (node.get("init_args") or {}):
+            path, node = f"{path}.init_args", node["init_args"]
+        path, node = f"{path}.{key}", node.get(key) if isinstance(node, dict) else ""
+    path = path.lstrip(".")
+    return path, node
+
+
+def _of_trainer(message: str, chosen: Mapping[str, Any]) -> str:
+    """Return a refusal of the trainer with the key that it is about, as far as that is told."""
+    if "trainer." in message:
+        return message
+    given = {key: value for key, value in chosen.items() if value is not None}
+    places = [(found.start(), key) for key in given if (found := re.search(rf"\b{key}\b", message))]
+    names = [key for _, key in sorted(places)]
+    names += [key for key, value in given.items() if isinstance(value, str) and value in message]
+    if not names:
+        return message
+    return f"trainer.{names[0]}: {message.rstrip('.')}; correct it, or leave it out"
+
+
 def _plain_type(text: str) -> str:
+    text = re.sub(r"of type PositiveInt: .*", "whole number above 0", text)
     text = text.partition(". Got value")[0]
     text = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", text)
     return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
@@ -417,6 +454,9 @@ def _check_batches(trainer: Mapping[str, Any]) -> None:
     interval = trainer["val_check_interval"]
     if isinstance(interval, int | float) and interval <= 0:
         raise InputError(f"trainer.val_check_interval must be above 0, found {interval}")
+    clip = trainer["gradient_clip_val"]
+    if clip is not None and clip < 0:  # would turn the gradient round
+        raise InputError(f"trainer.gradient_clip_val must be at least 0, found {clip}")
     if trainer["overfit_batches"]:
         raise InputError(
             "trainer.overfit_batches takes the order of the data away from the data module; set "

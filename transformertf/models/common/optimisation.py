@@ -35,17 +35,31 @@ def make_optimizers(
         make_scheduler: None for none.
         interval: whether the scheduler advances every "epoch" or every "step".
         monitor: logged value given to a scheduler that looks at one.
+
+    Raises:
+        InputError: either of them refuses its arguments.
     """
     make_optimizer = make_optimizer or partial(torch.optim.Adam, lr=1e-3)
-    optimizer = make_optimizer(parameters)
+    optimizer = _made("optimizer", make_optimizer, parameters)
     if make_scheduler is None:
         return optimizer
-    scheduler = make_scheduler(optimizer)
+    scheduler = _made("lr_scheduler", make_scheduler, optimizer)
     interval = "step" if isinstance(scheduler, FitSchedule) else interval
     return {
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": monitor},
     }
+
+
+def _made(what: str, make: Callable[..., Any], of: object) -> Any:
+    """Return what is made; torch's refusals do not say of what they are."""
+    try:
+        return make(of)
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what}: {reason.rstrip('.')}; correct its arguments") from error
 
 
 def take_precision(module: lightning.LightningModule, trainer: lightning.Trainer | None) -> None:
