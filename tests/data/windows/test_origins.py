@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transformertf.data.series import Series
@@ -233,9 +233,9 @@ def test_none_is_auto_and_what_is_no_time_is_refused():
     none: list[Any] = [
         pd.NaT, np.datetime64("NaT"), True, np.nan, np.inf, [1], pd.Series([1]), b"last"
     ]  # fmt: skip
-    for given in none:
+    for asked in none:
         with pytest.raises(InputError, match="origin: expected auto"):
-            Origin.parse(given)
+            Origin.parse(asked)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,11 @@ def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected)
         (None, "39", "nothing to predict after row 39: append the rows"),
         (None, "2.5", "origin '2.5' is neither auto, last, all, every:N, end nor a row number"),
         (None, "2024-01-01", "nor a row number"),
-        (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N, daily@HH:MM, end nor a time stamp"),
+        (
+            DATES,
+            "soon",
+            "origin 'soon' is neither auto, last, all, every:N, daily@HH:MM, end nor a time stamp",
+        ),
         (DATES, "2023-12-31", "lies outside 2024-01-01 00:00:00 to 2024-01-02 15:00:00"),
         (FLOATS, "noon", "nor a time stamp"),
         (FLOATS, "-0.1", "lies outside 0.0 to 9.75"),
@@ -330,7 +334,8 @@ def test_each_day_at_an_hour_is_by_the_clocks_when_these_change():
     time = pd.date_range("2023-10-27", "2023-10-31", freq="h", tz="Europe/Berlin")
     found = at("daily@23:00", time)
     assert [str(stamp)[:19] for stamp in found] == [
-        f"2023-10-{day} 23:00:00" for day in (27, 28, 29)  # of the 30th the horizon is not there
+        f"2023-10-{day} 23:00:00"
+        for day in (27, 28, 29)  # of the 30th the horizon is not there
     ]
     # the day the clocks go back has 25 hours
     assert np.diff([stamp.value for stamp in found]).tolist() == [24 * 3600e9, 25 * 3600e9]
@@ -377,6 +382,7 @@ def test_rows_without_dates_have_no_clock(time):
         windows("daily@12:00", make_series(time=time))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=14, max_size=60), st.integers(0, 1439))
 def test_no_row_lies_between_an_origin_and_its_hour(steps, hour):
     time = pd.Timestamp("2024-03-30") + pd.to_timedelta(np.cumsum(steps) * 30, unit="min")

@@ -11,7 +11,7 @@ lie, `kept` whether they are as they were written; `reader` does it all for a da
 stage.
 """
 
-from transformertf.data.reading.asked import date_of, row_at
+from transformertf.data.reading.asked import date_of, first_row_at, row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.checks import all_finite
 from transformertf.data.reading.filling import fill_panel

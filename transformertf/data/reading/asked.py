@@ -4,6 +4,7 @@ import datetime
 import math
 import re
 from decimal import Decimal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,19 +31,33 @@ def row_at(text: str, time: pd.Index, asked: str = "origin") -> int:
     Raises:
         InputError: it is no such time, or may mean several.
     """
+    return _rows_before(text, time, asked, "right") - 1
+
+
+def first_row_at(text: str, time: pd.Index, asked: str) -> int:
+    """Return the first row at or after a time, their number where all are earlier; see `row_at`."""
+    return _rows_before(text, time, asked, "left")
+
+
+def _rows_before(text: str, time: pd.Index, asked: str, side: Literal["left", "right"]) -> int:
+    """Return how many rows lie before a time, with one at that time where the side is "right"."""
     if not isinstance(time, pd.DatetimeIndex):
-        return _row_at_number(text, time, asked)
+        return _rows_before_number(text, time, asked, side)
     stamp = date_of(text, time, asked)
     if stamp < time[0]:
-        return -1
-    if stamp >= time[-1]:
-        return len(time) - 1
+        return 0
+    if stamp > time[-1]:
+        return len(time)
     # rows are as fine as their unit; in UTC no hour comes twice
     stamp = stamp if stamp.tz is None else stamp.tz_convert("UTC")
-    return int(time.searchsorted(stamp.floor(time.unit), side="right")) - 1
+    # rounded it would be another time: between two of these none lies
+    floor = stamp.floor(time.unit)
+    return int(time.searchsorted(floor, side=side if floor == stamp else "right"))
 
 
-def _row_at_number(text: str, time: pd.Index, asked: str) -> int:
+def _rows_before_number(
+    text: str, time: pd.Index, asked: str, side: Literal["left", "right"]
+) -> int:
     if not _NUMBER.fullmatch(text):
         raise InputError(
             f"{asked} {text!r} is {_OTHERS.get(asked, 'no')} time stamp: expected a number as the "
@@ -50,13 +65,16 @@ def _row_at_number(text: str, time: pd.Index, asked: str) -> int:
         )
     stamps = time.to_numpy()
     if stamps.dtype.kind == "f":
-        asked = stamps.dtype.type(text)
-    else:
-        low, high = int(stamps[0]), int(stamps[-1])
-        if (number := Decimal(text)) < low:
-            return -1
-        asked = stamps.dtype.type(math.floor(min(number, Decimal(high))))
-    return int(np.searchsorted(stamps, asked, side="right")) - 1
+        return int(np.searchsorted(stamps, stamps.dtype.type(text), side=side))
+    low, high, number = int(stamps[0]), int(stamps[-1]), Decimal(text)
+    if number < low:
+        return 0
+    if number > high:
+        return len(stamps)
+    floor = math.floor(number)
+    return int(
+        np.searchsorted(stamps, stamps.dtype.type(floor), side=side if floor == number else "right")
+    )
 
 
 def date_of(text: str, time: pd.DatetimeIndex, asked: str = "origin") -> pd.Timestamp:

@@ -95,8 +95,9 @@ class Clock:
 
     def _hours(self, time: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Return an hour of each day by the clocks, however many hours the day has."""
-        days = time.tz_localize(None).normalize().unique() + pd.Timedelta(minutes=self.hour)
-        return on_wall(days, time.tz)
+        wall = time[[0, -1]].tz_localize(None)
+        days = pd.date_range(wall[0].normalize(), wall[1], freq="D")
+        return on_wall(days + pd.Timedelta(minutes=self.hour or 0), time.tz)
 
     def _times(self, time: pd.DatetimeIndex) -> pd.DatetimeIndex:
         begin = time[0] if self.since is None else date_of(self.since, time)

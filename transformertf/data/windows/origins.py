@@ -35,8 +35,8 @@ def origin_text(given: OriginLike) -> str:
         return pd.Timestamp(given).isoformat()
     if not isinstance(given, numbers.Real) or isinstance(given, bool) or not np.isfinite(given):
         raise InputError(
-            "origin: expected auto, last, all, every:N, daily@HH:MM, end, a time or a row number, found "
-            f"{given!r:.60} ({type(given).__name__})"
+            "origin: expected auto, last, all, every:N, daily@HH:MM, end, a time or a row number, "
+            f"found {given!r:.60} ({type(given).__name__})"
         )
     return str(int(given)) if given == int(given) else str(given)
 
