@@ -112,11 +112,11 @@ def within(spans: Any) -> set[int]:
 
 def test_no_training_window_has_a_row_of_a_block(table: Any) -> None:
     data = windows_module(table)
-    trained = rows_of(data._windows("train"), context=True, lag=LAG)
+    trained = rows_of(data.stage_windows("train"), context=True, lag=LAG)
     assert trained == within(SECTIONS)
-    assert rows_of(data._windows("validation"), context=False) == within(BLOCKS)
+    assert rows_of(data.stage_windows("validation"), context=False) == within(BLOCKS)
     # contexts of validation reach back, over what trains
-    assert min(rows_of(data._windows("validation"), context=True)) == BLOCKS[0][0] - CONTEXT
+    assert min(rows_of(data.stage_windows("validation"), context=True)) == BLOCKS[0][0] - CONTEXT
     origins = data.origin_windows("validation", Origin.parse("all"))
     assert rows_of(origins, context=False) == within(BLOCKS)
 
@@ -128,10 +128,10 @@ def test_windows_are_cut_at_gaps_and_blocks(table: Any) -> None:
     frame["t"] += pd.to_timedelta(9 * (row >= 50), "h")
     frame.to_parquet(table)
     data = windows_module(table, max_gap="2h")
-    trained = rows_of(data._windows("train"), context=True, lag=LAG)
+    trained = rows_of(data.stage_windows("train"), context=True, lag=LAG)
     assert trained == within(SECTIONS)
-    for run in data._windows("train").runs:
-        whole = rows_of(type(data._windows("train"))([run]), context=True, lag=LAG)
+    for run in data.stage_windows("train").runs:
+        whole = rows_of(type(data.stage_windows("train"))([run]), context=True, lag=LAG)
         assert any(whole <= within([span]) for span in ((0, 26), (36, 50), (50, 62), (72, 98)))
 
 
@@ -176,15 +176,15 @@ def test_forecasts_go_no_further_than_their_block(table: Any) -> None:
 
 def test_sequences_go_on_from_block_to_block(table: Any) -> None:
     data = fitted(TimeSeriesDataModule, table, seq_len=7, normalize=True)
-    assert rows_of(data._windows("train"), context=True) <= within(SECTIONS)
-    runs = [run for run in data._windows("validation").runs if run.series == 0]
+    assert rows_of(data.stage_windows("train"), context=True) <= within(SECTIONS)
+    runs = [run for run in data.stage_windows("validation").runs if run.series == 0]
     row = 0
     for run in runs:
         assert (run.origin + 1, run.since) == (row, 0)
         assert run.counts == (row in within(BLOCKS))
         row += run.horizon if run.step == 1 else run.count * run.step
     assert row == BLOCKS[-1][1]
-    assert rows_of(type(data._windows("validation"))([r for r in runs if r.counts]), False) == (
+    assert rows_of(type(data.stage_windows("validation"))([r for r in runs if r.counts]), False) == (
         within(BLOCKS)
     )
     data.forecast_on("validation", "auto")

@@ -176,7 +176,7 @@ def run(name, table, model=None, trainer=None, **options):
         "evaluated": data.evaluated,
         "epochs": epochs,
         "batches": batches,
-        "windows": len(data._windows("train")),
+        "windows": len(data.stage_windows("train")),
     }
 
 

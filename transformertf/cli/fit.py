@@ -40,6 +40,7 @@ from transformertf.cli.experiment import (
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
+from transformertf.data import summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
 from transformertf.plots import can_plot
@@ -47,6 +48,48 @@ from transformertf.plots import can_plot
 
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Train; a new run folder holds config, metrics, checkpoints and plots."""
+    name, cli, source, checkpoint = compose_fit(options, flags)
+    # a resumed fit has the categories of what it goes on from, which the model is made for
+    parent = None if options.refit_scaling else checkpoint or source
+    interruption = Interruption(patient=True)
+    try:
+        with runs.new_version(name or cli.model_name) as folder:
+            cli.build(None if parent is None else fitted_data(parent), folder)
+            prepare_fit(cli, source, checkpoint)
+    except AlreadyTrainedError as error:
+        say(f"nothing to do: {error}")
+        return
+    try:
+        if is_first_process():
+            _save_config(cli, folder, checkpoint)
+            _sweep(options, name, checkpoint)
+        callbacks = _callbacks(cli, folder, interruption)
+        cli.make_trainer(callbacks, logger=_loggers(folder), default_root_dir=folder)
+        say(f"run: {folder}")
+        for line in summary_of(cli.datamodule, cli.trainer).lines():
+            say(line)
+        if cli.model.compile_model:
+            say("compiling the network: the first step takes a minute or more")
+        with naming(folder):
+            run(cli, "fit", checkpoint)
+    except KeyboardInterrupt:
+        if interruption.asked == signal.SIGUSR1 and is_first_process():
+            requeue()
+        raise
+    finally:
+        if is_first_process():
+            _close(folder)
+
+
+def compose_fit(
+    options: argparse.Namespace, flags: Sequence[str]
+) -> tuple[str | None, ForecastCLI, Checkpoint | None, Checkpoint | None]:
+    """Return what a fit is of: the experiment's name, its configuration, and two checkpoints.
+
+    Returns:
+        The name, the configuration, the checkpoint whose weights are transferred, and the one
+        that the fit goes on from.
+    """
     if options.transfer_ckpt is not None and options.ckpt_path is not None:
         raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
     if options.refit_scaling and options.transfer_ckpt is None:
@@ -63,38 +106,11 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     source = None
     if options.transfer_ckpt is not None:
         source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
-    # a resumed fit has the categories of what it goes on from, which the model is made for
-    parent = None if options.refit_scaling else checkpoint or source
-    interruption = Interruption(patient=True)
-    try:
-        with runs.new_version(name or cli.model_name) as folder:
-            cli.build(None if parent is None else fitted_data(parent), folder)
-            _prepare(cli, source, checkpoint)
-    except AlreadyTrainedError as error:
-        say(f"nothing to do: {error}")
-        return
-    try:
-        if is_first_process():
-            _save_config(cli, folder, checkpoint)
-            _sweep(options, name, checkpoint)
-        callbacks = _callbacks(cli, folder, interruption)
-        cli.make_trainer(callbacks, logger=_loggers(folder), default_root_dir=folder)
-        say(f"run: {folder}")
-        if cli.model.compile_model:
-            say("compiling the network: the first step takes a minute or more")
-        with naming(folder):
-            run(cli, "fit", checkpoint)
-    except KeyboardInterrupt:
-        if interruption.asked == signal.SIGUSR1 and is_first_process():
-            requeue()
-        raise
-    finally:
-        if is_first_process():
-            _close(folder)
+    return name, cli, source, checkpoint
 
 
 @users_mistakes()
-def _prepare(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint | None) -> None:
+def prepare_fit(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpoint | None) -> None:
     """Bring model and data to where training starts.
 
     Args:

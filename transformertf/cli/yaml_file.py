@@ -51,6 +51,10 @@ class YamlFile:
             reason = error.strerror or error
             raise InputError(f"--config {path}: cannot be read ({reason})") from error
 
+    def text(self) -> str:
+        """Return the text, without its byte order mark."""
+        return self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
+
     def tree(self, naming: Collection[str] = ()) -> dict[str, Any]:
         """Return what it holds; keys are text, `${...}` stays as it is.
 
@@ -63,7 +67,7 @@ class YamlFile:
         """
         place = f"--config {self.path}"
         try:
-            text = self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
+            text = self.text()
             # tags are only read here; what they would construct, OmegaConf refuses
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             _measure(root, place, DEEPEST, {})

@@ -6,6 +6,7 @@
 4. `batches`    ScaledRows + Request -> Batch; `Fitted` is the way through 3 and 4
 5. `base`       wires 1 to 4; its data modules: `datamodule`, windows with context and horizon, and
                 `time_series`, sequences
+6. `summary`    what they have read and make of it, in a few lines
 
 Below them lie `columns` (which column has which role; the order of the features), `series` (one
 series in original units), `arguments` (of the data modules) and `transform` (of single columns).
@@ -16,6 +17,7 @@ from transformertf.data.base import WindowDataModule
 from transformertf.data.columns import Columns, as_list
 from transformertf.data.datamodule import EncoderDecoderDataModule
 from transformertf.data.series import Codes, FloatArray, IntArray, Series
+from transformertf.data.summary import Summary, summary_of
 from transformertf.data.time_series import TimeSeriesDataModule
 
 __all__ = [
@@ -28,7 +30,9 @@ __all__ = [
     "Missing",
     "Series",
     "Stage",
+    "Summary",
     "TimeSeriesDataModule",
     "WindowDataModule",
     "as_list",
+    "summary_of",
 ]

@@ -306,7 +306,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         """
         if stage == "fit" and not self._fitted_here:
             self._fit()
-        windows = len(self._windows("train")) if stage == "fit" else 0
+        windows = len(self.stage_windows("train")) if stage == "fit" else 0
         if stage == "validate" or (stage == "fit" and self.has_validation):
             windows += self._check("validation")
         if stage == "fit":
@@ -461,7 +461,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
 
     def _dataset(self, stage: Stage) -> BatchDataset:
         self._require_fit()
-        windows = self._windows(stage)
+        windows = self.stage_windows(stage)
         return self._store(self.stages.argument(stage), self.stage_series(stage), windows)
 
     def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> BatchDataset:
@@ -478,7 +478,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         if self.stages.is_split(stage) and self.stages.by_series and self.seed is None:
             self._read(self.stages.argument(stage))  # which of them are its, a checkpoint says
             return 0
-        return len(self._windows(stage))
+        return len(self.stage_windows(stage))
 
     def _tell_seen(self) -> None:
         """Say once what of validation and test is trained on."""
@@ -487,7 +487,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             for line in seen_in_fit(self.stages, self.fitted.trained):
                 log.warning("%s", line)
 
-    def _windows(self, stage: Stage) -> Windows:
+    def stage_windows(self, stage: Stage) -> Windows:
+        """Return the windows of a stage, in its order."""
         self._read(self.stages.argument(stage))
         parts = self.stages.parts(stage)
         return self._training_windows(parts) if stage == "train" else self._sliding(stage, parts)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf.data.rates import Rate
 from transformertf.errors import TooShortError, first_names
 
 FloatArray = npt.NDArray[np.float64]
@@ -83,6 +84,11 @@ class Series:
         place = max(0, int(np.searchsorted(self.starts, row, side="right")) - 1)
         end = self.breaks[place] if place < len(self.breaks) else len(self)
         return int(self.starts[place]), end
+
+    @cached_property
+    def rate(self) -> Rate | None:
+        """How far the rows are apart in time; None without time stamps, or of fewer than two."""
+        return None if self.time is None else Rate.of(self.time)
 
     @property
     def time_kind(self) -> TimeKind | None:

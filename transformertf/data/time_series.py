@@ -181,10 +181,10 @@ class TimeSeriesDataModule(WindowDataModule):
                     f"of one length in a batch; set it to {wanted}, or leave it out"
                 )
 
-    def _windows(self, stage: Stage) -> Windows:
+    def stage_windows(self, stage: Stage) -> Windows:
         """Return what is trained on, or else judged as it is forecast."""
         if stage == "train":
-            return super()._windows(stage)
+            return super().stage_windows(stage)
         self._read(self.stages.argument(stage))
         return self.evaluation_windows(stage, "auto")
 

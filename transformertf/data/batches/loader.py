@@ -26,6 +26,7 @@ from transformertf.data.windows import (
     Request,
     SeriesSampler,
     WindowLimits,
+    Windows,
 )
 from transformertf.errors import InputError
 from transformertf.processes import gather
@@ -140,10 +141,24 @@ class Delivery:
         training: bool,
         shared: bool,
     ) -> BatchLoader:
-        """Return what gives the batches of a data set.
+        """Return what gives the batches of a data set; see `sampler`."""
+        sampler = self.sampler(dataset.windows, limits, seed, trainer, training, shared)
+        before = batches_before(trainer) if training else 0
+        return self._loader(dataset, sampler, seed, before)
+
+    def sampler(
+        self,
+        windows: Windows,
+        limits: WindowLimits,
+        seed: int,
+        trainer: Trainer,
+        training: bool,
+        shared: bool = False,
+    ) -> EpochSampler | RankShare | SeriesSampler:
+        """Return what says which windows are in which batch of this process; it has a length.
 
         Args:
-            dataset: makes the batches.
+            windows: the windows.
             limits: longest and shortest context and horizon.
             seed: seed of order, random lengths and noise.
             trainer: of this process; None without one.
@@ -151,11 +166,10 @@ class Delivery:
             shared: give each process a stretch of the batches, not a part of each of them.
         """
         rank, world_size = rank_of(trainer if self.distributed else None)
-        if training and dataset.windows.carried:
-            lanes = self._lanes(dataset, limits, seed, trainer)
-            return self._loader(dataset, lanes, seed, batches_before(trainer))
+        if training and windows.carried:
+            return self._lanes(windows, limits, seed, trainer)
         batches = BatchSampler(
-            dataset.windows,
+            windows,
             self.batch_size,
             limits,
             seed,
@@ -167,16 +181,12 @@ class Delivery:
             rank=0 if shared else rank,
             world_size=1 if shared else world_size,
         )
-        sampler: Sampler[Request] = batches
-        if dataset.windows.carried:
-            sampler = SeriesSampler(dataset.windows, self.batch_size, rank, world_size, not shared)
-        elif shared:
-            sampler = RankShare(batches, rank, world_size)
-        before = batches_before(trainer) if training else 0
-        return self._loader(dataset, sampler, seed, before)
+        if windows.carried:
+            return SeriesSampler(windows, self.batch_size, rank, world_size, not shared)
+        return RankShare(batches, rank, world_size) if shared else batches
 
     def _lanes(
-        self, dataset: BatchDataset, limits: WindowLimits, seed: int, trainer: Trainer
+        self, windows: Windows, limits: WindowLimits, seed: int, trainer: Trainer
     ) -> LaneSampler:
         if getattr(trainer, "reload_dataloaders_every_n_epochs", 0):
             raise InputError(
@@ -185,7 +195,7 @@ class Delivery:
             )
         rank, world_size = rank_of(trainer if self.distributed else None)
         return LaneSampler(
-            dataset.windows,
+            windows,
             self.batch_size,
             limits,
             seed,

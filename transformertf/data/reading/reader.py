@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,19 @@ log = logging.getLogger(__name__)
 Spec = str | Sequence[str] | pd.DataFrame
 # of a column, the values that each series lacks, and how many there might be
 Missed = tuple[dict[str, int], int]
+
+
+@dataclass
+class Opened:
+    """What was read of an argument, beside its series.
+
+    Attributes:
+        files: how many; of a folder those in it, of a frame none.
+        missing: share of the values that are missing, by column, where some are.
+    """
+
+    files: int = 0
+    missing: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,9 @@ class Reader:
         how: how files become series.
         short: which series were too short for a step, and whether they may be.
         time_kind: gives what the time column held in training; None before that.
+
+    Attributes:
+        opened: what was read of each argument.
     """
 
     def __init__(
@@ -102,6 +118,7 @@ class Reader:
         self.how = how
         self.time_kind = time_kind
         self.short = short
+        self.opened: dict[str, Opened] = {}
         self._series: dict[str, list[Series]] = {}
         self._keys: dict[str, str] = {}
 
@@ -119,6 +136,7 @@ class Reader:
         if argument not in self._series:
             how = self.how
             rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone)
+            self.opened[argument] = Opened()
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
@@ -215,6 +233,8 @@ class Reader:
     def _panel(self, argument: str, spec: Spec, rules: Rules, future: Spec | None) -> Panel:
         columns = self._columns(rules)
         tables, names = self._open(argument, spec, rules)
+        if not isinstance(spec, pd.DataFrame):
+            self.opened[argument].files = len(tables)
         if future is not None:
             later, theirs = open_future(future, columns, names)
             tables, names = [*tables, *later], [*names, *theirs]
@@ -296,6 +316,11 @@ class Reader:
                     "%s: %d rows put in that were missing, in %s",
                     argument, sum(more.values()), count_names(filled),
                 )  # fmt: skip
+        self.opened[argument].missing = {
+            name: sum(lost.values()) / rows
+            for name, (lost, rows) in counts.items()
+            if any(lost.values())
+        }
         for name, (lost, _) in counts.items():
             holed = [series for series, count in lost.items() if count]
             if holed:

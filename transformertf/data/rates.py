@@ -1,0 +1,94 @@
+"""How far the rows of a series are apart in time, and how lengths of time are written."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+# rows that are looked at at a time
+_ROWS = 2**18
+# share of distances that nearly all others are at most as long as, and times that is a long gap
+_NEARLY_ALL, _LONG = 0.95, 10
+# by how much a distance may differ from the usual one to be as long
+_ALIKE = 0.1
+# distances that tell a rate, and the share of them that has to be alike
+_ENOUGH, _EVEN = 8, 0.5
+# seconds of the units that lengths of time are written in
+_UNITS = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How far the rows of a series are apart, in seconds of dates, else in the time column's unit.
+
+    Attributes:
+        step: the usual distance: the median, of long series that of medians.
+        count: distances.
+        alike: share of them that are within a tenth of `step`.
+        longest: the longest.
+        gaps: how many are ten times as long as nearly all others.
+    """
+
+    step: float
+    count: int
+    alike: float
+    longest: float
+    gaps: int
+
+    @classmethod
+    def of(cls, time: pd.Index) -> "Rate | None":
+        """Return that of time stamps (rows,), which rise; None of fewer than two."""
+        if len(time) < 2:
+            return None
+        pieces = [slice(row, row + _ROWS + 1) for row in range(0, len(time) - 1, _ROWS)]
+        marks = np.array([_marks(_distances(time[rows])) for rows in pieces])
+        step, most = np.median(marks, axis=0)
+        alike = gaps = 0
+        longest = 0.0
+        for rows in pieces:
+            distances = _distances(time[rows])
+            alike += int(np.count_nonzero(np.abs(distances - step) <= _ALIKE * step))
+            gaps += int(np.count_nonzero(distances > _LONG * most))
+            longest = max(longest, float(distances.max()))
+        count = len(time) - 1
+        return cls(float(step), count, alike / count, longest, gaps)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether there are enough distances of one length to speak of a rate."""
+        return self.count >= _ENOUGH and self.alike >= _EVEN
+
+    def is_unlike(self, step: float) -> bool:
+        """Whether rows come at a rate, and at another one than every so often."""
+        low, high = sorted((self.step, step))
+        return self.is_even and high > (1 + _ALIKE) * low
+
+
+def usual_step(rates: list[Rate]) -> float | None:
+    """Return the step that most series of a rate have; None where none has a rate."""
+    steps = sorted(rate.step for rate in rates if rate.is_even)
+    return steps[len(steps) // 2] if steps else None
+
+
+def length_text(length: float, is_date: bool) -> str:
+    """Return a length of time as text: of dates with its unit, else the number."""
+    if not is_date:
+        return f"{length:.4g}"
+    unit = next((unit for unit, size in _UNITS.items() if length >= size), "ns")
+    return f"{length / _UNITS[unit]:.4g} {'day' if length == _UNITS['days'] else unit}"
+
+
+def _distances(time: pd.Index) -> npt.NDArray[np.float64]:
+    """Return the distances (rows - 1,) of time stamps."""
+    if isinstance(time, pd.DatetimeIndex):
+        return np.diff(time.asi8) * pd.Timedelta(1, unit=time.unit).total_seconds()
+    stamps = time.to_numpy()
+    return np.asarray(stamps[1:] - stamps[:-1], dtype=np.float64)
+
+
+def _marks(distances: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the median of distances (n,), and what nearly all of them are at most."""
+    places = len(distances) // 2, int(_NEARLY_ALL * (len(distances) - 1))
+    ordered = np.partition(distances, places)
+    return float(ordered[places[0]]), float(ordered[places[1]])
