@@ -184,9 +184,9 @@ def test_sequences_go_on_from_block_to_block(table: Any) -> None:
         assert run.counts == (row in within(BLOCKS))
         row += run.horizon if run.step == 1 else run.count * run.step
     assert row == BLOCKS[-1][1]
-    assert rows_of(type(data.stage_windows("validation"))([r for r in runs if r.counts]), False) == (
-        within(BLOCKS)
-    )
+    assert rows_of(
+        type(data.stage_windows("validation"))([r for r in runs if r.counts]), False
+    ) == (within(BLOCKS))
     data.forecast_on("validation", "auto")
     assert list(trained_rows(data)) == []
 

@@ -204,12 +204,12 @@ class EncoderDecoderDataModule(WindowDataModule):
             part for index, one in enumerate(series)
             for part in self.origin.choose(self.stages.whole(index, one), one, self.limits)
         ]  # fmt: skip
-        runs = self.short.keep(
+        kept = self.short.keep(
             "predict",
             parts,
             lambda part: self.origin.windows(part, series[part.series], self.limits),
         )
-        runs = self._some(runs, self.origin)
+        runs = self._some(kept, self.origin)
         self._tell_short_contexts(runs)
         return Windows(runs)
 

@@ -21,6 +21,8 @@ EVERY = (
 )
 # more times than these lie in no file; a period of nanoseconds asks for them
 _MOST = 10_000_000
+# the shortest period of the calendar
+_DAY = pd.Timedelta("1D")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Clock:
     def _times(self, time: pd.DatetimeIndex) -> pd.DatetimeIndex:
         begin = time[0] if self.since is None else date_of(self.since, time)
         offset = to_offset(self.period)
-        if isinstance(offset, pd.offsets.Tick) and (time[-1] - begin) / offset > _MOST:
+        length = pd.Timedelta(offset) if isinstance(offset, pd.offsets.Tick) else _DAY
+        if (time[-1] - begin) / length > _MOST:
             raise InputError(
                 f"origin {self.text!r:.40}: more than {_MOST:,} times lie between {begin} and "
                 f"{time[-1]}; give a longer period, or all"
