@@ -31,6 +31,7 @@ from transformertf.evaluation import (
     look_inside,
     make_sections,
     open_folder,
+    usual_season,
     write_metrics,
     write_report,
 )
@@ -122,6 +123,7 @@ class Forecaster:
         origin: OriginLike = "auto",
         horizon: int | None = None,
         samples: int | None = None,
+        lead: str | int = 0,
         batch_size: int | None = None,
     ) -> pd.DataFrame:
         """Return the forecasts as one table, in original units and real time.
@@ -138,6 +140,8 @@ class Forecaster:
                 goes on from its own forecasts.
             samples: paths by which quantiles go on beyond the trained horizon; 0 goes on with the
                 point forecast. 200 where there are quantiles, if not given.
+            lead: first steps of each forecast, as a number or as a time such as "12h", that are
+                left out.
             batch_size: windows of a batch; that of the training if not given.
 
         Returns:
@@ -150,7 +154,7 @@ class Forecaster:
         _give(module, PREDICT_PATHS, data)
         if future is not None:
             _give(module, FUTURE_PATHS, future)
-        pieces = self._run(module, Horizon(horizon, samples), tell=remarks)
+        pieces = self._run(module, Horizon(horizon, samples, lead=lead), tell=remarks)
         return pd.concat(pieces, ignore_index=True)
 
     def future_frame(self, data: Given, horizon: int | None = None) -> pd.DataFrame:
@@ -229,9 +233,10 @@ class Forecaster:
         *,
         stage: Literal["test", "validation"] = "test",
         origin: OriginLike = "auto",
-        season: int = 1,
+        season: int | None = None,
         horizon: int | None = None,
         samples: int | None = None,
+        lead: str | int = 0,
         batch_size: int | None = None,
         folder: str | os.PathLike[str] | None = None,
     ) -> Evaluation:
@@ -243,9 +248,11 @@ class Forecaster:
             stage: whose data that is.
             origin: rows after which forecasts start: auto (one every horizon), all, every:N,
                 last, or a time.
-            season: rows of a season, of the seasonal naive baseline and of MASE.
+            season: rows of a season, of the seasonal naive baseline and of MASE; 1 for none. What
+                the rate of the rows suggests, such as 24 for hours, if not given.
             horizon: as for `predict`.
             samples: as for `predict`.
+            lead: as for `predict`.
             batch_size: windows of a batch; that of the training if not given.
             folder: where to write metrics.json, forecasts.parquet, plots and report.html, as the
                 command does; nothing is written if not given.
@@ -262,8 +269,17 @@ class Forecaster:
             module = self._stage_data(data, stage, batch_size)
             origin = origin_text(origin)
             module.forecast_on(stage, origin)
-            pieces = self._run(module, Horizon(horizon, samples), season, tell=scored_rows)
-            settings = {"stage": stage, "origin": origin, "horizon": horizon, "samples": samples}
+            if season is None:
+                season = usual_season(module.stage_series(stage))
+            how = Horizon(horizon, samples, lead=lead)
+            pieces = self._run(module, how, season, tell=scored_rows)
+            settings = {
+                "stage": stage,
+                "origin": origin,
+                "horizon": horizon,
+                "samples": samples,
+                "lead": lead or None,
+            }
             evaluation = evaluate_pieces(pieces, module, season, settings)
             if place is not None and file is not None:
                 with file:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.data.series import Series
-from transformertf.data.windows import Fractions, Origin
+from transformertf.data.windows import Origin, Split
 from transformertf.errors import InputError
 from transformertf.forecasts.told import scored_rows, trained_rows
 
@@ -31,7 +31,7 @@ def test_blocks_and_sections_tile_the_rows(
     rows: int, validation: float, test: float, blocks: int
 ) -> None:
     series = Series("run", np.zeros((rows, 1)), None, rows)
-    fractions = Fractions(validation, test, blocks=blocks)
+    fractions = Split(validation, test, blocks=blocks)
     train, middle = (fractions.parts(3, series, stage) for stage in ("train", "validation"))
     (last,) = fractions.parts(3, series, "test")
     ordered = [part for pair in zip(train, middle, strict=True) for part in pair] + [last]
@@ -39,7 +39,7 @@ def test_blocks_and_sections_tile_the_rows(
     assert [part.first_target for part in ordered] == [0, *(part.end for part in ordered[:-1])]
     assert ordered[-1].end == rows
     # blocks and sections are alike, and as many rows validate as in one block
-    (one,) = Fractions(validation, test).parts(3, series, "validation")
+    (one,) = Split(validation, test).parts(3, series, "validation")
     sizes = [part.end - part.first_target for part in middle]
     assert sum(sizes) == one.end - one.first_target
     assert max(sizes) - min(sizes) <= 1

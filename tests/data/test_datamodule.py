@@ -362,8 +362,8 @@ def test_a_fresh_module_without_files_says_what_is_missing(folder):
     data.load_state_dict(fitted(folder, "train").state_dict())
     for stage, message in (
         ("fit", "no train data: give train_df_paths"),
-        ("validate", "no validation data: give val_df_paths or val_fraction"),
-        ("test", "no test data: give test_df_paths or test_fraction"),
+        ("validate", "no validation data: give val_df_paths, val_fraction or val_start"),
+        ("test", "no test data: give test_df_paths, test_fraction or test_start"),
         ("predict", "no data: give predict_df_paths"),
     ):
         with pytest.raises(InputError, match=message):

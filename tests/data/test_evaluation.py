@@ -239,7 +239,7 @@ def test_sequences_are_those_of_the_test_and_have_no_origins():
 
 def test_without_data_of_the_stage_there_is_nothing_to_evaluate():
     data = make({"train_df_paths": make_rows("z", 60)})
-    with pytest.raises(InputError, match="no test data: give test_df_paths or test_fraction"):
+    with pytest.raises(InputError, match="give test_df_paths, test_fraction or test_start"):
         data.evaluation_dataloader("test")
     with pytest.raises(InputError, match="every:N wants a whole number above 0"):
         data.evaluation_dataloader("test", "every:x")

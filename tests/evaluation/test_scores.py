@@ -18,7 +18,9 @@ from transformertf.forecasts.rows import table_levels
 
 LEVELS = (0.1, 0.5, 0.9)
 ORDER = ["windows", "rows", "MAE", "RMSE", "MAPE", "sMAPE", "MASE", "WQL", "CRPS"]
-ORDER += ["coverage_0.8", "width_0.8", "skill_naive", "skill_seasonal_naive"]
+ORDER += ["coverage_0.8", "width_0.8"]
+ORDER += ["skill_naive", "MAE_naive", "RMSE_naive"]
+ORDER += ["skill_seasonal_naive", "MAE_seasonal_naive", "RMSE_seasonal_naive"]
 
 
 def make_table(windows=40, seed=0, series=5, horizon=4):
@@ -59,10 +61,13 @@ def by_definition(table):
         level: np.where(y < q, (1 - level) * (q - y), level * (y - q))
         for level, q in ((level, rows[f"q{level}"]) for level in LEVELS)
     }
-    skill = {}
+    beside = {}
     for name in ("naive", "seasonal_naive"):
         known = rows[name].notna()
-        skill[name] = 1 - error[known].mean() / (rows[name] - y)[known].abs().mean()
+        baseline = (rows[name] - y)[known]
+        beside[f"skill_{name}"] = 1 - error[known].mean() / baseline.abs().mean()
+        beside[f"MAE_{name}"] = baseline.abs().mean()
+        beside[f"RMSE_{name}"] = math.sqrt((baseline**2).mean())
     return {
         "windows": rows.groupby(["series", "origin"]).ngroups,
         "rows": len(rows),
@@ -75,8 +80,7 @@ def by_definition(table):
         "CRPS": 2 * np.mean([*pinball.values()]),
         "coverage_0.8": y.between(rows["q0.1"], rows["q0.9"]).mean(),
         "width_0.8": (rows["q0.9"] - rows["q0.1"]).mean(),
-        "skill_naive": skill["naive"],
-        "skill_seasonal_naive": skill["seasonal_naive"],
+        **beside,
     }
 
 

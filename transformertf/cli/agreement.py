@@ -66,8 +66,8 @@ def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collectio
 
 # under another one of these, which is told, others of the same rows are trained on, or weigh more
 OTHER_ROWS = (
-    "val_fraction", "test_fraction", "val_blocks", "split_by", "drop_short_series",
-    "weight_covariate",
+    "val_fraction", "test_fraction", "val_start", "test_start", "val_blocks", "split_by",
+    "drop_short_series", "weight_covariate",
 )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ from transformertf.forecasts import (
 
 # what says which rows validate
 _VALIDATION = (
-    "train_df_paths", "val_df_paths", "val_fraction", "test_fraction", "val_blocks", "split_by",
+    "train_df_paths", "val_df_paths", "val_fraction", "test_fraction", "val_start", "test_start",
+    "val_blocks", "split_by",
 )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ from transformertf.evaluation import (
     make_sections,
     open_folder,
     read_pieces,
+    usual_season,
     write_metrics,
     write_report,
 )
@@ -55,8 +56,10 @@ from transformertf.plots import can_plot
 
 def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score rolling-origin forecasts; a folder holds metrics, forecasts, plots and a report."""
-    at_least_one(season=options.season, refit=options.refit)
-    horizon = Horizon(options.horizon, options.samples)
+    at_least_one(refit=options.refit)
+    if options.season is not None:
+        at_least_one(season=options.season)
+    horizon = Horizon(options.horizon, options.samples, lead=options.lead)
     if options.plots and not can_plot():
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
     if options.refit > 1:
@@ -66,6 +69,10 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         checkpoint = require_checkpoint(options)
         composer = make_composer(options, flags, checkpoint)
         cli = load(checkpoint, composer, PHASES[options.stage])
+        if options.season is None:
+            options.season = usual_season(cli.datamodule.stage_series(options.stage))
+            if options.season > 1:
+                say(f"season: {options.season} rows, by their rate; --season gives another")
         if options.refit > 1:
             _forecast_folds(file, cli, checkpoint, options, flags, horizon)
         else:
@@ -246,6 +253,7 @@ def _score(
         "stage": options.stage,
         "origin": options.origin,
         "horizon": options.horizon,
+        "lead": options.lead if options.lead != "0" else None,
         "samples": options.samples,
         "refit": options.refit,
         "calibrated": checkpoint.calibration is not None,
@@ -269,4 +277,20 @@ def _show(evaluation: Evaluation) -> None:
     table.add_column("value", justify="right")
     for name, value in evaluation.items():
         table.add_row(escape(name), f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if "MAE_naive" in evaluation:
+        console.print(_beside_naive(evaluation))
+
+
+def _beside_naive(evaluation: Evaluation) -> Table:
+    """Return the errors of the model beside those of the naive forecasts."""
+    table = Table(title="beside the naive forecasts")
+    table.add_column("")
+    names = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
+    shown = {name: end for name, end in names.items() if f"MAE{end}" in evaluation}
+    for name in shown:
+        table.add_column(name, justify="right")
+    for metric in ("MAE", "RMSE"):
+        table.add_row(metric, *(f"{evaluation[metric + end]:.5g}" for end in shown.values()))
+    return table

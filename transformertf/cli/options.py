@@ -83,19 +83,25 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
         add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
             help="parquet file to write (default: %(default)s)")  # fmt: skip
         add("--origin",
-            help="where forecasts start: auto, last, all, every:N, end, or a time")  # fmt: skip
+            help="where forecasts start: auto, last, all, every:N, every:1D, daily@23:00, end, or "
+            "a time")  # fmt: skip
+        add("--plot", action="store_true",
+            help="write a picture of some forecasts beside them")  # fmt: skip
     if command in ("predict", "evaluate"):
         add("--horizon", type=int, metavar="STEPS",
             help="steps of each forecast, more or fewer than in training")  # fmt: skip
+        add("--lead", default="0", metavar="STEPS",
+            help="the first steps of each forecast, in rows or as a time such as 12h, which are "
+            "left out: what comes before a decision takes effect")  # fmt: skip
         add("--samples", type=int, metavar="PATHS",
             help="paths by which quantiles go on beyond the trained horizon; 0 goes on with the "
             "point forecast (default: 200 where there are quantiles)")  # fmt: skip
     if command == "evaluate":
         add("--output", type=Path, default=Path("evaluation"), metavar="DIR",
             help="folder to write (default: %(default)s)")  # fmt: skip
-        add("--season", type=int, default=1, metavar="ROWS",
-            help="rows of a season: of the seasonal naive forecast and MASE "
-            "(default: %(default)s)")  # fmt: skip
+        add("--season", type=int, metavar="ROWS",
+            help="rows of a season: of the seasonal naive forecast and MASE; 1 for none (default: "
+            "what the rate suggests, such as 24 for hours)")  # fmt: skip
         add("--refit", type=int, default=1, metavar="FOLDS",
             help="folds of the test rows; before each one after the first the model is trained "
             "anew, as the run was, with all rows before it (default: %(default)s)")  # fmt: skip
@@ -114,7 +120,8 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
         add(
             "--origin",
             default="auto" if command == "evaluate" else None,
-            help="where forecasts start: auto (one every horizon), all, every:N, last, or a time"
+            help="where forecasts start: auto (one every horizon), all, every:N, every:1D, "
+            "daily@23:00, last, or a time"
             + ("" if command == "evaluate" else " (default: about 10,000, evenly spread)"),
         )
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from transformertf.callbacks import ForecastWriter
+from transformertf.checkpoint import whole_file
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
@@ -16,13 +17,17 @@ from transformertf.cli.experiment import (
 )
 from transformertf.cli.screen import say
 from transformertf.errors import InputError
+from transformertf.evaluation import forecast_picture, read_pieces
 from transformertf.forecasts import ForecastFile, ForecastTables, Horizon, calibration_of, remarks
+from transformertf.plots import can_plot
 
 
 def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Write the forecasts of a checkpoint to a parquet file."""
     file = ForecastFile(options.output)
-    horizon = Horizon(options.horizon, options.samples)
+    if options.plot and not can_plot():
+        raise InputError("--plot wants matplotlib: pip install 'transformertf[plot]'")
+    horizon = Horizon(options.horizon, options.samples, lead=options.lead)
     checkpoint = require_checkpoint(options)
     composer = make_composer(options, flags, checkpoint)
     if options.origin is not None:
@@ -36,6 +41,12 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
         say(line)
     write_forecasts(file, cli, checkpoint)
     say(f"forecasts: {options.output} ({file.rows} rows)")
+    if options.plot and cli.trainer.is_global_zero:
+        picture = options.output.with_suffix(".png")
+        figure = forecast_picture(read_pieces(options.output), cli.datamodule)
+        with whole_file(picture) as stream:
+            figure.savefig(stream, format="png", dpi=120)
+        say(f"picture: {picture}")
 
 
 def _add_origin(composer: Composer, origin: str) -> None:

@@ -101,6 +101,8 @@ ARGUMENTS: Mapping[str, Argument] = {
     "future_df_paths": Argument("free"),
     "val_fraction": Argument("reported"),
     "test_fraction": Argument("reported"),
+    "val_start": Argument("reported"),
+    "test_start": Argument("reported"),
     "val_blocks": Argument("reported", bounds=BLOCKS),
     "split_by": Argument("reported"),
     "drop_short_series": Argument("free"),
@@ -166,9 +168,11 @@ def check_arguments(arguments: Mapping[str, Any], signature: inspect.Signature) 
     for name, row in ARGUMENTS.items():
         if row.bounds is not None and name in arguments:
             row.bounds.check(name, arguments[name])
-    for files, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
-        if arguments[files] is not None and arguments[share] is not None:
-            raise InputError(f"{files} and {share} are both given; give one of them")
+    for stage in ("val", "test"):
+        files = f"{stage}_df_paths"
+        for share in (f"{stage}_fraction", f"{stage}_start"):
+            if arguments[files] is not None and arguments[share] is not None:
+                raise InputError(f"{files} and {share} are both given; give one of them")
 
 
 def choices_of(kind: Any) -> tuple[object, ...]:

@@ -45,12 +45,13 @@ from transformertf.data.windows import (
     PREDICT_PATHS,
     Content,
     Ends,
-    Fractions,
     Part,
+    Split,
     Stages,
     WindowLimits,
     Windows,
     balanced,
+    origin_text,
     seen_in_fit,
     sliding,
     trained_spans,
@@ -99,6 +100,9 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
             test files.
+        val_start: time, or row where there is no time_column, at which the rows for validation
+            begin, in place of a share.
+        test_start: where those for test begin, likewise.
         val_blocks: take the share for validation as so many blocks, spread evenly over the rows
             before the test part; no training window reaches into one.
         split_by: "time" takes these shares of the rows of each series, "series" of the series,
@@ -191,6 +195,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         predict_df_paths: Paths = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
+        val_start: str | int | float | None = None,
+        test_start: str | int | float | None = None,
         val_blocks: int = 1,
         split_by: SplitBy = "time",
         drop_short_series: bool = False,
@@ -224,6 +230,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self.save_hyperparameters(logger=False)
         check_arguments(self.hparams, inspect.signature(type(self)))
         self.hparams["shuffle"] = shuffle is not False
+        for name, start in (("val_start", val_start), ("test_start", test_start)):
+            self.hparams[name] = None if start is None else origin_text(start)
         self.columns = Columns.of(dict(self.hparams))
         self.scaling = Scaling(
             self.columns, normalize, time_format, extra_transforms, target_depends_on, impute
@@ -240,7 +248,14 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(
             self.hparams,
-            Fractions(val_fraction or 0.0, test_fraction or 0.0, split_by, val_blocks),
+            Split(
+                val_fraction or 0.0,
+                test_fraction or 0.0,
+                split_by,
+                val_blocks,
+                self.hparams["val_start"],
+                self.hparams["test_start"],
+            ),
             self._reader,
             self.missing_at_predict,
             max(self.columns.lags, default=0),

@@ -204,11 +204,12 @@ class EncoderDecoderDataModule(WindowDataModule):
             part for index, one in enumerate(series)
             for part in self.origin.choose(self.stages.whole(index, one), one, self.limits)
         ]  # fmt: skip
-        runs = self.short.keep(
+        kept = self.short.keep(
             "predict",
             parts,
             lambda part: self.origin.windows(part, series[part.series], self.limits),
         )
+        runs = self._some(kept, self.origin)
         self._tell_short_contexts(runs)
         return Windows(runs)
 
@@ -243,7 +244,21 @@ class EncoderDecoderDataModule(WindowDataModule):
             parts,
             lambda part: origin.known_windows(part, series[part.series], self.limits),
         )
-        return Windows(runs)
+        return Windows(self._some(runs, origin))
+
+    def _some(self, runs: Sequence[Sequence[Run]], origin: Origin) -> list[Run]:
+        """Return the runs of all parts.
+
+        Raises:
+            InputError: none of the times of the clock that origins are asked at lies in a part.
+        """
+        found = [run for own in runs for run in own]
+        if not found and origin.clock is not None:
+            raise InputError(
+                f"origin {origin.clock.text}: no row with room for context and horizon lies at "
+                "such a time; give another one, or more rows"
+            )
+        return found
 
     def _tell_short_contexts(self, runs: Sequence[Run]) -> None:
         """Say once which forecasts have shorter contexts than training had."""

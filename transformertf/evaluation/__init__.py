@@ -9,6 +9,11 @@ from transformertf.evaluation.folder import (
     write_report,
 )
 from transformertf.evaluation.importance import variables_of
-from transformertf.evaluation.naive import naive_errors, season_of
-from transformertf.evaluation.report import evaluate_pieces, look_inside, make_sections
+from transformertf.evaluation.naive import naive_errors, season_of, usual_season
+from transformertf.evaluation.report import (
+    evaluate_pieces,
+    forecast_picture,
+    look_inside,
+    make_sections,
+)
 from transformertf.evaluation.results import Evaluation, read_pieces

@@ -1,6 +1,6 @@
 """The number to beat: errors of forecasts that need no model, counted as validation counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,7 +72,7 @@ def naive_errors(
     if stage == "validation" and not datamodule.has_validation:
         return {}
     series = datamodule.stage_series(stage)
-    chosen = season_of(_step(series)) if season is None else season
+    chosen = usual_season(series) if season is None else season
     mean = None if datamodule.limits.context else _training_mean(datamodule)
     errors: dict[str, _Errors] = {}
     for rows, context in _rows(datamodule, stage, loss_steps):
@@ -160,7 +160,12 @@ def _training_mean(datamodule: WindowDataModule) -> float:
     return float(sum(total for total, _ in sums) / sum(count for _, count in sums))
 
 
-def _step(series: list[Series]) -> pd.Timedelta | None:
+def usual_season(series: Sequence[Series]) -> int:
+    """Return the season that the distance of rows that most series have suggests."""
+    return season_of(_step(series))
+
+
+def _step(series: Sequence[Series]) -> pd.Timedelta | None:
     """Return the distance of rows that most series have; None without dates."""
     step = usual_step([one.rate for one in series if one.rate is not None])
     dated = series[0].time_kind == "date"

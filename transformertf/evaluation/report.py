@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from transformertf.data.windows import Request, SeriesSampler
 from transformertf.errors import InputError, TooShortError
 from transformertf.evaluation.importance import WeightMeans, evaluating, permutation_importance
 from transformertf.evaluation.page import Section
-from transformertf.evaluation.results import Evaluation
+from transformertf.evaluation.results import Evaluation, sample_of
 from transformertf.forecasts import naive_scales, table_levels
 from transformertf.models import ForecastModule
 from transformertf.plots import (
@@ -30,9 +30,18 @@ from transformertf.plots import (
     series_figure,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Evaluated = Literal["test", "validation"]
 # batches, and windows of each, to average weights over or to shuffle variables in
 BATCHES, WINDOWS = 16, 64
+# where forecasts start, by origin
+_STARTS = {
+    "auto": "a horizon apart, so that each row is forecast once",
+    "all": "after each row",
+    "last": "at the latest row with a whole horizon",
+}
 # covariates that residuals are drawn against
 COVARIATES = 3
 
@@ -164,9 +173,7 @@ def make_sections(
         "forecasts": Section(
             "Forecasts",
             "A few forecasts with their intervals, over the context and what happened.",
-            figure=forecast_figure(
-                sample, target, data.columns.time or "row", history=_history(sample, named, data)
-            ),
+            figure=_forecasts(sample, named, data),
         ),
         "horizon": Section(
             "Error by horizon step",
@@ -199,13 +206,32 @@ def make_sections(
     return sections | _look_sections(look_inside(model, data, evaluation.settings["stage"]))
 
 
+def forecast_picture(pieces: Iterable[pd.DataFrame], data: WindowDataModule) -> "Figure":
+    """Draw a few forecasts of the first series, over their context and what happened.
+
+    Args:
+        pieces: of the forecast table.
+        data: what was forecast.
+    """
+    named = {one.name: one for one in data.forecast_series}
+    return _forecasts(sample_of(pieces), named, data)
+
+
+def _forecasts(
+    sample: pd.DataFrame, named: Mapping[str, Series], data: WindowDataModule
+) -> "Figure":
+    target, time = data.columns.target, data.columns.time or "row"
+    return forecast_figure(sample, target, time, history=_history(sample, named, data))
+
+
 def _summary(evaluation: Evaluation) -> Section:
     """Return the metrics over all, and how they were found."""
     settings = {name: value for name, value in evaluation.settings.items() if value is not None}
     told = ", ".join(f"{name} {value}" for name, value in settings.items())
     lost = [f"{name}: {rows}" for name, rows in evaluation.skipped.items() if rows]
     table = pd.DataFrame({"metric": list(evaluation), "value": list(evaluation.values())})
-    text = f"Over all forecasts, in units of the target ({told})."
+    start = _STARTS.get(str(settings.get("origin")), f"where origin {settings.get('origin')} says")
+    text = f"Forecasts start {start}. Over all of them, in units of the target ({told})."
     if lost:
         text += f" Rows left out: {', '.join(lost)}."
     return Section("Metrics", text, table=table)

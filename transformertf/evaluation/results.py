@@ -106,6 +106,14 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
             yield file.read_row_group(number).to_pandas()
 
 
+def sample_of(pieces: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return rows of a forecast table that comes in pieces, to draw; see `Evaluation.sample`."""
+    sample = _Sample()
+    for piece in pieces:
+        sample.add(piece)
+    return sample.frame()
+
+
 class _Sample:
     """Keeps a few forecasts of the first series, none of which overlaps another."""
 

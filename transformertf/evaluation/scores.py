@@ -210,6 +210,7 @@ class Scores:
         for name in _BASELINES:
             baseline = np.abs(floats.get(name, none) - actual)
             values |= _where_known(name, baseline)
+            values[f"{name}_square"] = values[name] ** 2
             values[f"{name}_own"] = np.where(np.isnan(baseline), 0, error)
         for level, quantile in zip(self.levels, quantiles, strict=True):
             values[f"below_{level}"] = actual <= quantile
@@ -245,6 +246,8 @@ class Scores:
             metrics[f"width_{nominal}"] = _ratio(sums[f"width_{nominal}"], rows)
         for name in _BASELINES:
             metrics[f"skill_{name}"] = 1 - _ratio(sums[f"{name}_own"], sums[name])
+            metrics[f"MAE_{name}"] = _ratio(sums[name], sums[f"{name}_rows"])
+            metrics[f"RMSE_{name}"] = np.sqrt(_ratio(sums[f"{name}_square"], sums[f"{name}_rows"]))
         return {
             name: np.where(np.isfinite(found), found, np.nan) for name, found in metrics.items()
         }

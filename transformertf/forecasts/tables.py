@@ -1,5 +1,6 @@
 """What a model puts out for a batch, to the rows that users see: long horizons, calibration."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,11 +41,14 @@ class Horizon:
         samples: paths by which quantiles go on beyond the trained horizon; 0 goes on with the
             point forecast; None for 200 where there are quantiles, and 0 where there are none.
         seed: of the paths.
+        lead: the first steps after the origin, which are forecast and left out: as a number, or as
+            a time such as 12h. A decision at noon on the next day wants no forecast of the evening.
     """
 
     steps: int | None = None
     samples: int | None = None
     seed: int = 0
+    lead: str | int = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers that are too small."""
@@ -52,6 +56,46 @@ class Horizon:
             raise InputError(f"horizon must be at least 1, found {self.steps}")
         if self.samples is not None and (self.samples < 0 or self.samples == 1):
             raise InputError(f"samples must be 0 or at least 2, found {self.samples}")
+        if isinstance(self._lead, int) and self._lead < 0:
+            raise InputError(f"lead must be at least 0, found {self.lead}")
+
+    @cached_property
+    def _lead(self) -> int | pd.Timedelta:
+        """The lead in steps, or as a time.
+
+        Raises:
+            InputError: it is neither.
+        """
+        text = str(self.lead)
+        if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+            return int(text)
+        try:
+            time = pd.Timedelta(text)
+        except ValueError:
+            time = pd.Timedelta(0)
+        if not time > pd.Timedelta(0):
+            raise InputError(f"lead: expected steps, or a time such as 12h, found {text!r:.40}")
+        return time
+
+    def wanted(self, rows: ForecastRows, series: Sequence[Series]) -> ForecastRows:
+        """Return the rows of forecasts that lie beyond the lead.
+
+        Raises:
+            InputError: a time is given, and the rows of a series have no dates.
+        """
+        if isinstance(self._lead, int):
+            return rows.take(rows.step > self._lead) if self._lead else rows
+        beyond = np.zeros(len(rows), dtype=np.bool_)
+        for index, run in rows.runs:
+            time = series[index].time
+            if not isinstance(time, pd.DatetimeIndex):
+                raise InputError(
+                    f"lead {self.lead}: the rows of series {series[index].name!r} have no dates; "
+                    "give steps"
+                )
+            origin = rows.origin[run]
+            beyond[run] = time[origin + rows.step[run]] - time[origin] > self._lead
+        return rows.take(beyond)
 
     def check(self, model: ForecastModule, data: WindowDataModule) -> None:
         """Refuse what the model and its data cannot do.
@@ -63,6 +107,17 @@ class Horizon:
             raise InputError(
                 f"horizon {self.steps}: {type(data).__name__} has none, each row is forecast once; "
                 "leave it out"
+            )
+        if self._lead != 0 and not isinstance(data, EncoderDecoderDataModule):
+            raise InputError(
+                f"lead {self.lead}: {type(data).__name__} has no origins that it could be counted "
+                "from; leave it out"
+            )
+        steps = self.steps or data.limits.horizon
+        if isinstance(self._lead, int) and self._lead >= steps:
+            raise InputError(
+                f"lead {self.lead} leaves nothing of the horizon of {steps} steps; give a "
+                "smaller one, or a larger horizon"
             )
         if self.samples and model.quantiles is None:
             raise InputError(
@@ -97,12 +152,15 @@ class ForecastTables:
             data.reach(self.horizon.steps)
 
     def rows(self, model: ForecastModule, batch: Batch) -> ForecastRows:
-        """Forecast a batch, as far as the horizon goes.
+        """Forecast a batch, beyond the lead and as far as the horizon goes.
 
         Args:
             model: in evaluation mode, on its device.
             batch: of the data module, on the same device.
         """
+        return self.horizon.wanted(self._all_rows(model, batch), self.data.forecast_series)
+
+    def _all_rows(self, model: ForecastModule, batch: Batch) -> ForecastRows:
         has_quantiles, steps = model.quantiles is not None, self.horizon.steps
         trained = 0 if steps is None else self.data.limits.horizon
         if steps is None or steps <= trained:

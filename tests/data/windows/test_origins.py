@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from transformertf.data.series import Series
 from transformertf.data.windows.origins import Origin
@@ -30,8 +32,12 @@ def make_series(rows=40, observed=None, time=None):
 def windows(origin, series, limits=LIMITS, lag=0):
     parsed = Origin.parse(origin)
     parts = [Part(5, series.name, first, end, first + lag) for first, end in series.stretches]
-    runs = [parsed.windows(part, series, limits) for part in parsed.choose(parts, series, limits)]
-    assert {run.series for run in runs} == {5}
+    runs = [
+        run
+        for part in parsed.choose(parts, series, limits)
+        for run in parsed.windows(part, series, limits)
+    ]
+    assert {run.series for run in runs} <= {5}
     return [
         (run.origin + n * run.step, run.context, run.horizon)
         for run in runs
@@ -227,9 +233,9 @@ def test_none_is_auto_and_what_is_no_time_is_refused():
     none: list[Any] = [
         pd.NaT, np.datetime64("NaT"), True, np.nan, np.inf, [1], pd.Series([1]), b"last"
     ]  # fmt: skip
-    for given in none:
+    for asked in none:
         with pytest.raises(InputError, match="origin: expected auto"):
-            Origin.parse(given)
+            Origin.parse(asked)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,11 @@ def test_a_row_near_an_end_has_what_context_and_horizon_there_are(row, expected)
         (None, "39", "nothing to predict after row 39: append the rows"),
         (None, "2.5", "origin '2.5' is neither auto, last, all, every:N, end nor a row number"),
         (None, "2024-01-01", "nor a row number"),
-        (DATES, "soon", "origin 'soon' is neither auto, last, all, every:N, end nor a time stamp"),
+        (
+            DATES,
+            "soon",
+            "origin 'soon' is neither auto, last, all, every:N, daily@HH:MM, end nor a time stamp",
+        ),
         (DATES, "2023-12-31", "lies outside 2024-01-01 00:00:00 to 2024-01-02 15:00:00"),
         (FLOATS, "noon", "nor a time stamp"),
         (FLOATS, "-0.1", "lies outside 0.0 to 9.75"),
@@ -312,3 +322,72 @@ def test_a_stretch_that_lags_take_whole_is_not_left_out_in_silence(origin, rows,
 def test_every_wants_a_whole_number(step):
     with pytest.raises(InputError, match="every:N wants a whole number above 0, found"):
         Origin.parse(f"every:{step}")
+
+
+def at(origin, time, limits=LIMITS):
+    """Origins as times, of a series of one stretch."""
+    series = make_series(len(time), time=time)
+    return [time[row] for row, *_ in windows(origin, series, limits)]
+
+
+def test_each_day_at_an_hour_is_by_the_clocks_when_these_change():
+    time = pd.date_range("2023-10-27", "2023-10-31", freq="h", tz="Europe/Berlin")
+    found = at("daily@23:00", time)
+    assert [str(stamp)[:19] for stamp in found] == [
+        f"2023-10-{day} 23:00:00"
+        for day in (27, 28, 29)  # of the 30th the horizon is not there
+    ]
+    # the day the clocks go back has 25 hours
+    assert np.diff([stamp.value for stamp in found]).tolist() == [24 * 3600e9, 25 * 3600e9]
+
+
+def test_an_hour_between_rows_is_the_last_row_before_it():
+    time = pd.date_range("2024-01-01 00:20", periods=60, freq="h")
+    assert at("daily@13:00", time) == [pd.Timestamp(f"2024-01-0{day} 12:20") for day in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("every:1D", ["2024-01-02 00:00"]),
+        ("every:12h", ["2024-01-01 12:00", "2024-01-02 00:00"]),
+        ("every:1D from 2023-12-25T11:00", ["2024-01-01 11:00", "2024-01-02 11:00"]),
+        ("every:1D from 2024-01-02", ["2024-01-02 00:00"]),
+        ("every:MS from 2023-05-01", []),
+    ],
+)
+def test_origins_lie_a_time_apart(origin, expected):
+    assert at(origin, DATES) == [pd.Timestamp(each) for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ("daily@24:00", r"expected daily@HH:MM"),
+        ("daily", r"expected daily@HH:MM"),
+        ("every:2fortnights", r"every:N wants .* found '2fortnights'; or a time by"),
+        ("every:0D", r"every:N wants a whole number above 0, found '0D'"),
+        ("every:1ns", r"more than 10,000,000 times"),
+        ("every:1D from 05/06/2018", r"may mean .* write the year first"),
+    ],
+)
+def test_times_of_the_calendar_that_are_none_are_refused(origin, message):
+    with pytest.raises(InputError, match=message):
+        at(origin, DATES)
+
+
+@pytest.mark.parametrize("time", [None, FLOATS])
+def test_rows_without_dates_have_no_clock(time):
+    with pytest.raises(InputError, match="wants a time_column of dates"):
+        windows("daily@12:00", make_series(time=time))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=14, max_size=60), st.integers(0, 1439))
+def test_no_row_lies_between_an_origin_and_its_hour(steps, hour):
+    time = pd.Timestamp("2024-03-30") + pd.to_timedelta(np.cumsum(steps) * 30, unit="min")
+    found = at(f"daily@{hour // 60:02}:{hour % 60:02}", pd.DatetimeIndex(time).as_unit("us"))
+    room = time[9:-4]
+    days = pd.date_range(time[0].normalize(), time[-1], freq="D") + pd.Timedelta(minutes=hour)
+    expected = {time[time <= each][-1] for each in days if (time <= each).any()}
+    assert found == sorted(expected & set(room))

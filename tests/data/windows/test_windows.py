@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transformertf.data.series import Series
-from transformertf.data.windows.stages import Fractions
+from transformertf.data.windows.stages import Split
 from transformertf.data.windows.windows import (
     Part,
     Run,
@@ -120,7 +120,7 @@ def test_no_window_crosses_a_break(rows, breaks, limits):
 )
 def test_targets_of_the_parts_never_overlap(rows, limits, stride, validation, test):
     series = Series("run", np.zeros((rows, 1)), None, rows)
-    fractions = Fractions(validation, test)
+    fractions = Split(validation, test)
     seen: set[int] = set()
     for stage in ("train", "validation", "test"):
         (part,), targets = fractions.parts(0, series, stage), set()

@@ -11,7 +11,7 @@ and `memory` say where columns lie, `kept` whether they are as they were written
 all for a data module, once in a stage.
 """
 
-from transformertf.data.reading.asked import row_at
+from transformertf.data.reading.asked import date_of, first_row_at, row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.checks import all_finite
 from transformertf.data.reading.filling import fill_panel
@@ -31,6 +31,6 @@ from transformertf.data.reading.memory import (
 )
 from transformertf.data.reading.panel import Rules, optional_columns
 from transformertf.data.reading.reader import Reader, Reading
-from transformertf.data.reading.steps import STEP_ROWS, next_times
+from transformertf.data.reading.steps import STEP_ROWS, next_times, on_wall
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import as_index, require_dates

@@ -23,7 +23,7 @@ from transformertf.data.windows.stages import (
     FUTURE_PATHS,
     OWN_PATHS,
     PREDICT_PATHS,
-    Fractions,
+    Split,
     Stages,
 )
 from transformertf.data.windows.trained import (

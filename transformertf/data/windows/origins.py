@@ -11,10 +11,11 @@ import pandas as pd
 
 from transformertf.data.reading import row_at
 from transformertf.data.series import Series
+from transformertf.data.windows.clock import EVERY, Clock
 from transformertf.data.windows.windows import Part, Run, WindowLimits, sliding
 from transformertf.errors import LARGEST, InputError, TooShortError
 
-Kind = Literal["auto", "last", "all", "end", "every", "at"]
+Kind = Literal["auto", "last", "all", "end", "every", "clock", "at"]
 # what users may give for where forecasts start
 OriginLike = str | int | float | datetime.date | np.datetime64 | None
 _ROW = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -34,8 +35,8 @@ def origin_text(given: OriginLike) -> str:
         return pd.Timestamp(given).isoformat()
     if not isinstance(given, numbers.Real) or isinstance(given, bool) or not np.isfinite(given):
         raise InputError(
-            "origin: expected auto, last, all, every:N, end, a time or a row number, found "
-            f"{given!r:.60} ({type(given).__name__})"
+            "origin: expected auto, last, all, every:N, daily@HH:MM, end, a time or a row number, "
+            f"found {given!r:.60} ({type(given).__name__})"
         )
     return str(int(given)) if given == int(given) else str(given)
 
@@ -45,31 +46,38 @@ class Origin:
     """A parsed request for origins.
 
     Attributes:
-        kind: auto, last, all, end, every (n rows) or at (a time or row).
+        kind: auto, last, all, end, every (n rows), clock (times of the calendar) or at (a time or
+            row).
         step: rows between origins, for "every".
         at: time stamp or row, for "at".
+        clock: the times, for "clock".
     """
 
     kind: Kind
     step: int = 1
     at: str = ""
+    clock: Clock | None = None
 
     @classmethod
     def parse(cls, given: OriginLike) -> "Origin":
-        """Parse `auto`, `last`, `all`, `end`, `every:N` or a time stamp or row number.
+        """Parse `auto`, `last`, `all`, `end`, `every:N`, a time stamp or row number.
+
+        And times of the calendar, see `Clock`.
 
         Raises:
             InputError: N is not a whole number above 0, or more than rows can be; see also
-                `origin_text`.
+                `origin_text` and `Clock.parse`.
         """
         text = origin_text(given)
         if text in ("auto", "last", "all", "end"):
             return cls(cast(Kind, text))
+        if (clock := Clock.parse(text)) is not None:
+            return cls("clock", clock=clock)
         if text.startswith("every:"):
             step = text.removeprefix("every:")
             fits = step.isdecimal() and len(step) <= len(str(LARGEST))
             if not fits or not 0 < int(step) <= LARGEST:
-                raise InputError(f"origin every:N wants a whole number above 0, found {step!r:.40}")
+                raise InputError(EVERY.format(step))
             return cls("every", step=int(step))
         return cls("at", at=text)
 
@@ -80,7 +88,7 @@ class Origin:
             return [part for part in stretches if part.first_target < series.observed]
         return [next(part for part in stretches if row < part.end)]
 
-    def windows(self, part: Part, series: Series, limits: WindowLimits) -> Run:
+    def windows(self, part: Part, series: Series, limits: WindowLimits) -> list[Run]:
         """Return the windows of a stretch to forecast.
 
         They are as long as in training where the stretch has room for that. If not, one forecast
@@ -97,7 +105,7 @@ class Origin:
         """
         row = self._single_row(series, limits)
         if row is not None:
-            return self._single(part, series, limits, row)
+            return [self._single(part, series, limits, row)]
         try:
             run = sliding(part, limits, self._stride(limits))
         except TooShortError:
@@ -106,8 +114,8 @@ class Origin:
         # contexts end where the target is known; horizons may go on
         known = (series.observed - 1 - run.origin) // run.step + 1
         if known < 1:
-            return self._single(part, series, limits, series.observed - 1)
-        return replace(run, count=min(run.count, known))
+            return self._at_clock(self._single(part, series, limits, series.observed - 1), series)
+        return self._at_clock(replace(run, count=min(run.count, known)), series)
 
     def choose_known(self, parts: list[Part], series: Series, limits: WindowLimits) -> list[Part]:
         """Return those of the parts of a series in which to forecast known targets.
@@ -148,7 +156,7 @@ class Origin:
             "a gap lies between them; give another origin"
         )
 
-    def known_windows(self, part: Part, series: Series, limits: WindowLimits) -> Run:
+    def known_windows(self, part: Part, series: Series, limits: WindowLimits) -> list[Run]:
         """Return the windows of a chosen part, all with known targets.
 
         Args:
@@ -160,11 +168,15 @@ class Origin:
             TooShortError: the part, or the context at the asked time, is too short.
         """
         if self.kind == "at":
-            return self._single(part, series, limits, self._row(series), limits.min_context)
+            return [self._single(part, series, limits, self._row(series), limits.min_context)]
         run = sliding(part, limits, self._stride(limits))
         if self.kind == "last":
-            return replace(run, origin=run.origin + (run.count - 1) * run.step, count=1)
-        return run
+            return [replace(run, origin=run.origin + (run.count - 1) * run.step, count=1)]
+        return self._at_clock(run, series)
+
+    def _at_clock(self, run: Run, series: Series) -> list[Run]:
+        """Return the windows of a run that start at the asked times, all where none are asked."""
+        return [run] if self.clock is None else self.clock.origins(run, series)
 
     def _stride(self, limits: WindowLimits) -> int:
         """Return the rows between origins, where there may be several."""

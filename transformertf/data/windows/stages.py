@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transformertf.data.arguments import Missing, SplitBy, Stage
-from transformertf.data.reading import Reader, shared_files
+from transformertf.data.reading import Reader, first_row_at, shared_files
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
 from transformertf.errors import InputError
@@ -26,8 +26,8 @@ FUTURE_PATHS = "future_df_paths"
 
 
 @dataclass(frozen=True)
-class Fractions:
-    """Shares kept for validation and test: of each series' rows, or of the series.
+class Split:
+    """What is kept for validation and test: shares of rows or of series, or rows from a time on.
 
     Attributes:
         validation: share before the test part, from 0 to below 1.
@@ -35,12 +35,16 @@ class Fractions:
         of: "time" for shares of the rows of each series, "series" for shares of the series.
         blocks: stretches of each series that the validation share is spread over. What lies before
             the test part is cut into so many sections of a length, each of which ends in a block.
+        val_start: where the rows for validation begin, as `origin` tells a time or row.
+        test_start: where the rows for test begin.
     """
 
     validation: float = 0.0
     test: float = 0.0
     of: SplitBy = "time"
     blocks: int = 1
+    val_start: str | None = None
+    test_start: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse shares that leave nothing to train on."""
@@ -57,11 +61,36 @@ class Fractions:
                 f"val_blocks {self.blocks} are of the rows of a series, but split_by is series, "
                 "which keeps whole ones; leave one of them out"
             )
+        for start, option, share in (
+            (self.val_start, "val_start", self.validation),
+            (self.test_start, "test_start", self.test),
+        ):
+            if start is None:
+                continue
+            if share:
+                instead = option.replace("start", "fraction")
+                raise InputError(f"{option} and {instead} are both given; give one of them")
+            if self.of == "series":
+                raise InputError(
+                    f"{option} is of the rows of a series, but split_by is series, which keeps "
+                    "whole ones; leave one of them out"
+                )
         if self.blocks > 1 and not self.validation:
             raise InputError(
                 f"val_blocks {self.blocks} are of the share that val_fraction keeps, which is not "
                 "given; give one, or leave val_blocks out"
             )
+
+    def keeps(self, stage: Stage) -> bool:
+        """Whether something is kept for validation or test."""
+        if stage == "validation":
+            return self.validation > 0 or self.val_start is not None
+        return self.test > 0 or self.test_start is not None
+
+    @property
+    def by_time(self) -> bool:
+        """Whether a part begins at a time, which series may begin after, or end before."""
+        return self.val_start is not None or self.test_start is not None
 
     def parts(self, index: int, series: Series, stage: Stage) -> list[Part]:
         """Return the rows of a series that a stage's targets come from, rising.
@@ -71,8 +100,19 @@ class Fractions:
         """
         rows = len(series)
         test = rows - _share(rows, self.test)
+        if self.test_start is not None:
+            test = _first_row(series, self.test_start, "test_start")
         if stage == "test":
             return [Part(index, series.name, test, rows)]
+        if self.val_start is not None:
+            validation = _first_row(series, self.val_start, "val_start")
+            if validation > test:
+                raise InputError(
+                    f"series {series.name!r}: val_start {self.val_start} lies in the rows for "
+                    f"test, which begin in row {test}; give an earlier one"
+                )
+            edges = (0, validation) if stage == "train" else (validation, test)
+            return [Part(index, series.name, *edges)]
         kept, found, begin = _share(rows, self.validation), [], 0
         for block in range(1, self.blocks + 1):
             end = test * block // self.blocks
@@ -124,7 +164,7 @@ class Stages:
 
     Args:
         files: what is given to each argument that takes files; None where nothing is.
-        fractions: shares kept for validation and test.
+        split: what is kept for validation and test.
         reader: reads files.
         missing_at_predict: what files may lack at predict.
         lag: rows at the start of each stretch that no window may use.
@@ -139,13 +179,13 @@ class Stages:
     def __init__(
         self,
         files: Mapping[str, Any],
-        fractions: Fractions,
+        split: Split,
         reader: Reader,
         missing_at_predict: Missing,
         lag: int,
     ) -> None:
         self.files = files
-        self.fractions = fractions
+        self.split = split
         self.reader = reader
         self.missing_at_predict = missing_at_predict
         self.lag = lag
@@ -163,19 +203,19 @@ class Stages:
     @property
     def has_validation(self) -> bool:
         """Whether there is data to validate on."""
-        return self.files["val_df_paths"] is not None or self.fractions.validation > 0
+        return self.files["val_df_paths"] is not None or self.split.keeps("validation")
 
     @property
     def by_series(self) -> bool:
         """Whether whole series are kept for validation and test."""
-        return self.fractions.of == "series"
+        return self.split.of == "series"
 
     def draw(self, seed: int) -> None:
         """Choose the series to keep for validation and test."""
         held_out = None
         if self.by_series:
             names = [series.name for series in self.read(OWN_PATHS["train"])]
-            held_out = self.fractions.hold_out(names, seed)
+            held_out = self.split.hold_out(names, seed)
         self.hold_out(held_out)
 
     def hold_out(self, held_out: dict[str, list[str]] | None) -> None:
@@ -191,9 +231,10 @@ class Stages:
         """
         if not self.is_split(stage):
             return OWN_PATHS[stage]
-        share = {"validation": self.fractions.validation, "test": self.fractions.test}
-        if stage != "train" and share[stage] == 0:
-            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]} or {FRACTIONS[stage]}")
+        if stage != "train" and not self.split.keeps(stage):
+            share = FRACTIONS[stage]
+            start = share.replace("fraction", "start")
+            raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}, {share} or {start}")
         if self.files[OWN_PATHS["train"]] is None:
             raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
         return OWN_PATHS["train"]
@@ -205,7 +246,7 @@ class Stages:
             return series
         if self.is_fitted and self.by_series != (self.held_out is not None):
             raise InputError(
-                f"split_by is {self.fractions.of}, but the checkpoint was trained with "
+                f"split_by is {self.split.of}, but the checkpoint was trained with "
                 f"{'time' if self.by_series else 'series'}; leave it as it was"
             )
         if not self.by_series:
@@ -229,10 +270,12 @@ class Stages:
             return [Part(index, one.name, 0, len(one)) for index, one in enumerate(series)]
         sections = [
             part for index, one in enumerate(series)
-            for part in self.fractions.parts(index, one, stage)
+            for part in self.split.parts(index, one, stage)
         ]  # fmt: skip
+        if self.split.by_time:
+            return _with_rows(sections, stage)
         if stage == "test" and self.rest:
-            after = Fractions(test=self.rest)
+            after = Split(test=self.rest)
             return [
                 replace(part, end=after.parts(part.series, one, "test")[0].first_target)
                 for part, one in zip(sections, series, strict=True)
@@ -317,6 +360,29 @@ class Stages:
                 f"give the files it was trained on, or {OWN_PATHS[stage]}"
             )
         return [one for one in series if held.get(one.name) == stage]
+
+
+def _first_row(series: Series, start: str, option: str) -> int:
+    """Return the first row of a series at or after a time, or of a number."""
+    if series.time is not None:
+        return first_row_at(start, series.time, option)
+    if not start.isdecimal():
+        raise InputError(
+            f"{option} {start!r:.40}: expected a row number; without a time_column rows have no "
+            "time"
+        )
+    return min(int(start), len(series))
+
+
+def _with_rows(sections: list[Part], stage: Stage) -> list[Part]:
+    """Return the sections that have a row: a series may end before a time, or begin after it."""
+    found = [part for part in sections if part.first_target < part.end]
+    if not found:
+        raise InputError(
+            f"no series has a row for {stage}, as val_start and test_start cut them; give another "
+            "time, or more rows"
+        )
+    return found
 
 
 def _share(rows: int, fraction: float) -> int:
