@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     Callback,
     LearningRateFinder,
+    ProgressBar,
     StochasticWeightAveraging,
     WeightAveraging,
 )
@@ -25,6 +26,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from transformertf.callbacks import AveragedWeights, ValidationClock
 from transformertf.class_paths import refuse_foreign, refuse_package
+from transformertf.cli.bar import progress_of
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
 from transformertf.cli.limits import limit_told
@@ -283,8 +285,13 @@ class ForecastCLI(LightningCLI):
             options["precision"] = self._precision()
         # the data module shares windows out itself, so that none is forecast twice
         options = {"use_distributed_sampler": False, **options}
+        progress = progress_of(self.own_callbacks, chosen["enable_progress_bar"] is not False)
+        if progress:
+            options["enable_progress_bar"] = any(isinstance(one, ProgressBar) for one in progress)
         # what looks at the weights finds the averages there
-        callbacks = [ValidationClock(), *self._averaging, *self.own_callbacks, *callbacks]
+        callbacks = [
+            ValidationClock(), *self._averaging, *self.own_callbacks, *callbacks, *progress
+        ]  # fmt: skip
         self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
         for logger in self.trainer.loggers:
             if isinstance(logger, CSVLogger):
