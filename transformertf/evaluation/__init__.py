@@ -9,5 +9,6 @@ from transformertf.evaluation.folder import (
     write_report,
 )
 from transformertf.evaluation.importance import variables_of
+from transformertf.evaluation.naive import naive_errors, season_of
 from transformertf.evaluation.report import evaluate_pieces, look_inside, make_sections
 from transformertf.evaluation.results import Evaluation, read_pieces

@@ -8,6 +8,7 @@ belong, `continuation` and `paths` go beyond the trained horizon, `baselines` ne
 of.
 """
 
+from transformertf.forecasts.baselines import context_mean
 from transformertf.forecasts.calibration import LEVELS, Calibration
 from transformertf.forecasts.rows import (
     ForecastRows,
@@ -23,6 +24,7 @@ from transformertf.forecasts.sinks import ForecastFile, ForecastFrames, Sink
 from transformertf.forecasts.tables import (
     ForecastTables,
     Horizon,
+    baselines,
     calibration_of,
     calibration_origin,
     naive_scales,

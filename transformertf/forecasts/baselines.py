@@ -65,6 +65,28 @@ def seasonal_naive(
     return _at(values, origin + step - seasons * season, first)
 
 
+def context_mean(values: FloatArray, origin: IntArray, context: IntArray) -> FloatArray:
+    """Return the mean of what was observed in each context, the same at every step.
+
+    Args:
+        values: (rows,) the target.
+        origin: (N,) last row of each context.
+        context: (N,) rows of each context, none of them before the first row.
+
+    Returns:
+        (N,) forecasts, NaN where nothing was observed.
+    """
+    known = ~np.isnan(values)
+    # sums of what lies about 0 keep their digits, whatever the level
+    level = float(values[known].mean()) if known.any() else 0.0
+    sums = np.cumsum(np.where(known, values - level, 0.0))
+    sums, counts = np.insert(sums, 0, 0.0), np.insert(np.cumsum(known), 0, 0)
+    end, begin = origin + 1, origin + 1 - context
+    count = counts[end] - counts[begin]
+    total = sums[end] - sums[begin]
+    return np.where(count > 0, level + total / np.maximum(count, 1), np.nan)
+
+
 def naive_scale(
     values: FloatArray, season: int, first: int = 0, breaks: Sequence[int] = ()
 ) -> float:

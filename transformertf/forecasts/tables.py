@@ -1,6 +1,6 @@
 """What a model puts out for a batch, to the rows that users see: long horizons, calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -139,7 +139,7 @@ class ForecastTables:
             levels = self.calibration.levels
         frame = rows.frame(series, levels)
         if self.season is not None:
-            for name, values in self._baselines(rows, series, self.season).items():
+            for name, values in baselines(rows, series, self.season).items():
                 frame[name] = values
         return frame
 
@@ -155,22 +155,27 @@ class ForecastTables:
     def _ends(self) -> Ends:
         return self.data.forecast_ends
 
-    def _baselines(
-        self, rows: ForecastRows, series: Sequence[Series], season: int
-    ) -> Mapping[str, FloatArray]:
-        """Return the forecasts (N,) of the naive baselines, missing where there are none."""
-        found = {"naive": np.empty(len(rows))}
+
+def baselines(rows: ForecastRows, series: Sequence[Series], season: int) -> dict[str, FloatArray]:
+    """Return the forecasts (N,) of the naive baselines, missing where there are none.
+
+    Args:
+        rows: what is forecast.
+        series: those that the rows count.
+        season: rows of a season; 1 for `naive` alone.
+    """
+    found = {"naive": np.empty(len(rows))}
+    if season > 1:
+        found["seasonal_naive"] = np.empty(len(rows))
+    for index, run in rows.runs:
+        one, origin, step = series[index], rows.origin[run], rows.step[run]
+        values, starts = one.values[:, -1], one.starts
+        # nothing is taken from before a gap
+        first = starts[np.searchsorted(starts, np.maximum(origin, 0), side="right") - 1]
+        found["naive"][run] = naive(values, origin, step, first)
         if season > 1:
-            found["seasonal_naive"] = np.empty(len(rows))
-        for index, run in rows.runs:
-            one, origin, step = series[index], rows.origin[run], rows.step[run]
-            values, starts = one.values[:, -1], one.starts
-            # nothing is taken from before a gap
-            first = starts[np.searchsorted(starts, np.maximum(origin, 0), side="right") - 1]
-            found["naive"][run] = naive(values, origin, step, first)
-            if season > 1:
-                found["seasonal_naive"][run] = seasonal_naive(values, origin, step, season, first)
-        return found
+            found["seasonal_naive"][run] = seasonal_naive(values, origin, step, season, first)
+    return found
 
 
 def calibration_of(checkpoint: Checkpoint) -> Calibration | None:

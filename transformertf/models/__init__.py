@@ -12,6 +12,9 @@ from transformertf.models.common import (
     SequentialLR,
 )
 from transformertf.models.common import (
+    LossSteps as LossSteps,
+)
+from transformertf.models.common import (
     changed_settings as changed_settings,
 )
 from transformertf.models.common import (
@@ -22,6 +25,9 @@ from transformertf.models.common import (
 )
 from transformertf.models.common import (
     renew as renew,
+)
+from transformertf.models.common import (
+    weigh_steps as weigh_steps,
 )
 from transformertf.models.encoder_decoder_lstm import EncoderDecoderLSTM, EncoderDecoderLSTMModel
 from transformertf.models.gru import GRU, GRUModel
