@@ -207,7 +207,7 @@ class Lines(Callback):
         for callback in cast("Any", trainer).callbacks:
             if isinstance(callback, Timer):
                 times.append(callback.time_remaining())
-        return min((time for time in times if time is not None), default=None)
+        return min((max(0.0, one) for one in times if one is not None), default=None)
 
 
 def _loss_so_far(module: lightning.LightningModule) -> float | None:

@@ -31,6 +31,11 @@ def pace(per_second: float, unit: str) -> str:
     return f"{number(1 / per_second, 2)} s/{unit}"
 
 
+def counted(count: int, thing: str) -> str:
+    """Return how many things there are."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows of as many cells as lines: the first column to the left, the others flush right.
 
