@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ from transformertf.cli.agreement import (
     refuse_unlogged,
     require_same_rows,
 )
+from transformertf.cli.closing import closing_lines
 from transformertf.cli.experiment import (
     experiment,
     find_checkpoint,
@@ -39,8 +41,10 @@ from transformertf.cli.experiment import (
     run,
 )
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
+from transformertf.cli.parts import model_lines, size_remark
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
+from transformertf.cli.wording import counted
 from transformertf.data import summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
@@ -69,17 +73,22 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         say(f"run: {folder}")
         for line in summary_of(cli.datamodule, cli.trainer).lines():
             say(line)
+        _say_model(cli)
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
+        begun = time.monotonic()
         with naming(folder):
             run(cli, "fit", checkpoint)
+        if is_first_process():
+            for line in closing_lines(cli, time.monotonic() - begun):
+                say(line)
     except KeyboardInterrupt:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             requeue()
         raise
     finally:
         if is_first_process():
-            _close(folder)
+            _close(folder, _steps(cli, checkpoint))
 
 
 def compose_fit(
@@ -108,6 +117,23 @@ def compose_fit(
     if options.transfer_ckpt is not None:
         source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
     return name, cli, source, checkpoint
+
+
+def _say_model(cli: ForecastCLI) -> None:
+    """Tell of the model's parts, and of a size that takes long."""
+    if cli.config["trainer"]["enable_model_summary"] is not False:
+        for line in model_lines(cli.model):
+            say(line)
+    remark = size_remark(cli.model, cli.trainer.strategy.root_device)
+    if remark is not None:
+        say(remark)
+
+
+def _steps(cli: ForecastCLI, checkpoint: Checkpoint | None) -> int:
+    """Return the optimizer steps that a fit has made, after those that it went on from."""
+    trainer = getattr(cli, "trainer", None)  # what is refused before has none
+    before = 0 if checkpoint is None else checkpoint.steps
+    return 0 if trainer is None else max(0, trainer.global_step - before)
 
 
 @users_mistakes()
@@ -253,13 +279,18 @@ def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint
             sweep(folder / own)
 
 
-def _close(folder: Path) -> None:
-    """Say what a run has kept, however it ended; one that kept nothing is taken away."""
+def _close(folder: Path, steps: int) -> None:
+    """Say what a run has kept, however it ended; one that kept nothing is taken away.
+
+    Args:
+        folder: of the run.
+        steps: that it has made.
+    """
     if _names(folder):
         say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
     else:
         runs.discard(folder)
-        say("no step was trained, nothing is kept")
+        say(f"{counted(steps, 'step') if steps else 'no step'} trained, nothing is kept")
 
 
 def _names(folder: Path) -> str:

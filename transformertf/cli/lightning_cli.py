@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     Callback,
     LearningRateFinder,
+    ProgressBar,
     StochasticWeightAveraging,
     WeightAveraging,
 )
@@ -25,9 +26,11 @@ from lightning.pytorch.loggers import CSVLogger
 
 from transformertf.callbacks import AveragedWeights, ValidationClock
 from transformertf.class_paths import refuse_foreign, refuse_package
+from transformertf.cli.bar import progress_of
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import NAMING, Composer
 from transformertf.cli.limits import limit_told
+from transformertf.cli.options import EPOCHS
 from transformertf.cli.ranks import Launcher, supervise
 from transformertf.cli.runs import refuse_metrics
 from transformertf.cli.screen import say
@@ -129,6 +132,8 @@ class ForecastCLI(LightningCLI):
         for key in (*without, *(() if writes_run else WRITING)):
             if key in without or not composer.is_typed(f"trainer.{key}"):
                 self.given.get("trainer", {}).pop(key, None)
+        if writes_run or is_refit:
+            self._limit_epochs()
         model = import_class(self.given["model"]["class_path"], "model.class_path")
         data = import_class(self.given["data"]["class_path"], "data.class_path")
         taken = arguments_of(model) or []
@@ -156,6 +161,15 @@ class ForecastCLI(LightningCLI):
             run=False,
             auto_configure_optimizers=False,
         )
+
+    def _limit_epochs(self) -> None:
+        """Give a fit that nothing bounds a number of epochs: Lightning's own is not told."""
+        trainer = self.given.setdefault("trainer", {})
+        bounds = trainer.get("max_epochs"), trainer.get("max_time")
+        is_tried = bool(trainer.get("fast_dev_run"))  # of so many steps
+        if bounds == (None, None) and trainer.get("max_steps", -1) == -1 and not is_tried:
+            trainer["max_epochs"] = EPOCHS
+            say(f"trainer.max_epochs is not given: {EPOCHS} epochs")
 
     @property
     def model_name(self) -> str:
@@ -282,9 +296,18 @@ class ForecastCLI(LightningCLI):
         if chosen["precision"] is None:
             options["precision"] = self.precision
         # the data module shares windows out itself, so that none is forecast twice
-        options = {"use_distributed_sampler": False, **options}
+        options = {
+            "use_distributed_sampler": False,
+            "enable_model_summary": False,  # a fit says what there is to know
+            **options,
+        }
+        progress = progress_of(self.own_callbacks, chosen["enable_progress_bar"] is not False)
+        if progress:
+            options["enable_progress_bar"] = any(isinstance(one, ProgressBar) for one in progress)
         # what looks at the weights finds the averages there
-        callbacks = [ValidationClock(), *self._averaging, *self.own_callbacks, *callbacks]
+        callbacks = [
+            ValidationClock(), *self._averaging, *self.own_callbacks, *callbacks, *progress
+        ]  # fmt: skip
         try:
             self.trainer = self.instantiate_trainer(**options, callbacks=callbacks)
         except (TypeError, *REFUSALS) as error:

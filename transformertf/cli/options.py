@@ -9,6 +9,9 @@ from transformertf.class_paths import PACKAGES
 from transformertf.errors import InputError
 from transformertf.version import __version__
 
+# of a fit that neither epochs, steps nor time bound
+EPOCHS = 100
+
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are ours."""
@@ -33,7 +36,8 @@ class _FullHelp(argparse.Action):
         full.add_class_arguments(EncoderDecoderLSTM, "model")
         print("\nEvery argument below is a key of the YAML, too.")
         full.print_help()
-        print("\n--trainer.* takes every argument of lightning.Trainer.")
+        print("\n--trainer.* takes every argument of lightning.Trainer. A fit without")
+        print(f"--trainer.max_epochs, max_steps and max_time takes {EPOCHS} epochs.")
         parser.exit()
 
 

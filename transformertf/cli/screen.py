@@ -5,8 +5,9 @@ import io
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator
+
+from transformertf.errors import without_hints
 
 # where Lightning keeps the number of this process, once it is imported
 _RANK_ZERO = "lightning.fabric.utilities.rank_zero"
@@ -75,22 +76,11 @@ def is_first_process() -> bool:
 
 @contextlib.contextmanager
 def quiet(verbose: bool) -> Iterator[None]:
-    """Keep Lightning's hints off the screen unless asked for."""
-    lightning_log = logging.getLogger("lightning.pytorch")
-    fabric_log = logging.getLogger("lightning.fabric")
-    levels = lightning_log.level, fabric_log.level
+    """Keep Lightning's hints off the screen unless asked for, and what further processes log."""
     if not is_first_process():
         logging.disable(logging.WARNING)
-    if not verbose:
-        lightning_log.setLevel(logging.WARNING)
-        fabric_log.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            if not verbose:
-                # hints to programmers: workers, loggers, folders that are not empty
-                warnings.filterwarnings("ignore", module=r"lightning\.")
+        with contextlib.nullcontext() if verbose else without_hints():
             yield
     finally:
         logging.disable(logging.NOTSET)
-        lightning_log.setLevel(levels[0])
-        fabric_log.setLevel(levels[1])

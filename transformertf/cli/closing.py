@@ -1,0 +1,70 @@
+"""The last lines of a fit: how long it took, its best epoch, and the error to hold it against."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from transformertf.callbacks import BestCheckpoint
+from transformertf.checkpoint import Checkpoint
+from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.progress import validation_errors
+from transformertf.cli.wording import counted, duration, number
+from transformertf.evaluation import naive_errors
+
+
+def closing_lines(cli: ForecastCLI, seconds: float) -> list[str]:
+    """Return what there is to say at the end of a fit.
+
+    Args:
+        cli: whose trainer has fitted.
+        seconds: that it took.
+    """
+    trainer = cli.trainer
+    epochs, of = trainer.current_epoch, trainer.max_epochs or -1
+    told = f"{epochs} of {counted(of, 'epoch')}" if of > 0 else counted(epochs, "epoch")
+    lines = [f"fitted: {told}, {counted(trainer.global_step, 'step')} in {duration(seconds)}"]
+    best = _best(trainer)
+    if best is None:
+        return lines
+    seen = best.content["resumption"]["seen"]
+    shown = {name: float(value) for name, value in seen.items()}
+    lines.append(_told_of_best(best, shown))
+    errors, share = dict(validation_errors(shown)), cli.config["trainer"]["limit_val_batches"]
+    # a part of the validation is not to be held against all of it
+    if errors and (share is None or (isinstance(share, float) and share == 1)):
+        lines += _told_of_naive(cli, errors)
+    return lines
+
+
+def _best(trainer: lightning.Trainer) -> Checkpoint | None:
+    """Return the best checkpoint; None where none was kept."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, BestCheckpoint) and Path(callback.best_model_path).is_file():
+            return Checkpoint.read(Path(callback.best_model_path))
+    return None
+
+
+def _told_of_best(best: Checkpoint, seen: dict[str, float]) -> str:
+    """Return which epoch was the best, by the value that told so, and its first error."""
+    monitor = "validation/loss" if "validation/loss" in seen else "train/loss"
+    values = [(monitor, seen[monitor])] if monitor in seen else []
+    values += [(f"validation/{name}", value) for name, value in validation_errors(seen)[:1]]
+    told = "".join(f", {name} {number(value)}" for name, value in values)
+    return f"best: epoch {best.content['epoch'] + 1}{told} ({best.path.name})"
+
+
+def _told_of_naive(cli: ForecastCLI, errors: dict[str, float]) -> list[str]:
+    """Return the error of forecasts that need no model, the better one of each first."""
+    naive: dict[str, dict[str, Any]] = naive_errors(cli.datamodule, loss_steps=cli.model.loss_steps)
+    metric = next((name for name in errors if all(name in one for one in naive.values())), None)
+    if metric is None or not naive:
+        return []
+    ranked = sorted((one[metric], name) for name, one in naive.items())
+    told = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for value, name in ranked)
+    least, own = ranked[0][0], errors[metric]
+    if own < least:
+        held = f"the best epoch's is {number(least / own, 2)} times smaller" if own else "its is 0"
+    else:
+        held = "the best epoch's is no smaller: it has learnt nothing of use yet"
+    return [f"validation/{metric} without a model: {told}; {held}"]
