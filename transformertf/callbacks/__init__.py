@@ -7,6 +7,7 @@ from transformertf.callbacks.forecast_writer import ForecastWriter
 from transformertf.callbacks.interruption import Interruption
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
+from transformertf.callbacks.run_record import RunRecord, State
 from transformertf.callbacks.validation_clock import ValidationClock
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "LastCheckpoint",
     "LossCurve",
     "Resumption",
+    "RunRecord",
+    "State",
     "ValidationClock",
 ]

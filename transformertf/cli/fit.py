@@ -1,8 +1,9 @@
 """The command that trains."""
 
 import argparse
+import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ from transformertf.callbacks import (
     LastCheckpoint,
     LossCurve,
     Resumption,
+    RunRecord,
+    State,
 )
 from transformertf.checkpoint import Checkpoint, naming, sweep
 from transformertf.cli import runs
@@ -33,6 +36,7 @@ from transformertf.cli.agreement import (
 from transformertf.cli.experiment import (
     experiment,
     find_checkpoint,
+    find_source,
     fitted_data,
     make_composer,
     run,
@@ -40,9 +44,17 @@ from transformertf.cli.experiment import (
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
+from transformertf.data import Stage
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
+from transformertf.places import lock
 from transformertf.plots import can_plot
+
+
+# told of the best checkpoint: the first of these that was measured
+SHOWN = ("validation/MAE", "validation/loss", "train/loss")
+# of the stages that there can be data of, what `evaluate` wants to be told
+EVALUATIONS: dict[Stage, str] = {"test": "", "validation": " --stage validation"}
 
 
 def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -60,9 +72,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if checkpoint is not None:
         composer.go_on(checkpoint)
     cli = ForecastCLI(composer, writes_run=True)
-    source = None
-    if options.transfer_ckpt is not None:
-        source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
+    source = find_source(options)
     # a resumed fit has the categories of what it goes on from, which the model is made for
     parent = None if options.refit_scaling else checkpoint or source
     interruption = Interruption(patient=True)
@@ -77,20 +87,23 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
             _sweep(options, name, checkpoint)
-        callbacks = _callbacks(cli, folder, interruption)
+        callbacks = _callbacks(cli, folder, interruption, checkpoint)
         cli.make_trainer(callbacks, logger=_loggers(folder), default_root_dir=folder)
         say(f"run: {folder}")
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
-        with naming(folder):
+        with naming(folder), _recorded(cli, folder):
             run(cli, "fit", checkpoint)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             requeue()
-        raise
+        hints = ["go on with --ckpt_path last"] if _names(folder) else []
+        raise KeyboardInterrupt(*hints) from error
     finally:
         if is_first_process():
             _close(folder)
+    if _names(folder):
+        say(f"{_best_of(cli)}next: {_next(cli, folder)}")
 
 
 @users_mistakes()
@@ -192,14 +205,18 @@ def _loggers(folder: Path) -> list[Logger]:
 
 
 @users_mistakes()
-def _callbacks(cli: ForecastCLI, folder: Path, interruption: Interruption) -> list[Callback]:
-    place = folder / "checkpoints"
+def _callbacks(
+    cli: ForecastCLI, folder: Path, interruption: Interruption, parent: Checkpoint | None
+) -> list[Callback]:
+    place = folder / runs.CHECKPOINTS
     every = _interval(cli.config["checkpoint_every"])
+    best = BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli))
     callbacks: list[Callback] = [
         Resumption(),
         interruption,
-        BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli)),
+        best,
         LastCheckpoint(place / "last.ckpt", every, interruption),
+        RunRecord(folder / runs.RECORD, best, None if parent is None else parent.path),
     ]
     if can_plot():
         callbacks.insert(1, LossCurve(folder / "plots" / "loss.png"))
@@ -233,6 +250,44 @@ def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint
     for folder in found:
         for own in ("checkpoints", "plots"):
             sweep(folder / own)
+
+
+@contextlib.contextmanager
+def _recorded(cli: ForecastCLI, folder: Path) -> Iterator[None]:
+    """Keep record of how a run ends; as long as it goes on, its folder is locked."""
+    (record,) = (one for one in cli.trainer.checkpoint_callbacks if isinstance(one, RunRecord))
+    state: State = "failed"
+    with contextlib.ExitStack() as stack:
+        if is_first_process():
+            stack.enter_context(lock(folder / runs.RUNNING, wait=False))
+        try:
+            yield
+            state = "done"
+        except KeyboardInterrupt:
+            state = "interrupted"
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk it is the reason that counts
+                record.end(cli.trainer, state)
+
+
+def _best_of(cli: ForecastCLI) -> str:
+    """Return what was measured with the best checkpoint, where anything was."""
+    (best,) = (one for one in cli.trainer.checkpoint_callbacks if isinstance(one, BestCheckpoint))
+    name = next((own for own in SHOWN if own in best.best_metrics), None)
+    if name is None:
+        return ""
+    return f"best: epoch {best.best_metrics['epoch']:g}, {name} {best.best_metrics[name]:.4g}; "
+
+
+def _next(cli: ForecastCLI, folder: Path) -> str:
+    """Return the command that comes after a fit: of the test data, or else of what there is."""
+    own = f"-n {folder.parent.name} --ckpt_path best"
+    for stage, words in EVALUATIONS.items():
+        with contextlib.suppress(InputError):
+            cli.datamodule.stages.argument(stage)
+            return f"transformertf evaluate {own}{words}"
+    return f"transformertf predict {own} --data.predict_df_paths FILES"
 
 
 def _close(folder: Path) -> None:

@@ -85,9 +85,8 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
         return _report(error, verbose, EXIT_FAILURE)
     except BrokenPipeError:  # who reads standard output, as `head`, may have seen enough
         return EXIT_FAILURE
-    except KeyboardInterrupt:
-        hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
-        say(f"interrupted{hint}")
+    except KeyboardInterrupt as interrupt:
+        say("; ".join(["interrupted", *map(str, interrupt.args)]))  # with a hint how to go on
         return EXIT_INTERRUPTED
     except Exception as error:
         return _report_other(error, verbose)

@@ -68,14 +68,15 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("-h", "--help", action=_FullHelp, nargs=0, help="show every argument and exit")
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML; repeatable, later files win")  # fmt: skip
-    add("--ckpt_path", metavar="FILE", help="checkpoint, or `last` for the newest of NAME")
+    add("--ckpt_path", metavar="CHECKPOINT",
+        help="file; `last` or `best` of NAME; a run: its folder, NAME or NAME/version_K")  # fmt: skip
     add("-n", "--name", help="name of the experiment; default: the config's stem")
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable (always: "
         f"{', '.join(PACKAGES)})")  # fmt: skip
     if command == "fit":
-        add("--transfer-ckpt", type=Path, metavar="FILE",
+        add("--transfer-ckpt", metavar="CHECKPOINT",
             help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
         add("--refit-scaling", action="store_true",
             help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
