@@ -7,12 +7,13 @@ from transformertf.callbacks.forecast_writer import ForecastWriter
 from transformertf.callbacks.interruption import Interruption
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
-from transformertf.callbacks.run_record import RunRecord, State
+from transformertf.callbacks.run_record import MADE_WITH, RunRecord, State
 from transformertf.callbacks.validation_clock import ValidationClock
 
 __all__ = [
     "AVERAGING",
     "AveragedWeights",
+    "MADE_WITH",
     "BestCheckpoint",
     "ForecastPlots",
     "ForecastWriter",

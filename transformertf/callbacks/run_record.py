@@ -17,7 +17,7 @@ from transformertf.callbacks.checkpoints import BestCheckpoint
 from transformertf.checkpoint import write_text
 from transformertf.version import __version__
 
-KEY = "made_with"  # of a checkpoint
+MADE_WITH = "made_with"  # of a checkpoint
 State = Literal["running", "done", "interrupted", "failed"]
 
 
@@ -61,7 +61,7 @@ class RunRecord(Checkpoint):
 
     def on_save_checkpoint(self, _: Any, __: Any, checkpoint: dict[str, Any]) -> None:
         """Add versions and commit."""
-        checkpoint[KEY] = dict(self.made_with)
+        checkpoint[MADE_WITH] = dict(self.made_with)
 
     def end(self, trainer: lightning.Trainer, state: State) -> None:
         """Say how the run has ended."""

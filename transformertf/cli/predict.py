@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from transformertf.callbacks import ForecastWriter
+from transformertf.cli import runs
 from transformertf.cli.classes import arguments_of, import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
@@ -18,12 +19,14 @@ from transformertf.cli.screen import say
 from transformertf.errors import InputError
 from transformertf.forecasts import ForecastFile, ForecastTables, Horizon, calibration_of, remarks
 
+FORECASTS = "forecasts.parquet"
+
 
 def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Write the forecasts of a checkpoint to a parquet file."""
-    file = ForecastFile(options.output)
     horizon = Horizon(options.horizon, options.samples)
     checkpoint = require_checkpoint(options)
+    file = ForecastFile(options.output or runs.output_of(checkpoint.path, FORECASTS))
     composer = make_composer(options, flags, checkpoint)
     if options.origin is not None:
         _add_origin(composer, options.origin)
@@ -31,11 +34,11 @@ def predict(options: argparse.Namespace, flags: Sequence[str]) -> None:
     horizon.check(cli.model, cli.datamodule)
     tables = ForecastTables(cli.datamodule, horizon, calibration_of(checkpoint))
     make_trainer(cli, ForecastWriter(file, tables))
-    refuse_among_data(options.output, cli, "predict_df_paths", "future_df_paths")
+    refuse_among_data(file.path, cli, "predict_df_paths", "future_df_paths")
     for line in remarks(cli.datamodule, options.horizon):
         say(line)
     write_forecasts(file, cli, checkpoint)
-    say(f"forecasts: {options.output} ({file.rows} rows)")
+    say(f"forecasts: {file.path} ({file.rows} rows)")
 
 
 def _add_origin(composer: Composer, origin: str) -> None:

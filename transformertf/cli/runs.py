@@ -123,6 +123,11 @@ def folder_of(checkpoint: Path) -> Path | None:
     return folder if is_run else None
 
 
+def output_of(checkpoint: Path, name: str) -> Path:
+    """Return where a command writes unless told: in the run folder of its checkpoint, else here."""
+    return (folder_of(checkpoint) or Path()) / name
+
+
 def refuse_metrics(path: Path) -> None:
     """Refuse a place of a metrics.csv, which a logger removes there, that holds what no fit wrote.
 
