@@ -53,9 +53,7 @@ def table(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     return [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
 
 
-def test_the_table_says_what_differs(
-    three: object, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_says_what_differs(three: object, capsys: pytest.CaptureFixture[str]) -> None:
     heading, _, *rows = table(capsys)
     names = ["run", "state", "epochs", "best", "loss", "MAE", "time", "settings", "from"]
     assert heading.split() == names

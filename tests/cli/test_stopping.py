@@ -50,7 +50,10 @@ def test_a_signal_keeps_the_step_and_leaves(
     assert fit(experiment.write(workdir)) == 130
     told = capfd.readouterr().err
     assert "stopping after this step, with a checkpoint; once more stops at once" in told
-    assert "checkpoints: runs/tiny/version_0/checkpoints (best.ckpt, epoch=0-step=6.ckpt, last.ckpt)" in told
+    assert (
+        "checkpoints: runs/tiny/version_0/checkpoints (best.ckpt, epoch=0-step=6.ckpt, last.ckpt)"
+        in told
+    )
     assert "interrupted; go on with --ckpt_path last" in told
     assert "Traceback" not in told
     assert content_of(last("tiny", 0))["global_step"] == 6 + 2

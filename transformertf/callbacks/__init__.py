@@ -4,6 +4,7 @@ from transformertf.callbacks.averaging import AVERAGING, AveragedWeights
 from transformertf.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from transformertf.callbacks.forecast_plots import ForecastPlots
 from transformertf.callbacks.forecast_writer import ForecastWriter
+from transformertf.callbacks.hyperparameters import Hyperparameters
 from transformertf.callbacks.interruption import Interruption
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
@@ -12,11 +13,12 @@ from transformertf.callbacks.validation_clock import ValidationClock
 
 __all__ = [
     "AVERAGING",
-    "AveragedWeights",
     "MADE_WITH",
+    "AveragedWeights",
     "BestCheckpoint",
     "ForecastPlots",
     "ForecastWriter",
+    "Hyperparameters",
     "Interruption",
     "LastCheckpoint",
     "LossCurve",

@@ -77,9 +77,8 @@ def require_checkpoint(options: argparse.Namespace) -> Checkpoint:
     """
     if options.ckpt_path is None:
         raise InputError(f"{options.command} wants a checkpoint: give --ckpt_path FILE")
-    checkpoint = find_checkpoint(options)
-    if checkpoint is None:
-        raise _none_yet(options, options.ckpt_path, "--ckpt_path")
+    checkpoint = require_named(options, options.ckpt_path)
+    checkpoint.refuse_non_finite()
     return checkpoint
 
 
@@ -89,12 +88,21 @@ def find_source(options: argparse.Namespace) -> Checkpoint | None:
     Raises:
         InputError: there is no such file, or it is not a whole one.
     """
-    word = options.transfer_ckpt
-    if word is None:
+    if options.transfer_ckpt is None:
         return None
-    checkpoint = _find(options, word, "best", "--transfer-ckpt")
+    return require_named(options, options.transfer_ckpt, "--transfer-ckpt")
+
+
+def require_named(options: argparse.Namespace, word: str, flag: str = "--ckpt_path") -> Checkpoint:
+    """Return the checkpoint that a word names, of a run or an experiment the best one.
+
+    Raises:
+        InputError: there is no such file, or it is not a whole one.
+    """
+    checkpoint = _find(options, word, "best", flag)
     if checkpoint is None:
-        raise _none_yet(options, word, "--transfer-ckpt")
+        folder = runs.ROOT / _whose(options, word, flag)
+        raise InputError(f"{flag} {word}: no whole checkpoint under {folder}; fit first")
     return checkpoint
 
 
@@ -117,11 +125,6 @@ def _whose(options: argparse.Namespace, word: str, flag: str) -> str:
     if name is None:
         raise InputError(f"{flag} {word} wants the experiment: give -n NAME or --config FILE")
     return name
-
-
-def _none_yet(options: argparse.Namespace, word: str, flag: str) -> InputError:
-    folder = runs.ROOT / _whose(options, word, flag)
-    return InputError(f"{flag} {word}: no whole checkpoint under {folder}; fit first")
 
 
 def make_composer(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -15,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from transformertf.callbacks import (
     BestCheckpoint,
+    Hyperparameters,
     Interruption,
     LastCheckpoint,
     LossCurve,
@@ -49,7 +51,6 @@ from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
 from transformertf.places import lock
 from transformertf.plots import can_plot
-
 
 # told of the best checkpoint: the first of these that was measured
 SHOWN = ("validation/MAE", "validation/loss", "train/loss")
@@ -183,15 +184,20 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
         say(f"in the checkpoint only: {', '.join(unused)}")
 
 
-@users_mistakes()
-def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
-    tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+def resolved(cli: ForecastCLI) -> dict[str, Any]:
+    """Return the configuration as primitives, with what the model was told of the data."""
+    tree: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
     tree.pop("config", None)
     for target in cli.links.values():
         argument = target.rpartition(".")[2]
         tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+    return tree
+
+
+@users_mistakes()
+def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     header = "" if parent is None else f"# resumed from {parent.path}\n"
-    text = header + yaml.safe_dump(tree, sort_keys=False)
+    text = header + yaml.safe_dump(resolved(cli), sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
 
 
@@ -211,9 +217,11 @@ def _callbacks(
     place = folder / runs.CHECKPOINTS
     every = _interval(cli.config["checkpoint_every"])
     best = BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli))
+    metrics = [monitored(cli), *map(str, cli.model.validation_metrics)]
     callbacks: list[Callback] = [
         Resumption(),
         interruption,
+        Hyperparameters(runs.flat(resolved(cli)), best, metrics),
         best,
         LastCheckpoint(place / "last.ckpt", every, interruption),
         RunRecord(folder / runs.RECORD, best, None if parent is None else parent.path),

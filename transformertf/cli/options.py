@@ -67,7 +67,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML; repeatable, later files win")  # fmt: skip
     add("--ckpt_path", metavar="CHECKPOINT",
-        help="file; `last` or `best` of NAME; a run: its folder, NAME or NAME/version_K")  # fmt: skip
+        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
     add("-n", "--name", help="name of the experiment; default: the config's stem")
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
     add("--allow", action="append", default=[], metavar="PACKAGE",
@@ -132,7 +132,7 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-h", "--help", action="help", help="show this help and exit")
     add("ckpt_path", metavar="CHECKPOINT",
-        help="file; `last` or `best` of NAME; a run: its folder, NAME or NAME/version_K")  # fmt: skip
+        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
     add("-n", "--name", help="name of the experiment, for `last` and `best`")
     add("--json", action="store_true", help="the same for programs")
     parser.set_defaults(config=[])

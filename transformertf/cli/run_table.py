@@ -6,7 +6,6 @@ Everything is read from the run folders, without torch.
 import argparse
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +13,17 @@ from typing import Any
 
 import yaml
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from transformertf.cli import runs as folders
 from transformertf.cli.screen import say
+from transformertf.cli.tables import show
 from transformertf.errors import InputError, nearest
 from transformertf.places import try_lock
 
 # ten times as fast as the one in Python, where it is there
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# columns of what a terminal cuts, for whoever else reads
-_WIDE = 10_000
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,6 @@ def runs(options: argparse.Namespace, flags: Sequence[str]) -> None:
         say(f"no runs in {folders.ROOT.absolute()}")
 
 
-def show(table: Table) -> None:
-    """Print a table: as wide as the terminal, or as it is."""
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
-
-
 def _record(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / folders.RECORD).read_bytes())
@@ -126,20 +118,9 @@ def _goes_on(folder: Path) -> bool:
 def _settings(folder: Path) -> dict[str, Any]:
     try:
         text = (folder / folders.CONFIG).read_text(encoding="utf-8")
-        return _flat(yaml.load(text, Loader=_LOADER))
+        return folders.flat(yaml.load(text, Loader=_LOADER))
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError):
         return {}
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Return the values of a tree by their path; a class by its bare name."""
-    if not isinstance(node, dict):
-        is_class = path.endswith("class_path")
-        return {path: str(node).rpartition(".")[2] if is_class else node}
-    joined = {}
-    for key, value in node.items():
-        joined |= _flat(value, f"{path}.{key}" if path else str(key))
-    return joined
 
 
 def _sorted(found: Sequence[Run], metric: str) -> list[Run]:

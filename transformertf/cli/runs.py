@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from transformertf.cli.screen import is_first_process
 from transformertf.errors import InputError
@@ -126,6 +127,17 @@ def folder_of(checkpoint: Path) -> Path | None:
 def output_of(checkpoint: Path, name: str) -> Path:
     """Return where a command writes unless told: in the run folder of its checkpoint, else here."""
     return (folder_of(checkpoint) or Path()) / name
+
+
+def flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Return the values of a tree by their path; a class by its bare name."""
+    if not isinstance(node, dict):
+        is_class = path.endswith("class_path")
+        return {path: str(node).rpartition(".")[2] if is_class else node}
+    joined = {}
+    for key, value in node.items():
+        joined |= flat(value, f"{path}.{key}" if path else str(key))
+    return joined
 
 
 def refuse_metrics(path: Path) -> None:

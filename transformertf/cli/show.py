@@ -15,7 +15,7 @@ from transformertf.callbacks import MADE_WITH
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli import runs
 from transformertf.cli.experiment import require_checkpoint
-from transformertf.cli.run_table import show as show_table
+from transformertf.cli.tables import show as show_table
 from transformertf.errors import InputError
 
 # arguments of the data that say which column is what
