@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -17,7 +18,9 @@ from transformertf.places import lock
 Fails = Callable[..., str]
 
 
-def make_run(name: str, version: int, settings: Any, kept: bool = True, **record: Any) -> Path:
+def make_run(
+    name: str, version: int, settings: Any, record: dict[str, Any], kept: bool = True
+) -> Path:
     """Leave what a fit leaves, less the weights."""
     folder = Path("runs", name, f"version_{version}")
     (folder / "checkpoints").mkdir(parents=True)
@@ -36,15 +39,16 @@ def settings(width: int, rate: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def three(workdir: Path) -> list[dict[str, Any]]:
-    """Three runs of two experiments, and what the command says of them."""
+def three(workdir: Path) -> None:
+    """Three runs of two experiments."""
     best = {"epoch": 2, "validation/loss": 0.25, "validation/MAE": 1.5}
-    make_run("a", 0, settings(16, 1e-3), state="done", epochs=3, best=best, seconds=3723.4)
+    record = {"state": "done", "epochs": 3, "best": best, "seconds": 3723.4}
+    make_run("a", 0, settings(16, 1e-3), record)
     parent = "runs/a/version_0/checkpoints/last.ckpt"
     better = {**best, "validation/MAE": 0.5}
-    make_run("a", 1, settings(16, 1e-5), state="failed", epochs=5, best=better, parent=parent)
-    make_run("b", 0, settings(32, 1e-3), kept=False)
-    return []
+    record = {"state": "failed", "epochs": 5, "best": better, "parent": parent}
+    make_run("a", 1, settings(16, 1e-5), record)
+    make_run("b", 0, settings(32, 1e-3), {}, kept=False)
 
 
 def table(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -53,7 +57,7 @@ def table(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     return [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
 
 
-def test_the_table_says_what_differs(three: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_what_differs(three: None, capsys: pytest.CaptureFixture[str]) -> None:
     heading, _, *rows = table(capsys)
     names = ["run", "state", "epochs", "best", "loss", "MAE", "time", "settings", "from"]
     assert heading.split() == names
@@ -67,7 +71,7 @@ def test_the_table_says_what_differs(three: object, capsys: pytest.CaptureFixtur
     assert [row.split()[-2:] for row in table(capsys, "a")[2:3]] == [["lr", "0.001"]]
 
 
-def test_sorting_and_json(three: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sorting_and_json(three: None, capsys: pytest.CaptureFixture[str]) -> None:
     for metric in ("MAE", "validation/MAE"):
         rows = table(capsys, "--sort", metric)[2:]
         assert [row.split()[0] for row in rows] == ["a/version_1", "a/version_0", "b/version_0"]
@@ -79,8 +83,9 @@ def test_sorting_and_json(three: object, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_states_without_a_word(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for version, record in enumerate(({"state": "running"}, {"state": "running"}, {}, {})):
-        make_run("a", version, {}, **record)
+    running = {"state": "running"}
+    for version, record in enumerate((running, running, {}, {})):
+        make_run("a", version, {}, record)
     for damaged in ("run.json", "config.yaml"):
         Path("runs/a/version_3", damaged).write_bytes(b"\xff{")
     # as long as a fit goes on it has its folder locked; one that was killed has not
@@ -102,20 +107,18 @@ def test_a_fit_leaves_its_record(experiment: Experiment, monkeypatch: pytest.Mon
     assert run["settings"]["model.init_args.d_encoder"] == 6
     assert run["monitor"] == "validation/loss"
     folder = experiment.checkpoint.parents[1]
-    import pandas as pd
-
     logged = pd.read_csv(folder / "metrics.csv").groupby("epoch").max()
-    losses = logged["validation/loss"]
-    assert run["best"]["epoch"] == losses.idxmin() + 1
+    epoch = int(logged["validation/loss"].to_numpy().argmin())
+    assert run["best"]["epoch"] == epoch + 1
     for name in ("validation/loss", "validation/MAE"):
-        assert run["best"][name] == pytest.approx(logged[name][losses.idxmin()], rel=1e-6)
+        assert run["best"][name] == pytest.approx(logged[name].iloc[epoch], rel=1e-6)
     assert not list(folder.glob(".running*"))
 
 
 def test_mistakes(workdir: Path, fails: Fails, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs"]) == 0
     assert "no runs in" in capsys.readouterr().err
-    make_run("prices", 0, {}, best={"epoch": 1, "validation/MAE": 1.0})
+    make_run("prices", 0, {}, {"best": {"epoch": 1, "validation/MAE": 1.0}})
     assert "no run of 'price' in" in fails("runs", "price")
     assert "--sort RSME: no run has it" in fails("runs", "--sort", "RSME")
     assert "unknown argument '--epochs'" in fails("runs", "--epochs")

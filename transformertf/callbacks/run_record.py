@@ -7,7 +7,7 @@ import platform
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning
 import torch
@@ -74,7 +74,7 @@ class RunRecord(Checkpoint):
             "state": state,
             **self._told,
             "seconds": round(time.monotonic() - self._began, 3),
-            "epochs": trainer.fit_loop.epoch_progress.current.processed,
+            "epochs": cast("Any", trainer.fit_loop.epoch_progress.current).processed,
             "steps": trainer.global_step,
             "monitor": self.best.monitor,
             "best": _finite(self.best.best_metrics),

@@ -114,6 +114,6 @@ def _table(frame: pd.DataFrame, title: str) -> Table:
     table.add_column("")
     for name in frame.columns:
         table.add_column(escape(str(name)), justify="right")
-    for name, row in frame.iterrows():
-        table.add_row(escape(str(name)), *("" if pd.isna(x) else f"{x:.4g}" for x in row))
+    for label, row in frame.iterrows():
+        table.add_row(escape(str(label)), *("" if pd.isna(x) else f"{x:.4g}" for x in row))
     return table

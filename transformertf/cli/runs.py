@@ -134,7 +134,7 @@ def flat(node: Any, path: str = "") -> dict[str, Any]:
     if not isinstance(node, dict):
         is_class = path.endswith("class_path")
         return {path: str(node).rpartition(".")[2] if is_class else node}
-    joined = {}
+    joined: dict[str, Any] = {}
     for key, value in node.items():
         joined |= flat(value, f"{path}.{key}" if path else str(key))
     return joined

@@ -155,7 +155,7 @@ def _plain(name: str, table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: times are neither numbers nor time stamps, or a row stands there twice.
     """
-    made = table.assign(series=table["series"].astype(str))
+    made: pd.DataFrame = table.assign(series=table["series"].astype(str))
     for column in ("origin", "time"):
         try:
             made[column] = _instants(made[column])
@@ -171,7 +171,9 @@ def _plain(name: str, table: pd.DataFrame) -> pd.DataFrame:
             f"{name}: series {row['series']!r}, origin {row['origin']}, step {row['step']} is "
             "there twice; expected one row for each"
         )
-    return made[np.isfinite(made["prediction"].to_numpy(np.float64, na_value=np.nan))]
+    prediction = made["prediction"].to_numpy(np.float64, na_value=np.nan)
+    known: pd.DataFrame = made.loc[np.isfinite(prediction)]
+    return known
 
 
 def _instants(stamps: pd.Series) -> pd.Series:
