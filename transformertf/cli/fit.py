@@ -72,6 +72,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     composer = make_composer(options, flags)
     if checkpoint is not None:
         composer.go_on(checkpoint)
+        if checkpoint.calibration is not None:
+            say(
+                f"the calibration of {checkpoint.path} is dropped: calibrate what comes of this fit"
+            )
     cli = ForecastCLI(composer, writes_run=True)
     source = find_source(options)
     # a resumed fit has the categories of what it goes on from, which the model is made for
