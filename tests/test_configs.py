@@ -34,7 +34,7 @@ def test_sample_config(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert main(["fit", "--config", str(path), *SHORT]) == 0
     words = ["--config", str(path), "--ckpt_path", "last"]
     assert main(["predict", *words, "--data.predict_df_paths", str(TEST_FILES)]) == 0
-    forecasts = pd.read_parquet("forecasts.parquet")
+    forecasts = pd.read_parquet(f"runs/{path.stem}/version_0/forecasts.parquet")
     assert forecasts["prediction"].notna().all()
     rows = {file.stem: len(pd.read_parquet(file)) for file in TEST_FILES.parent.glob("*.parquet")}
     found = forecasts.groupby("series").size().to_dict()
@@ -56,7 +56,7 @@ def test_sample_config_of_the_panel(
     new = ROOT / "sample_configs" / "data" / "panel_predict.parquet"
     words = ["--config", str(path), "--ckpt_path", "last", "--data.predict_df_paths", str(new)]
     assert main(["predict", *words]) == 0
-    forecasts = pd.read_parquet("forecasts.parquet")
+    forecasts = pd.read_parquet(f"runs/{path.stem}/version_0/forecasts.parquet")
     assert forecasts["prediction"].notna().all()
     assert forecasts["actual"].isna().all()
     # the logger of one was down when the future begins, that of the other a few hours before
@@ -93,7 +93,7 @@ def test_real_prices_go_in_as_they_are(tmp_path: Path, monkeypatch: pytest.Monke
     assert main(["fit", "--config", str(path), *SHORT]) == 0
     words = ["--config", str(path), "--ckpt_path", "last", "--origin", "last"]
     assert main(["predict", *words, "--data.predict_df_paths", os.environ["EPF_NP"]]) == 0
-    forecasts = pd.read_parquet("forecasts.parquet")
+    forecasts = pd.read_parquet(f"runs/{path.stem}/version_0/forecasts.parquet")
     prices = pd.read_csv(os.environ["EPF_NP"], skipinitialspace=True)
     stamps = pd.to_datetime(prices["date"])
     assert forecasts["time"].tolist() == stamps.iloc[-24:].tolist()

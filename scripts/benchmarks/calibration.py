@@ -101,7 +101,7 @@ def measure(
         run("fit", "--config", "model.yml")
         path = ["--ckpt_path", "runs/model/version_0/checkpoints/last.ckpt"]
         for _ in range(2):
-            run("evaluate", *path, "--origin", "last", "--no-plots")
+            run("evaluate", *path, "--origin", "last", "--no-plots", "--output", "evaluation")
             found.append(json.loads(Path("evaluation/metrics.json").read_text(encoding="utf-8")))
             run("calibrate", *path, "--origin", "last")
     return found

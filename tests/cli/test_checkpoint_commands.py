@@ -141,7 +141,7 @@ def test_quantile_forecasts(experiment: Experiment, workdir: Path) -> None:
     make_frame(30, 8).to_parquet("run.parquet")
     command = ["predict", "-n", "quantiles", "--ckpt_path", "last"]
     assert main([*command, "--data.predict_df_paths", "run.parquet"]) == 0
-    found = pd.read_parquet("forecasts.parquet")
+    found = pd.read_parquet("runs/quantiles/version_0/forecasts.parquet")
     levels = found[["q0.1", "q0.5", "q0.9"]]
     assert (levels.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
     np.testing.assert_allclose(found["q0.5"], found["prediction"], rtol=1e-6)

@@ -26,8 +26,8 @@ SETTINGS = ("by_step", "by_series", "reliability", "skipped", "settings")
 
 
 def evaluate(experiment: Experiment, *words: str) -> dict[str, Any]:
-    command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--no-plots", *words]
-    assert main(command) == 0
+    command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--no-plots"]
+    assert main([*command, "--output", "evaluation", *words]) == 0
     found: dict[str, Any] = json.loads(Path("evaluation/metrics.json").read_text())
     return found
 
@@ -196,7 +196,8 @@ def test_what_no_evaluation_wrote_is_refused_before_work(
     path.parent.mkdir(parents=True)
     OTHERS[name](path)
     forecaster = Forecaster.load(experiment.checkpoint)
-    told = fails("evaluate", "--ckpt_path", "none.ckpt", "--output", "results", "--no-plots")
+    words = ("--ckpt_path", experiment.checkpoint, "--data.test_df_paths", "none.csv")
+    told = fails("evaluate", *words, "--output", "results", "--no-plots")
     assert re.search(rf"--output results.*{name}", told)
     before = sorted(Path.cwd().rglob("*"))
     with pytest.raises(InputError, match=rf"folder results.*{name}"):
@@ -241,6 +242,7 @@ def test_a_folder_of_an_evaluation_in_python_that_fails_is_not_left(
 def test_a_single_window_is_drawn_without_importance(experiment: Experiment, workdir: Path) -> None:
     pytest.importorskip("matplotlib")
     command = ["evaluate", "--ckpt_path", str(experiment.checkpoint), "--origin", "last"]
+    command += ["--output", "evaluation"]
     expected = {"forecasts", "horizon", "residuals_1", "residuals_2"}
     # windows to look at are not those of the one origin, but all that there are
     assert main(command) == 0
@@ -315,7 +317,7 @@ def split(experiment: Experiment, workdir: Path) -> Path:
 def test_a_long_horizon_ends_with_the_rows_of_its_stage(split: Path) -> None:
     command = ["evaluate", "--ckpt_path", str(split), "--no-plots", "--stage", "validation"]
     assert main([*command, "--horizon", str(3 * HORIZON), "--origin", "every:3"]) == 0
-    table = pd.read_parquet("evaluation/forecasts.parquet")
+    table = pd.read_parquet(split.parents[1] / "evaluation/forecasts.parquet")
     rows = (table["time"] / 0.5).round()
     assert table["step"].max() == 3 * HORIZON
     assert rows.min() == 80
@@ -339,7 +341,7 @@ def test_validation_blocks_are_fitted_evaluated_and_gone_on_from(
     assert main(["evaluate", *words, "--no-plots", "--horizon", str(2 * HORIZON)]) == 0
     assert "training rows" not in capsys.readouterr().err
     # 30 rows are a section, of which the last 12 validate; forecasts of 8 end with their block
-    table = pd.read_parquet("evaluation/forecasts.parquet")
+    table = pd.read_parquet("runs/tiny/version_0/evaluation/forecasts.parquet")
     assert sorted((table["time"] / 0.5).unique()) == [*range(18, 30), *range(48, 60)]
     assert main(["calibrate", *words, "--output", "calibrated.ckpt"]) == 0
     assert main(["validate", *words[:2], "--data.val_df_paths", "a.parquet"]) == 0
@@ -359,7 +361,7 @@ def test_files_take_the_place_of_a_share_and_python_gives_the_same(split: Path) 
     make_frame(40, 3).to_parquet("fresh.parquet")
     command = ["evaluate", "--ckpt_path", str(split), "--no-plots"]
     assert main([*command, "--data.test_df_paths", "fresh.parquet"]) == 0
-    found = json.loads(Path("evaluation/metrics.json").read_text())
+    found = json.loads((split.parents[1] / "evaluation/metrics.json").read_text())
     assert [row["series"] for row in found["by_series"]] == ["fresh"]
     forecaster = Forecaster.load(split, "cpu")
     metrics = forecaster.evaluate("fresh.parquet")

@@ -149,13 +149,25 @@ def test_without_validation_data(experiment: Experiment, workdir: Path) -> None:
     assert len(best) == 1
 
 
-def test_best_and_last_are_kept(experiment: Experiment, workdir: Path) -> None:
+def test_best_and_last_are_kept(
+    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = experiment.write(workdir)
     assert fit(config, "--trainer.max_epochs", "4") == 0
+    told = capsys.readouterr().err.splitlines()[-1]
     table = metrics("tiny", 0).groupby("epoch")["validation/loss"].max()
     names = sorted(path.name for path in last("tiny", 0).parent.iterdir())
-    assert names[0].startswith(f"epoch={table.idxmin()}-")
-    assert names[1:] == ["last.ckpt"]
+    assert names[0] == "best.ckpt"
+    epoch = int(table.to_numpy().argmin())
+    assert names[1].startswith(f"epoch={epoch}-")
+    assert names[2:] == ["last.ckpt"]
+    best, named = (last("tiny", 0).with_name(name).read_bytes() for name in names[:2])
+    assert best == named
+    error = metrics("tiny", 0).groupby("epoch")["validation/MAE"].max().iloc[epoch]
+    assert told == (
+        f"best: epoch {epoch + 1}, validation/MAE {error:.4g}; next: transformertf "
+        "evaluate -n tiny --ckpt_path best"
+    )
     assert content_of(last("tiny", 0))["epoch"] == 3
 
 

@@ -227,10 +227,10 @@ def small_disk() -> Iterator[Callable[[int], None]]:
 @pytest.mark.parametrize(
     ("words", "size", "named", "left"),
     [
-        ("predict --origin all --data.predict_df_paths {root}/a.parquet", 2000,
-         "forecasts.parquet", []),
-        ("evaluate --no-plots", 2000, "evaluation/forecasts.parquet", []),
-        ("evaluate --no-plots", 6000, "evaluation/by_step.parquet",
+        ("predict --origin all --data.predict_df_paths {root}/a.parquet "
+         "--output forecasts.parquet", 2000, "forecasts.parquet", []),
+        ("evaluate --no-plots --output evaluation", 2000, "evaluation/forecasts.parquet", []),
+        ("evaluate --no-plots --output evaluation", 6000, "evaluation/by_step.parquet",
          ["evaluation", "evaluation/forecasts.parquet", "evaluation/metrics.json"]),
     ],
 )  # fmt: skip

@@ -52,7 +52,8 @@ def test_a_model_fits_goes_on_and_predicts(
     assert main(["test", "--ckpt_path", last]) == 0
     files = str(experiment.root / "test.parquet")
     assert main(["predict", "--ckpt_path", last, "--data.predict_df_paths", files]) == 0
-    forecasts = pd.read_parquet("forecasts.parquet")
+    # a checkpoint of a run has its forecasts beside it
+    forecasts = pd.read_parquet(Path(last).parents[1] / "forecasts.parquet")
     assert np.isfinite(forecasts["prediction"]).all()
     assert len(forecasts) == (45 - 8) // 4 * 4
     assert ("q0.5" in forecasts) == (first["hyper_parameters"]["output_dim"] == 7)

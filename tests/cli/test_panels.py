@@ -160,6 +160,7 @@ def test_short_series(
 
     pd.concat([make_panel(), *frames]).to_parquet("new.parquet")
     predict = ["predict", "--ckpt_path", path, "--data.predict_df_paths", "new.parquet"]
+    predict += ["--output", "forecasts.parquet"]
     assert main(predict) == 0
     # at predict a row of context is enough, and told
     assert pd.read_parquet("forecasts.parquet")["series"].nunique() == 10
@@ -229,7 +230,7 @@ def test_rows_beyond_the_horizon_are_told_once(
     frame = make_panel()
     frame.loc[frame["t"] >= CONTEXT, "target"] = np.nan
     frame.to_parquet("new.parquet")
-    words = ["predict", "-n", "tiny", "--ckpt_path", "last"]
+    words = ["predict", "-n", "tiny", "--ckpt_path", "last", "--output", "forecasts.parquet"]
     assert main([*words, "--data.predict_df_paths", "new.parquet"]) == 0
     told = capsys.readouterr().err
     assert told.count("rows to forecast, the model's horizon covers the first 4") == 1

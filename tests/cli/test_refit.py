@@ -36,7 +36,7 @@ def fitted(experiment: Experiment, workdir: Path) -> Path:
 
 def evaluate(checkpoint: Path, *words: str) -> pd.DataFrame:
     command = ["evaluate", "--ckpt_path", str(checkpoint), "--no-plots", *words]
-    assert main(command) == 0
+    assert main([*command, "--output", "evaluation"]) == 0
     return pd.read_parquet("evaluation/forecasts.parquet")
 
 

@@ -50,7 +50,10 @@ def test_a_signal_keeps_the_step_and_leaves(
     assert fit(experiment.write(workdir)) == 130
     told = capfd.readouterr().err
     assert "stopping after this step, with a checkpoint; once more stops at once" in told
-    assert "checkpoints: runs/tiny/version_0/checkpoints (epoch=0-step=6.ckpt, last.ckpt)" in told
+    assert (
+        "checkpoints: runs/tiny/version_0/checkpoints (best.ckpt, epoch=0-step=6.ckpt, last.ckpt)"
+        in told
+    )
     assert "interrupted; go on with --ckpt_path last" in told
     assert "Traceback" not in told
     assert content_of(last("tiny", 0))["global_step"] == 6 + 2
@@ -228,7 +231,7 @@ def test_checkpoints_within_an_epoch(
 ) -> None:
     fail_at(monkeypatch, 11)
     assert fit(experiment.write(workdir), "--checkpoint_every", every) == 1
-    assert "epoch=0-step=6.ckpt, last.ckpt" in capsys.readouterr().err
+    assert "best.ckpt, epoch=0-step=6.ckpt, last.ckpt" in capsys.readouterr().err
     assert content_of(last("tiny", 0))["global_step"] == kept
 
 
@@ -268,6 +271,7 @@ def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(
     assert "Traceback" not in told
     assert content_of(last("tiny", 0))["global_step"] == 6
     assert {path.name for path in Path("runs/tiny/version_0/checkpoints").iterdir()} == {
+        "best.ckpt",
         "last.ckpt",
         "epoch=0-step=6.ckpt",
     }
@@ -288,12 +292,12 @@ def test_the_best_checkpoint_is_taken_along(
     assert fit(config, "-n", "parts", "--ckpt_path", "last", *words) == 0
     for version in (0, 1):
         names = {path.name for path in Path(f"runs/parts/version_{version}/checkpoints").iterdir()}
-        assert names == {best.name, "last.ckpt"}
-    left, right = (
-        torch.load(path, weights_only=True)["state_dict"]
-        for path in (best, Path("runs/parts/version_1/checkpoints", best.name))
-    )
-    assert all(torch.equal(left[name], right[name]) for name in left)
+        assert names == {best.name, "best.ckpt", "last.ckpt"}
+    wanted = torch.load(best, weights_only=True)["state_dict"]
+    for own in (best.name, "best.ckpt"):
+        path = Path("runs/parts/version_1/checkpoints", own)
+        found = torch.load(path, weights_only=True)["state_dict"]
+        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
 
 def test_a_best_checkpoint_that_is_gone_is_told(

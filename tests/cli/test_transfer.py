@@ -221,6 +221,6 @@ def test_constants_from_yaml_are_what_is_trained_on(
     state = state_of(last("tiny", 0))["scaling"]["columns"]["target"]["states"][0]
     assert state["count"] == 0
     command = ["predict", "--ckpt_path", str(last("tiny", 0)), "--data.predict_df_paths"]
-    assert main([*command, "other.parquet"]) == 0
+    assert main([*command, "other.parquet", "--output", "forecasts.parquet"]) == 0
     # an untrained network says about 0
     assert pd.read_parquet("forecasts.parquet")["prediction"].abs().max() < 100

@@ -72,7 +72,7 @@ def test_a_forecast_goes_back_through_what_the_target_went_through(
     rate = ["--optimizer.init_args.lr", "0.05", "--trainer.max_epochs", "30"]
     assert main(["fit", "--config", str(config), *words[:2], *rate]) == 0
     assert main(["predict", "--config", str(config), "--ckpt_path", "last", *words]) == 0
-    forecasts = pd.read_parquet("forecasts.parquet")
+    forecasts = pd.read_parquet("runs/tiny/version_0/forecasts.parquet")
     assert forecasts["actual"].std() > 3
     # the ratio is 7 throughout
     np.testing.assert_allclose(forecasts["prediction"], forecasts["actual"], rtol=0.1)

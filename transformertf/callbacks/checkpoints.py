@@ -4,10 +4,7 @@ The last is written after each epoch, now and then within, and at a signal; a re
 best one along.
 """
 
-import contextlib
 import logging
-import os
-import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +15,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, WeightAveraging
 
 from transformertf.callbacks.interruption import Interruption
-from transformertf.checkpoint import WholeCheckpoints, whole_file
+from transformertf.checkpoint import WholeCheckpoints, add_name
+
+BEST = "best.ckpt"
 
 
 class LastCheckpoint(Checkpoint):
@@ -143,11 +142,36 @@ log = logging.getLogger(__name__)
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the best checkpoint; "best" counts from the first epoch, over all resumptions.
 
+    Beside the name that tells epoch and step it has one that stays, `best.ckpt`.
     A resumed fit writes to a folder of its own. There the best one so far goes too, once there is
     something beside it.
+
+    Attributes:
+        best_metrics: what was measured with the best one: the monitored, and all of the validation,
+            beside its `epoch`, counted from 1.
     """
 
     _taken: Path | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.best_metrics: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return Lightning's state, and what was measured."""
+        return {**super().state_dict(), "best_metrics": dict(self.best_metrics)}
+
+    def _save_checkpoint(self, trainer: lightning.Trainer, filepath: str) -> None:
+        """Write the best one under both names; the one before it goes only after that."""
+        self.best_metrics = {"epoch": trainer.current_epoch + 1} | {
+            name: float(value)
+            for name, value in sorted(trainer.callback_metrics.items())
+            if name == self.monitor or name.startswith("validation/")
+        }
+        super()._save_checkpoint(trainer, filepath)
+        path = Path(filepath)
+        if trainer.is_global_zero and path.is_file():  # strategies of others write folders
+            add_name(path, path.with_name(BEST))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the best one of the run that is resumed, if it is still there."""
@@ -160,6 +184,7 @@ class BestCheckpoint(ModelCheckpoint):
             return
         assert self.dirpath is not None
         self._taken, own = source, str(Path(self.dirpath, source.name))
+        self.best_metrics = dict(state_dict.get("best_metrics", {}))
         super().load_state_dict(
             {
                 **state_dict,
@@ -182,8 +207,5 @@ class BestCheckpoint(ModelCheckpoint):
         if source is not None and trainer.is_global_zero:
             place = Path(self.best_model_path)
             place.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):
-                os.link(source, place)  # a second name for the same bytes
-            if not place.exists():
-                with source.open("rb") as old, whole_file(place) as new:
-                    shutil.copyfileobj(old, new)
+            for name in (place, place.with_name(BEST)):
+                add_name(source, name)

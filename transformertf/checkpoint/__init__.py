@@ -4,6 +4,7 @@ from transformertf.checkpoint.checkpoint import TRAINING, Checkpoint, blamed, ch
 from transformertf.checkpoint.content import CHECKPOINT_FORMAT, describe, unshared
 from transformertf.checkpoint.writing import (
     WholeCheckpoints,
+    add_name,
     check_folder_of,
     naming,
     new_token,

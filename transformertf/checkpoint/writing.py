@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -70,6 +71,27 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             put(file, part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def add_name(path: Path, name: Path) -> None:
+    """Give a whole file another name beside its own; a copy where the system has no links.
+
+    What had that name is replaced in one step, and never half.
+
+    Args:
+        path: the file.
+        name: in a folder that exists.
+    """
+    part = part_of(name, new_token())
+    try:
+        os.link(path, part)
+        part.replace(name)
+        _flush_folder(name.parent)
+    except OSError:
+        with path.open("rb") as old, whole_file(name) as new:
+            shutil.copyfileobj(old, new)
+    finally:
+        part.unlink(missing_ok=True)  # which stays where both already are names of one file
 
 
 def write_text(path: Path, text: str) -> None:

@@ -65,6 +65,8 @@ def calibrate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     levels = ", ".join(f"{level:g}" for level in calibration.levels)
     rows = sum(map(len, kept.pieces))
     say(f"calibrated: {path} (levels {levels}, {calibration.steps} steps, {rows} forecast rows)")
+    if path.resolve() == own.resolve():
+        say(f"{path} was replaced; a fit that goes on from it drops the calibration")
 
 
 def _check_levels(options: argparse.Namespace, cli: ForecastCLI) -> None:

@@ -1,5 +1,6 @@
 """The last lines of a fit: how long it took, its best epoch, and the error to hold it against."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ from transformertf.checkpoint import Checkpoint
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.progress import validation_errors
 from transformertf.cli.wording import counted, duration, number
+from transformertf.data import Stage
+from transformertf.errors import InputError
 from transformertf.evaluation import naive_errors
+
+# of the stages that there can be data of, what `evaluate` wants to be told
+EVALUATIONS: dict[Stage, str] = {"test": "", "validation": " --stage validation"}
 
 
 def closing_lines(cli: ForecastCLI, seconds: float) -> list[str]:
@@ -35,6 +41,16 @@ def closing_lines(cli: ForecastCLI, seconds: float) -> list[str]:
     if errors and (share is None or (isinstance(share, float) and share == 1)):
         lines += _told_of_naive(cli, errors)
     return lines
+
+
+def next_command(cli: ForecastCLI, folder: Path) -> str:
+    """Return the command that comes after a fit: of the test data, or else of what there is."""
+    own = f"-n {folder.parent.name} --ckpt_path best"
+    for stage, words in EVALUATIONS.items():
+        with contextlib.suppress(InputError):
+            cli.datamodule.stages.argument(stage)
+            return f"transformertf evaluate {own}{words}"
+    return f"transformertf predict {own} --data.predict_df_paths FILES"
 
 
 def _best(trainer: lightning.Trainer) -> Checkpoint | None:

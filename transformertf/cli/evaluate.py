@@ -13,6 +13,7 @@ from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
+from transformertf.cli import runs
 from transformertf.cli.agreement import monitored
 from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
@@ -64,9 +65,10 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
     if options.refit > 1:
         _check_refit(options)
-    with open_folder(options.output, "--output") as folder:
+    checkpoint = require_checkpoint(options)
+    place = options.output or runs.output_of(checkpoint.path, "evaluation")
+    with open_folder(place, "--output") as folder:
         file = ForecastFile(folder / FORECASTS)
-        checkpoint = require_checkpoint(options)
         composer = make_composer(options, flags, checkpoint)
         cli = load(checkpoint, composer, PHASES[options.stage])
         if options.season is None:

@@ -16,6 +16,7 @@ from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, WholeCheckpoints, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, require_agreement
+from transformertf.cli.checkpoints import KEPT, named, newest
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
@@ -53,19 +54,16 @@ def experiment(options: argparse.Namespace) -> str | None:
 
 
 def find_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
-    """Return the checkpoint that was asked for; None where none was, or `last` is not there yet.
+    """Return the checkpoint that was asked for; None where none was, or NAME has none yet.
+
+    Of a run or an experiment a fit goes on from the last one, other commands take the best.
 
     Raises:
         InputError: there is no such file, it is not a whole one, or its training diverged.
     """
     if options.ckpt_path is None:
         return None
-    if options.ckpt_path == "last":
-        checkpoint = runs.last_checkpoint(_whose_last(options))
-        if checkpoint is not None:
-            say(f"checkpoint: {checkpoint.path}")
-    else:
-        checkpoint = Checkpoint.read(Path(options.ckpt_path))
+    checkpoint = _find(options, options.ckpt_path, "last" if options.command == "fit" else "best")
     if checkpoint is not None:
         checkpoint.refuse_non_finite()
     return checkpoint
@@ -77,20 +75,55 @@ def require_checkpoint(options: argparse.Namespace) -> Checkpoint:
     Raises:
         InputError: as `find_checkpoint`, or there is none.
     """
-    checkpoint = find_checkpoint(options)
-    if checkpoint is not None:
-        return checkpoint
     if options.ckpt_path is None:
         raise InputError(f"{options.command} wants a checkpoint: give --ckpt_path FILE")
-    folder = runs.ROOT / _whose_last(options)
-    raise InputError(f"--ckpt_path last: no whole checkpoint under {folder}; fit first")
+    checkpoint = require_named(options, options.ckpt_path)
+    checkpoint.refuse_non_finite()
+    return checkpoint
 
 
-def _whose_last(options: argparse.Namespace) -> str:
-    """Return the experiment of `--ckpt_path last`."""
+def find_source(options: argparse.Namespace) -> Checkpoint | None:
+    """Return the checkpoint whose weights a fit starts from; None where none was asked for.
+
+    Raises:
+        InputError: there is no such file, or it is not a whole one.
+    """
+    if options.transfer_ckpt is None:
+        return None
+    return require_named(options, options.transfer_ckpt, "--transfer-ckpt")
+
+
+def require_named(options: argparse.Namespace, word: str, flag: str = "--ckpt_path") -> Checkpoint:
+    """Return the checkpoint that a word names, of a run or an experiment the best one.
+
+    Raises:
+        InputError: there is no such file, or it is not a whole one.
+    """
+    checkpoint = _find(options, word, "best", flag)
+    if checkpoint is None:
+        folder = runs.ROOT / _whose(options, word, flag)
+        raise InputError(f"{flag} {word}: no whole checkpoint under {folder}; fit first")
+    return checkpoint
+
+
+def _find(
+    options: argparse.Namespace, word: str, kept: str, flag: str = "--ckpt_path"
+) -> Checkpoint | None:
+    """Return the checkpoint that a word names; None where it is the last or best of none."""
+    if word in KEPT:
+        checkpoint = newest(runs.versions(_whose(options, word, flag)), word, flag)
+    else:
+        checkpoint = named(word, kept, flag)
+    if checkpoint is not None and str(checkpoint.path) != word:
+        say(f"checkpoint: {checkpoint.path}")
+    return checkpoint
+
+
+def _whose(options: argparse.Namespace, word: str, flag: str) -> str:
+    """Return the experiment whose last or best checkpoint is asked for."""
     name = experiment(options)
     if name is None:
-        raise InputError("--ckpt_path last wants the experiment: give -n NAME or --config FILE")
+        raise InputError(f"{flag} {word} wants the experiment: give -n NAME or --config FILE")
     return name
 
 

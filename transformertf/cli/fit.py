@@ -1,12 +1,14 @@
 """The command that trains."""
 
 import argparse
+import contextlib
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -15,10 +17,13 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from transformertf.callbacks import (
     BestCheckpoint,
+    Hyperparameters,
     Interruption,
     LastCheckpoint,
     LossCurve,
     Resumption,
+    RunRecord,
+    State,
 )
 from transformertf.checkpoint import Checkpoint, naming, sweep
 from transformertf.cli import runs
@@ -32,10 +37,11 @@ from transformertf.cli.agreement import (
     refuse_unlogged,
     require_same_rows,
 )
-from transformertf.cli.closing import closing_lines
+from transformertf.cli.closing import closing_lines, next_command
 from transformertf.cli.experiment import (
     experiment,
     find_checkpoint,
+    find_source,
     fitted_data,
     make_composer,
     run,
@@ -48,6 +54,7 @@ from transformertf.cli.wording import counted
 from transformertf.data import summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
+from transformertf.places import lock
 from transformertf.plots import can_plot
 
 
@@ -68,7 +75,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
             _sweep(options, name, checkpoint)
-        callbacks = _callbacks(cli, folder, interruption)
+        callbacks = _callbacks(cli, folder, interruption, checkpoint)
         cli.make_trainer(callbacks, logger=_loggers(folder), default_root_dir=folder)
         say(f"run: {folder}")
         for line in summary_of(cli.datamodule, cli.trainer).lines():
@@ -77,18 +84,21 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         if cli.model.compile_model:
             say("compiling the network: the first step takes a minute or more")
         begun = time.monotonic()
-        with naming(folder):
+        with naming(folder), _recorded(cli, folder):
             run(cli, "fit", checkpoint)
         if is_first_process():
             for line in closing_lines(cli, time.monotonic() - begun):
                 say(line)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if interruption.asked == signal.SIGUSR1 and is_first_process():
             requeue()
-        raise
+        hints = ["go on with --ckpt_path last"] if _names(folder) else []
+        raise KeyboardInterrupt(*hints) from error
     finally:
         if is_first_process():
             _close(folder, _steps(cli, checkpoint))
+    if _names(folder):
+        say(f"next: {next_command(cli, folder)}")
 
 
 def compose_fit(
@@ -112,11 +122,12 @@ def compose_fit(
     composer = make_composer(options, flags)
     if checkpoint is not None:
         composer.go_on(checkpoint)
+        if checkpoint.calibration is not None:
+            say(
+                f"the calibration of {checkpoint.path} is dropped: calibrate what comes of this fit"
+            )
     cli = ForecastCLI(composer, writes_run=True)
-    source = None
-    if options.transfer_ckpt is not None:
-        source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
-    return name, cli, source, checkpoint
+    return name, cli, find_source(options), checkpoint
 
 
 def _say_model(cli: ForecastCLI) -> None:
@@ -214,15 +225,20 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
         say(f"in the checkpoint only: {', '.join(unused)}")
 
 
-@users_mistakes()
-def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
-    tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+def resolved(cli: ForecastCLI) -> dict[str, Any]:
+    """Return the configuration as primitives, with what the model was told of the data."""
+    tree: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
     tree.pop("config", None)
     for target in cli.links.values():
         argument = target.rpartition(".")[2]
         tree["model"]["init_args"][argument] = cli.model.hparams[argument]
+    return tree
+
+
+@users_mistakes()
+def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     header = "" if parent is None else f"# resumed from {parent.path}\n"
-    text = header + yaml.safe_dump(tree, sort_keys=False)
+    text = header + yaml.safe_dump(resolved(cli), sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
 
 
@@ -236,14 +252,20 @@ def _loggers(folder: Path) -> list[Logger]:
 
 
 @users_mistakes()
-def _callbacks(cli: ForecastCLI, folder: Path, interruption: Interruption) -> list[Callback]:
-    place = folder / "checkpoints"
+def _callbacks(
+    cli: ForecastCLI, folder: Path, interruption: Interruption, parent: Checkpoint | None
+) -> list[Callback]:
+    place = folder / runs.CHECKPOINTS
     every = _interval(cli.config["checkpoint_every"])
+    best = BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli))
+    metrics = [monitored(cli), *map(str, cli.model.validation_metrics)]
     callbacks: list[Callback] = [
         Resumption(),
         interruption,
-        BestCheckpoint(place, filename="{epoch}-{step}", monitor=monitored(cli)),
+        Hyperparameters(runs.flat(resolved(cli)), best, metrics),
+        best,
         LastCheckpoint(place / "last.ckpt", every, interruption),
+        RunRecord(folder / runs.RECORD, best, None if parent is None else parent.path),
     ]
     if can_plot():
         callbacks.insert(1, LossCurve(folder / "plots" / "loss.png"))
@@ -277,6 +299,25 @@ def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint
     for folder in found:
         for own in ("checkpoints", "plots"):
             sweep(folder / own)
+
+
+@contextlib.contextmanager
+def _recorded(cli: ForecastCLI, folder: Path) -> Iterator[None]:
+    """Keep record of how a run ends; as long as it goes on, its folder is locked."""
+    (record,) = (one for one in cli.trainer.checkpoint_callbacks if isinstance(one, RunRecord))
+    state: State = "failed"
+    with contextlib.ExitStack() as stack:
+        if is_first_process():
+            stack.enter_context(lock(folder / runs.RUNNING, wait=False))
+        try:
+            yield
+            state = "done"
+        except KeyboardInterrupt:
+            state = "interrupted"
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk it is the reason that counts
+                record.end(cli.trainer, state)
 
 
 def _close(folder: Path, steps: int) -> None:

@@ -285,12 +285,11 @@ class ForecastCLI(LightningCLI):
 
         Args:
             callbacks: of the command, after those of the configuration.
-            **options: arguments of the trainer that are the command's; a logger and a folder give
-                way to those of the configuration.
+            **options: arguments of the trainer that are the command's. A folder gives way to that
+                of the configuration, and so do loggers, but for the first one.
         """
         chosen = self.config_init["trainer"]
-        if chosen["logger"] not in (None, True):
-            options.pop("logger", None)
+        options["logger"] = _loggers(chosen["logger"], options["logger"])
         if chosen["default_root_dir"] is not None:
             options.pop("default_root_dir", None)
         if chosen["precision"] is None:
@@ -467,6 +466,24 @@ def _with_values(node: Any) -> Any:
         for name, value in vars(node).items():
             setattr(node, name, _with_values(value))
     return node
+
+
+def _loggers(own: Any, given: Any) -> Any:
+    """Return loggers of the configuration behind the first of the command's, or all of these.
+
+    Args:
+        own: of the configuration: one, several, None or True for those of the command, False for
+            none.
+        given: of the command, False for none.
+    """
+    if own in (None, True) or given is False:
+        return given
+    if own is False:
+        return False
+    others = own if isinstance(own, list) else [own]
+    ours, *_ = given
+    same = any(getattr(one, "log_dir", None) == ours.log_dir for one in others)
+    return others if same else [ours, *others]
 
 
 def _check_batches(trainer: Mapping[str, Any]) -> None:

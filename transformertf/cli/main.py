@@ -53,11 +53,19 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         _later("calibrate", "calibrate"),
         "fit intervals on validation data, and keep them in the checkpoint",
     ),
+    "runs": (_later("run_table", "runs"), "list runs: state, metrics, settings that differ"),
+    "compare": (
+        _later("compare", "compare"),
+        "hold forecasts of several checkpoints or files against each other, on the same windows",
+    ),
+    "show": (_later("show", "show"), "say what a checkpoint holds"),
     "cache": (
         _later("cache", "cache"),
         "show or clear what is kept of large tables, see data.storage",
     ),
 }
+# these do without torch
+LIGHT = ("runs",)
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
@@ -89,9 +97,8 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
         return _report(error, verbose, EXIT_FAILURE)
     except BrokenPipeError:  # who reads standard output, as `head`, may have seen enough
         return EXIT_FAILURE
-    except KeyboardInterrupt:
-        hint = "; go on with --ckpt_path last" if words[:1] == ["fit"] else ""
-        say(f"interrupted{hint}")
+    except KeyboardInterrupt as interrupt:
+        say("; ".join(["interrupted", *map(str, interrupt.args)]))  # with a hint how to go on
         return EXIT_INTERRUPTED
     except Exception as error:
         return _report_other(error, verbose)
@@ -100,6 +107,9 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
 
 def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
     check_surroundings()
+    if options.command in LIGHT:
+        COMMANDS[options.command][0](options, flags)
+        return
     if paths := getattr(options, "config", ()):
         options.config = [YamlFile.read(path) for path in paths]
         for file in options.config:

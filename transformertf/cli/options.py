@@ -1,7 +1,8 @@
 """The options of each command; every argument of trainer, model and data is one more."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,10 +61,7 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         command = choices.add_parser(
             name, help=summary, description=summary, allow_abbrev=False, add_help=False
         )
-        if name == "cache":
-            _add_cache_options(command)
-        else:
-            _add_options(command, name)
+        OWN.get(name, partial(_add_options, command=name))(command)
     return parser
 
 
@@ -72,20 +70,22 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("-h", "--help", action=_FullHelp, nargs=0, help="show every argument and exit")
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML; repeatable, later files win")  # fmt: skip
-    add("--ckpt_path", metavar="FILE", help="checkpoint, or `last` for the newest of NAME")
+    add("--ckpt_path", metavar="CHECKPOINT",
+        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
     add("-n", "--name", help="name of the experiment; default: the config's stem")
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable (always: "
         f"{', '.join(PACKAGES)})")  # fmt: skip
     if command in ("fit", "check"):
-        add("--transfer-ckpt", type=Path, metavar="FILE",
+        add("--transfer-ckpt", metavar="CHECKPOINT",
             help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
         add("--refit-scaling", action="store_true",
             help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
     if command == "predict":
-        add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
-            help="parquet file to write (default: %(default)s)")  # fmt: skip
+        add("--output", type=Path, metavar="FILE",
+            help="parquet file to write (default: forecasts.parquet in the run folder of the "
+            "checkpoint; where that lies in none, here)")  # fmt: skip
         add("--origin",
             help="where forecasts start: auto, last, all, every:N, every:1D, daily@23:00, end, or "
             "a time")  # fmt: skip
@@ -101,8 +101,9 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             help="paths by which quantiles go on beyond the trained horizon; 0 goes on with the "
             "point forecast (default: 200 where there are quantiles)")  # fmt: skip
     if command == "evaluate":
-        add("--output", type=Path, default=Path("evaluation"), metavar="DIR",
-            help="folder to write (default: %(default)s)")  # fmt: skip
+        add("--output", type=Path, metavar="DIR",
+            help="folder to write (default: evaluation in the run folder of the checkpoint; where "
+            "that lies in none, here)")  # fmt: skip
         add("--season", type=int, metavar="ROWS",
             help="rows of a season: of the seasonal naive forecast and MASE; 1 for none (default: "
             "what the rate suggests, such as 24 for hours)")  # fmt: skip
@@ -130,6 +131,56 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
         )
 
 
+def _add_runs_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("name", nargs="?", metavar="NAME", help="one experiment (default: all)")
+    add("--sort", metavar="METRIC", help="best first by this metric, such as MAE or loss")
+    add("--json", action="store_true", help="all that is kept of each run, for programs")
+
+
+def _add_show_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("ckpt_path", metavar="CHECKPOINT",
+        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
+    add("-n", "--name", help="name of the experiment, for `last` and `best`")
+    add("--json", action="store_true", help="the same for programs")
+    parser.set_defaults(config=[])
+
+
+def _add_compare_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("sources", nargs="+", metavar="SOURCE",
+        help="a checkpoint as --ckpt_path takes it, or a parquet or csv file of forecasts: series, "
+        "origin, step, time, prediction, actual, q0.1 ...")  # fmt: skip
+    add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
+        help="YAML, over what each checkpoint says of its data; repeatable")  # fmt: skip
+    add("-n", "--name", help="name of the experiment, for `last` and `best`")
+    add("--output", type=Path, metavar="DIR", help="folder for a report and the table")
+    add("--stage", choices=("validation", "test"), default="test",
+        help="whose data checkpoints forecast (default: %(default)s)")  # fmt: skip
+    add("--origin", default="auto",
+        help="where their forecasts start: auto (one every horizon), all, every:N, last, or a "
+        "time")  # fmt: skip
+    add("--season", type=int, default=1, metavar="ROWS",
+        help="rows of a season: of the seasonal naive forecast and MASE "
+        "(default: %(default)s)")  # fmt: skip
+    add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
+    add("--allow", action="append", default=[], metavar="PACKAGE",
+        help="take classes from this package, too; repeatable")  # fmt: skip
+
+
 def _add_cache_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     parser.add_argument("--clear", action="store_true", help="remove all that no process writes")
+
+
+# commands that take no arguments of trainer, model and data
+OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "cache": _add_cache_options,
+    "compare": _add_compare_options,
+    "runs": _add_runs_options,
+    "show": _add_show_options,
+}

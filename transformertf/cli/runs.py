@@ -1,20 +1,20 @@
-"""Run folders: `runs/<name>/version_<k>/`, and the newest whole checkpoint among them."""
+"""Run folders: `runs/<name>/version_<k>/`, made, found and taken away; without torch."""
 
 import contextlib
-import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from transformertf.checkpoint import Checkpoint
 from transformertf.cli.screen import is_first_process
 from transformertf.errors import InputError
 
-log = logging.getLogger(__name__)
-
 ROOT = Path("runs")
+# in a run folder
+CHECKPOINTS, CONFIG, RECORD = "checkpoints", "config.yaml", "run.json"
+RUNNING = ".running"  # what a fit has locked as long as it goes on
 LONGEST_NAME = 200  # bytes; file systems take 255, and loggers add to it
 _VERSION = re.compile(r"version_\d+", re.ASCII)
 
@@ -38,14 +38,26 @@ def check_name(name: str, given: str) -> str:
     return name
 
 
+def names() -> list[str]:
+    """Return the names of all experiments with a run, sorted."""
+    if not ROOT.is_dir():
+        return []
+    return sorted(path.name for path in ROOT.iterdir() if path.is_dir() and versions(path.name))
+
+
 def versions(name: str) -> list[Path]:
     """Return the run folders of an experiment, newest first.
 
     Raises:
         InputError: the folder of runs cannot be read.
     """
-    with _told(name):
-        found = [path for path in (ROOT / name).glob("version_*") if _VERSION.fullmatch(path.name)]
+    with told(name):
+        return versions_in(ROOT / name)
+
+
+def versions_in(folder: Path) -> list[Path]:
+    """Return the run folders in the folder of an experiment, newest first."""
+    found = [path for path in folder.glob("version_*") if _VERSION.fullmatch(path.name)]
     return sorted(found, key=number, reverse=True)
 
 
@@ -71,20 +83,20 @@ def _make_version(name: str) -> Path:
     Of several processes the first one makes it; the others write nothing, and get a name only.
     """
     if is_first_process():
-        with _told(name):
+        with told(name):
             (ROOT / name).mkdir(parents=True, exist_ok=True)
     while True:
         found = versions(name)
         path = ROOT / name / f"version_{number(found[0]) + 1 if found else 0}"
         if not is_first_process():
             return path
-        with _told(name), contextlib.suppress(FileExistsError):
+        with told(name), contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)  # a fit that kept nothing may just have taken them away
             return path
 
 
 @contextlib.contextmanager
-def _told(name: str) -> Iterator[None]:
+def told(name: str) -> Iterator[None]:
     """Tell of a folder of runs that is none, or that nobody may use."""
     try:
         yield
@@ -103,18 +115,29 @@ def discard(folder: Path) -> None:
         ROOT.rmdir()
 
 
-def last_checkpoint(name: str) -> Checkpoint | None:
-    """Return `last.ckpt`, read, of the newest version that holds a whole one."""
-    for folder in versions(name):
-        path = folder / "checkpoints" / "last.ckpt"
-        with _told(name):
-            if not path.exists():
-                continue
-        try:
-            return Checkpoint.read(path)
-        except InputError as error:
-            log.warning("skipped: %s", error)
-    return None
+def folder_of(checkpoint: Path) -> Path | None:
+    """Return the run folder that a checkpoint lies in; None where it lies elsewhere."""
+    # as it was given, where that says enough
+    path = checkpoint if len(checkpoint.parts) > 2 else checkpoint.absolute()
+    folder = path.parent.parent
+    is_run = path.parent.name == CHECKPOINTS and _VERSION.fullmatch(folder.name)
+    return folder if is_run else None
+
+
+def output_of(checkpoint: Path, name: str) -> Path:
+    """Return where a command writes unless told: in the run folder of its checkpoint, else here."""
+    return (folder_of(checkpoint) or Path()) / name
+
+
+def flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Return the values of a tree by their path; a class by its bare name."""
+    if not isinstance(node, dict):
+        is_class = path.endswith("class_path")
+        return {path: str(node).rpartition(".")[2] if is_class else node}
+    joined: dict[str, Any] = {}
+    for key, value in node.items():
+        joined |= flat(value, f"{path}.{key}" if path else str(key))
+    return joined
 
 
 def refuse_metrics(path: Path) -> None:

@@ -1,10 +1,18 @@
 """Forecasts against what happened: scores, importance, and the page that shows them."""
 
+from transformertf.evaluation.comparison import (
+    SUFFIXES,
+    Comparison,
+    compare_tables,
+    read_forecasts,
+)
 from transformertf.evaluation.folder import (
+    COMPARISON_PAGE,
     FORECASTS,
     METRICS,
     REPORT,
     open_folder,
+    write_comparison,
     write_metrics,
     write_report,
 )

@@ -12,11 +12,13 @@ import pyarrow.parquet
 
 from transformertf.checkpoint import check_folder_of, sweep, whole_file, write_text
 from transformertf.errors import InputError
+from transformertf.evaluation.comparison import Comparison
 from transformertf.evaluation.page import GENERATOR, Section, report_html
 from transformertf.evaluation.report import COVARIATES
 from transformertf.evaluation.results import Evaluation
 
 FORECASTS, REPORT, METRICS, PLOTS = "forecasts.parquet", "report.html", "metrics.json", "plots"
+COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
 TABLES = ("by_step", "by_series")
 # of all pictures that there can be
 _NAMES = (
@@ -110,12 +112,33 @@ def write_report(folder: Path, evaluation: Evaluation, sections: Mapping[str, Se
     write_text(folder / REPORT, report_html(title, list(sections.values())))
 
 
+def write_comparison(folder: Path, comparison: Comparison) -> None:
+    """Write the tables of a comparison, and the page that shows them, to a folder.
+
+    Raises:
+        InputError: as `check_others`.
+    """
+    check_others(folder, "comparison")
+    text = json.dumps(comparison.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+    write_text(folder / COMPARISON, text + "\n")
+    title = f"Comparison of {', '.join(comparison.scores.index)}"
+    write_text(folder / COMPARISON_PAGE, report_html(title, comparison.sections()))
+
+
+def _is_comparison(path: Path) -> bool:
+    return _has_keys(path, "scores", "pairs", "windows")
+
+
 def _is_metrics(path: Path) -> bool:
+    return _has_keys(path, *TABLES, "reliability", "settings")
+
+
+def _has_keys(path: Path, *names: str) -> bool:
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, OSError, RecursionError):
         return False
-    return isinstance(found, dict) and found.keys() >= {*TABLES, "reliability", "settings"}
+    return isinstance(found, dict) and found.keys() >= {*names}
 
 
 def _has_columns(*names: str) -> Callable[[Path], bool]:
@@ -141,5 +164,7 @@ _OURS: dict[str, Callable[[Path], bool]] = {
     "by_step.parquet": _has_columns("windows", "MAE", "RMSE"),
     "by_series.parquet": _has_columns("series", "MAE", "RMSE"),
     REPORT: _holds(f'<meta name="generator" content="{GENERATOR}">'),
+    COMPARISON: _is_comparison,
+    COMPARISON_PAGE: _holds(f'<meta name="generator" content="{GENERATOR}">'),
     **{f"{PLOTS}/{name}.png": _holds(f"{_SOFTWARE}\0{GENERATOR}") for name in _NAMES},
 }

@@ -7,6 +7,7 @@ from transformertf.plots.forecasts import forecast_figure
 from transformertf.plots.interpretation import attention_figure, importance_figure
 from transformertf.plots.scores import (
     calibration_figure,
+    comparison_figure,
     horizon_figure,
     loss_figure,
     residual_figure,
@@ -18,6 +19,7 @@ __all__ = [
     "attention_figure",
     "calibration_figure",
     "can_plot",
+    "comparison_figure",
     "forecast_figure",
     "horizon_figure",
     "importance_figure",

@@ -101,6 +101,30 @@ def _marker(points: int) -> str:
     return "." if points <= 50 else ""
 
 
+def comparison_figure(by_step: pd.DataFrame) -> "Figure":
+    """Draw the errors of several forecasters by horizon step.
+
+    Args:
+        by_step: indexed by step, a column of mean absolute errors for each forecaster.
+    """
+    figure = new_figure("Error by horizon step", 4.2)
+    (axes,) = new_panels(figure, 1)
+    colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+    for number, name in enumerate(by_step):
+        axes.plot(
+            by_step.index,
+            by_step[name],
+            _STYLES[number // len(colours) % len(_STYLES)],
+            marker=_marker(len(by_step)),
+            color=colours[number % len(colours)],
+            label=plain(name),
+        )
+    axes.set(xlabel="horizon step", ylabel="MAE", ylim=(0, None))
+    mark_integers(axes.xaxis)
+    add_legend(figure, columns=2)
+    return figure
+
+
 def calibration_figure(reliability: pd.DataFrame) -> "Figure":
     """Draw how often the actual value was at or below each quantile.
 
