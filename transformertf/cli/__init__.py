@@ -5,8 +5,27 @@
 `main` and `options` read the words, without torch. Each command has a file, which tells its steps:
 `experiment` finds the checkpoint and composes, by `config`; `lightning_cli` builds data and model
 and makes the trainer; `agreement` refuses, in between, what does not fit together.
+
+`called` runs a command for Python; `keywords` are what it gives in the place of words.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from transformertf.cli.main import main
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from transformertf.cli.called import call_fit
+    from transformertf.cli.keywords import Call
+    from transformertf.cli.runs import best_checkpoint
+
+__all__ = ["Call", "best_checkpoint", "call_fit", "main"]
+
+# for the Python door; what they import takes seconds
+_PLACES = {"Call": "keywords", "best_checkpoint": "runs", "call_fit": "called"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(f"transformertf.cli.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

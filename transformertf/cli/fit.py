@@ -37,6 +37,7 @@ from transformertf.cli.experiment import (
     make_composer,
     run,
 )
+from transformertf.cli.keywords import Call, keep_frames
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
@@ -45,8 +46,17 @@ from transformertf.evaluation import variables_of
 from transformertf.plots import can_plot
 
 
-def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
-    """Train; a new run folder holds config, metrics, checkpoints and plots."""
+def fit(options: argparse.Namespace, flags: Sequence[str], call: Call | None = None) -> Path | None:
+    """Train; a new run folder holds config, metrics, checkpoints and plots.
+
+    Args:
+        options: of the command.
+        flags: arguments of the configuration.
+        call: what Python gives over them.
+
+    Returns:
+        The run folder; None where the checkpoint has trained for long enough.
+    """
     if options.transfer_ckpt is not None and options.ckpt_path is not None:
         raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
     if options.refit_scaling and options.transfer_ckpt is None:
@@ -57,9 +67,10 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
         assert name is not None  # whose last one was looked for
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
     composer = make_composer(options, flags)
+    frames = {} if call is None else call.add_to(composer)
     if checkpoint is not None:
         composer.go_on(checkpoint)
-    cli = ForecastCLI(composer, writes_run=True)
+    cli = ForecastCLI(composer, shares=call is None, writes_run=True)
     source = None
     if options.transfer_ckpt is not None:
         source = Checkpoint.read(options.transfer_ckpt, "--transfer-ckpt")
@@ -68,11 +79,12 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     interruption = Interruption(patient=True)
     try:
         with runs.new_version(name or cli.model_name) as folder:
+            keep_frames(cli, folder, frames)
             cli.build(None if parent is None else fitted_data(parent), folder)
             _prepare(cli, source, checkpoint)
     except AlreadyTrainedError as error:
         say(f"nothing to do: {error}")
-        return
+        return None
     try:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
@@ -91,6 +103,7 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
     finally:
         if is_first_process():
             _close(folder)
+    return folder
 
 
 @users_mistakes()
