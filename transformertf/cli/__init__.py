@@ -13,16 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from transformertf.cli.main import main
+from transformertf.cli.screen import quiet
 
 if TYPE_CHECKING:
-    from transformertf.cli.called import call_fit
+    from transformertf.cli.called import call_evaluate, call_fit
     from transformertf.cli.keywords import Call
     from transformertf.cli.runs import best_checkpoint
 
-__all__ = ["Call", "best_checkpoint", "call_fit", "main"]
+__all__ = ["Call", "best_checkpoint", "call_evaluate", "call_fit", "main", "quiet"]
 
 # for the Python door; what they import takes seconds
-_PLACES = {"Call": "keywords", "best_checkpoint": "runs", "call_fit": "called"}
+_PLACES = {
+    "Call": "keywords",
+    "best_checkpoint": "runs",
+    "call_evaluate": "called",
+    "call_fit": "called",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from transformertf.checkpoint import Checkpoint
 from transformertf.class_paths import allowing
+from transformertf.cli.evaluate import judge
 from transformertf.cli.fit import fit
 from transformertf.cli.keywords import Call
 from transformertf.cli.options import make_parser
@@ -18,6 +21,7 @@ from transformertf.cli.screen import quiet
 from transformertf.cli.surroundings import check_surroundings
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.errors import InputError
+from transformertf.evaluation import Evaluation
 
 
 def call_fit(
@@ -47,6 +51,36 @@ def call_fit(
     if folder is None:
         raise InputError(f"{call.name}: nothing to do; raise epochs to go on")
     return folder
+
+
+def call_evaluate(
+    checkpoint: Checkpoint,
+    accelerator: str,
+    allow: Sequence[str],
+    folder: Path | None,
+    **given: Any,
+) -> Evaluation:
+    """Score forecasts as `transformertf evaluate` does.
+
+    Args:
+        checkpoint: what was trained.
+        accelerator: where to compute.
+        allow: further packages whose classes may be named.
+        folder: takes what the command leaves; None to leave nothing.
+        **given: options of the command.
+
+    Raises:
+        InputError: as the command.
+    """
+    flags = ["--trainer.accelerator", accelerator]
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            given |= {"plots": False}
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()), "evaluation")
+        stack.enter_context(_as_command(allow))
+        found = judge(_options("evaluate", output=folder, **given), flags, checkpoint)
+    assert found is not None  # there is one process
+    return found
 
 
 def _options(command: str, **given: Any) -> argparse.Namespace:

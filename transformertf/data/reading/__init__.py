@@ -6,13 +6,15 @@
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
-completes and thins, `following` goes on after the last row. `cache` and `memory` say where columns
+completes and thins, `following` goes on after the last row, `changing` plans
+otherwise. `cache` and `memory` say where columns
 lie, `kept` whether they are as they were written; `reader` does it all for a data module, once in a
 stage.
 """
 
 from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
+from transformertf.data.reading.changing import Change, change_rows, check_changes
 from transformertf.data.reading.checks import all_finite
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
