@@ -79,7 +79,7 @@ def _as_numbers(made: AnyArray, place: str) -> FloatArray:
     try:
         numbers = made.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{place}: expected numbers, found {made.flat[0]!r:.60}") from error
+        raise InputError(f"{place}: expected numbers, found {str(made.flat[0])!r:.60}") from error
     if not np.isfinite(numbers).all():
         raise InputError(f"{place}: {numbers[~np.isfinite(numbers)][0]} is no number to plan with")
     return numbers
