@@ -23,7 +23,7 @@ def runs(folder: Path, count: int = 12) -> str:
     """Write ragged runs of a test stand, and return their glob."""
     for number in range(count):
         rng, rows = np.random.default_rng(number), 150 + 30 * number
-        current = np.cumsum(rng.normal(size=rows))
+        current = np.convolve(rng.normal(size=rows + 20), np.ones(20), mode="valid")[:rows]
         frame = pd.DataFrame({
             "t": np.arange(rows) * 0.01, "I_ref": current, "B": np.convolve(current, [0.3, 0.7])[:rows],
             "temperature": 20 + number + 0.1 * rng.normal(size=rows), "rig": f"rig {number % 2}",
