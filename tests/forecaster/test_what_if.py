@@ -22,8 +22,10 @@ def ahead(frame: pd.DataFrame) -> pd.Series:
 
 def by_hand(frame, name, change):
     rows = ahead(frame)
-    values = frame.loc[rows].groupby("unit", group_keys=False)[name].apply(
-        lambda own: pd.Series(change(own.to_numpy()), own.index)
+    values = (
+        frame.loc[rows]
+        .groupby("unit", group_keys=False)[name]
+        .apply(lambda own: pd.Series(change(own.to_numpy()), own.index))
     )
     return frame.assign(**{name: frame[name].where(~rows, values)})
 

@@ -6,7 +6,8 @@
 `experiment` finds the checkpoint and composes, by `config`; `lightning_cli` builds data and model
 and makes the trainer; `agreement` refuses, in between, what does not fit together.
 
-`called` runs a command for Python; `keywords` are what it gives in the place of words.
+`called` runs a command for Python, `keywords` are what it gives in the place of words, and
+`proposing` looks at the data for what it leaves unsaid.
 """
 
 from importlib import import_module
@@ -17,14 +18,14 @@ from transformertf.cli.screen import quiet
 
 if TYPE_CHECKING:
     from transformertf.cli.called import call_evaluate, call_fit
-    from transformertf.cli.keywords import Call
+    from transformertf.cli.proposing import Call
     from transformertf.cli.runs import best_checkpoint
 
 __all__ = ["Call", "best_checkpoint", "call_evaluate", "call_fit", "main", "quiet"]
 
 # for the Python door; what they import takes seconds
 _PLACES = {
-    "Call": "keywords",
+    "Call": "proposing",
     "best_checkpoint": "runs",
     "call_evaluate": "called",
     "call_fit": "called",

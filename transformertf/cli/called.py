@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,14 +15,18 @@ from transformertf.checkpoint import Checkpoint
 from transformertf.class_paths import allowing
 from transformertf.cli.evaluate import judge
 from transformertf.cli.fit import fit
-from transformertf.cli.keywords import Call
+from transformertf.cli.keywords import FRAME, KEPT
 from transformertf.cli.options import make_parser
+from transformertf.cli.proposing import Call
 from transformertf.cli.ranks import fast_process
 from transformertf.cli.screen import quiet
 from transformertf.cli.surroundings import check_surroundings
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.errors import InputError
 from transformertf.evaluation import Evaluation
+
+# a flag of the command line
+_FLAG = re.compile(r"(?<!\S)--([a-zA-Z][\w.-]*)")
 
 
 def call_fit(
@@ -98,5 +103,13 @@ def _as_command(allow: Sequence[str]) -> Iterator[None]:
     with quiet(verbose=False), fast_process(), allowing(allow), isolate_rng():
         try:
             yield
+        except InputError as error:
+            raise type(error)(_in_python(str(error))) from error
         finally:
             torch.set_num_threads(threads)
+
+
+def _in_python(message: str) -> str:
+    """Return a message with keywords for flags, and the frame for the file that it is kept in."""
+    named = KEPT.sub(FRAME, message)
+    return _FLAG.sub(lambda flag: flag[1].replace("-", "_"), named)

@@ -37,8 +37,9 @@ from transformertf.cli.experiment import (
     make_composer,
     run,
 )
-from transformertf.cli.keywords import Call, keep_frames
+from transformertf.cli.keywords import keep_frames
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
+from transformertf.cli.proposing import Call
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
 from transformertf.errors import InputError

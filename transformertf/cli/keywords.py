@@ -1,8 +1,8 @@
 """Keyword arguments of a call from Python: the configuration that they are, and their frames."""
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from transformertf.cli.classes import BARE_NAMES, arguments_of, data_module_for, import_class
-from transformertf.cli.config import TOP_LEVEL, Composer, Tree
+from transformertf.cli.config import NAMING, TOP_LEVEL, Composer, Tree
 from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.data import as_list
 from transformertf.data.reading import as_frame
 from transformertf.errors import InputError, nearest
 
@@ -35,6 +36,9 @@ FILES = "_df_paths"
 # stands for a frame until it has a file
 FRAME = "the frame"
 SECTIONS = ("data", "model", "trainer")
+# where a run keeps one, the stem of which names its series as that of a frame to forecast
+KEPT_AS = "frame.parquet"
+KEPT = re.compile(rf"\S*version_\d+\S*{re.escape(KEPT_AS)}")
 
 
 def tree_of(
@@ -67,7 +71,20 @@ def tree_of(
                 raise InputError(f"{where}: {name} takes no frame; those with rows are *{FILES}")
             frames[path[-1]] = as_frame(keywords[name], path[-1])
         _put(tree, path, given.get(name, FRAME), f"{where}: {name}")
+    for frame in frames.values():
+        _refuse_index(frame, tree)
     return tree, frames
+
+
+def _refuse_index(frame: pd.DataFrame, tree: Tree) -> None:
+    """Refuse a frame whose index has a name that a role names, and no column has."""
+    index = {str(name) for name in frame.index.names} - {str(name) for name in frame.columns}
+    for argument, given in tree.get("data", {}).get("init_args", {}).items():
+        for name in as_list(given) if argument in NAMING else ():
+            if name in index:
+                raise InputError(
+                    f"{FRAME}: no column {name!r}, which is its index; give frame.reset_index()"
+                )
 
 
 def is_frame(value: object) -> bool:
@@ -145,25 +162,6 @@ def _plain(value: Any, place: str) -> Any:
     )
 
 
-@dataclass(frozen=True)
-class Call:
-    """What a call from Python gives over files of a configuration.
-
-    Attributes:
-        name: of the call, for messages.
-        keywords: see `tree_of`.
-    """
-
-    name: str
-    keywords: Mapping[str, Any]
-
-    def add_to(self, composer: Composer) -> dict[str, pd.DataFrame]:
-        """Add the keywords to what a configuration is composed of; return the frames in them."""
-        tree, frames = tree_of(self.keywords, self.name, composer)
-        composer.add_tree(self.name, tree)
-        return frames
-
-
 def keep_frames(cli: ForecastCLI, folder: Path, frames: Mapping[str, pd.DataFrame]) -> None:
     """Write frames into a run folder, and have the configuration name their files.
 
@@ -176,8 +174,7 @@ def keep_frames(cli: ForecastCLI, folder: Path, frames: Mapping[str, pd.DataFram
         InputError: what no file can hold.
     """
     for argument, frame in frames.items():
-        # the file's stem names the series, as a frame to forecast names it
-        path = folder / "data" / argument.removesuffix(FILES) / "frame.parquet"
+        path = folder / "data" / argument.removesuffix(FILES) / KEPT_AS
         path.parent.mkdir(parents=True)
         try:
             named = frame.set_axis([str(name) for name in frame.columns], axis="columns")

@@ -34,6 +34,7 @@ def _later(module: str, name: str) -> Command:
 
 
 COMMANDS: dict[str, tuple[Command, str]] = {
+    "init": (_later("init", "init"), "look at data files and write a YAML to fit them with"),
     "fit": (_later("fit", "fit"), "train a model; writes runs/NAME/version_K/"),
     "validate": (_later("validate", "validate"), "measure a checkpoint on the validation data"),
     "test": (_later("validate", "test"), "measure a checkpoint on the test data"),
@@ -54,6 +55,8 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         "show or clear what is kept of large tables, see data.storage",
     ),
 }
+# these do without torch
+LIGHT = ("init",)
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
@@ -96,6 +99,9 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
 
 def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
     check_surroundings()
+    if options.command in LIGHT:
+        COMMANDS[options.command][0](options, flags)
+        return
     if paths := getattr(options, "config", ()):
         options.config = [YamlFile.read(path) for path in paths]
         for file in options.config:

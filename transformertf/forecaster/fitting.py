@@ -33,13 +33,14 @@ class Fitting(ABC):
         static: str | Sequence[str] | None = None,
         series_id: str | Sequence[str] | None = None,
         time: str | None = None,
-        model: str | type[ForecastModule] | Mapping[str, Any] = "TFT",
+        model: str | type[ForecastModule] | Mapping[str, Any] | None = None,
         horizon: int | None = None,
         context: int | None = None,
         epochs: int | None = None,
         trainer: Mapping[str, Any] | None = None,
         name: str | None = None,
         ckpt_path: str | os.PathLike[str] | None = None,
+        propose: bool = True,
         allow: Sequence[str] = (),
         **arguments: Any,
     ) -> Self:
@@ -64,6 +65,8 @@ class Fitting(ABC):
             trainer: arguments of `lightning.Trainer`.
             name: of the experiment; that of the model if not given.
             ckpt_path: checkpoint to go on from, or "last" for the last one of `name`.
+            propose: look at the data, and take for what is not given what `transformertf init`
+                would propose; False takes the defaults of data module, model and trainer.
             allow: further packages whose classes may be named; their code runs.
             **arguments: any argument of the data module, of the model or of the trainer, and any
                 key at the top of a configuration. Where data module takes files, a frame will do.
@@ -76,7 +79,7 @@ class Fitting(ABC):
             "static": static, "series_id": series_id, "time": time, "model": model,
             "horizon": horizon, "context": context, "epochs": epochs, "trainer": trainer,
         }  # fmt: skip
-        call = Call("Forecaster.fit", {**given, **arguments})
+        call = Call("Forecaster.fit", {**given, **arguments}, propose)
         return cls._fitted(call, None, name, ckpt_path, allow)
 
     @classmethod

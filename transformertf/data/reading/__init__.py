@@ -6,33 +6,112 @@
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
-completes and thins, `following` goes on after the last row, `changing` plans
-otherwise. `cache` and `memory` say where columns
-lie, `kept` whether they are as they were written; `reader` does it all for a data module, once in a
-stage.
+completes and thins, `following` goes on after the last row, `changing` plans otherwise. `cache` and
+`memory` say where columns lie, `kept` whether they are as they were written; `reader` does it all
+for a data module, once in a stage.
 """
 
-from transformertf.data.reading.asked import row_at
-from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
-from transformertf.data.reading.changing import Change, change_rows, check_changes
-from transformertf.data.reading.checks import all_finite
-from transformertf.data.reading.filling import fill_panel
-from transformertf.data.reading.following import follow
-from transformertf.data.reading.formats import expand_paths, matches, shared_files
-from transformertf.data.reading.frames import as_frame, frame_table
-from transformertf.data.reading.grouping import Numbering
-from transformertf.data.reading.memory import (
-    PIECE,
-    KeepArray,
-    keep_in_memory,
-    release,
-    require_whole,
-    resident_device,
-    slices,
-    worked_on,
-)
-from transformertf.data.reading.panel import Rules, optional_columns
-from transformertf.data.reading.reader import Reader, Reading
-from transformertf.data.reading.steps import STEP_ROWS, next_times
-from transformertf.data.reading.tables import Table
-from transformertf.data.reading.times import as_index, require_dates
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformertf.data.reading.asked import row_at
+    from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
+    from transformertf.data.reading.changing import Change, change_rows, check_changes
+    from transformertf.data.reading.checks import all_finite
+    from transformertf.data.reading.filling import fill_panel
+    from transformertf.data.reading.following import follow
+    from transformertf.data.reading.formats import (
+        columns_of,
+        expand_paths,
+        matches,
+        open_tables,
+        shared_files,
+    )
+    from transformertf.data.reading.frames import as_frame, frame_table
+    from transformertf.data.reading.grouping import Numbering
+    from transformertf.data.reading.headers import column_key
+    from transformertf.data.reading.memory import (
+        PIECE,
+        KeepArray,
+        keep_in_memory,
+        release,
+        require_whole,
+        resident_device,
+        slices,
+        worked_on,
+    )
+    from transformertf.data.reading.panel import Rules, optional_columns
+    from transformertf.data.reading.reader import Reader, Reading
+    from transformertf.data.reading.steps import STEP_ROWS, next_times
+    from transformertf.data.reading.tables import Table
+    from transformertf.data.reading.text_dates import dates_of
+    from transformertf.data.reading.times import Clock, as_index, require_dates
+
+# what only looks at files does without torch, which takes seconds to import
+_MODULES = {
+    "asked": ("row_at",),
+    "cache": (
+        "cache_entries",
+        "cache_root",
+        "clear_cache",
+        "size_text",
+    ),
+    "changing": (
+        "Change",
+        "change_rows",
+        "check_changes",
+    ),
+    "checks": ("all_finite",),
+    "filling": ("fill_panel",),
+    "following": ("follow",),
+    "formats": (
+        "columns_of",
+        "expand_paths",
+        "matches",
+        "open_tables",
+        "shared_files",
+    ),
+    "frames": (
+        "as_frame",
+        "frame_table",
+    ),
+    "grouping": ("Numbering",),
+    "headers": ("column_key",),
+    "memory": (
+        "PIECE",
+        "KeepArray",
+        "keep_in_memory",
+        "release",
+        "require_whole",
+        "resident_device",
+        "slices",
+        "worked_on",
+    ),
+    "panel": (
+        "Rules",
+        "optional_columns",
+    ),
+    "reader": (
+        "Reader",
+        "Reading",
+    ),
+    "steps": (
+        "STEP_ROWS",
+        "next_times",
+    ),
+    "tables": ("Table",),
+    "text_dates": ("dates_of",),
+    "times": (
+        "Clock",
+        "as_index",
+        "require_dates",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
