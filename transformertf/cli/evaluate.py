@@ -287,6 +287,6 @@ def _show(evaluation: Evaluation) -> None:
     table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
     table.add_column("metric")
     table.add_column("value", justify="right")
-    for name, value in evaluation.items():
-        table.add_row(escape(name), f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
+    for name, value in evaluation.shown():
+        table.add_row(escape(name), value)
     Console().print(table)

@@ -67,24 +67,35 @@ def tree_of(
             continue
         path = _place(name, taken, where)
         if is_frame(keywords[name]):
-            if not path[-1].endswith(FILES):
-                raise InputError(f"{where}: {name} takes no frame; those with rows are *{FILES}")
             frames[path[-1]] = as_frame(keywords[name], path[-1])
         _put(tree, path, given.get(name, FRAME), f"{where}: {name}")
-    for frame in frames.values():
-        _refuse_index(frame, tree)
     return tree, frames
 
 
-def _refuse_index(frame: pd.DataFrame, tree: Tree) -> None:
-    """Refuse a frame whose index has a name that a role names, and no column has."""
-    index = {str(name) for name in frame.index.names} - {str(name) for name in frame.columns}
-    for argument, given in tree.get("data", {}).get("init_args", {}).items():
-        for name in as_list(given) if argument in NAMING else ():
-            if name in index:
-                raise InputError(
-                    f"{FRAME}: no column {name!r}, which is its index; give frame.reset_index()"
-                )
+def check_frames(keywords: Mapping[str, Any], where: str) -> None:
+    """Refuse frames where none is taken, and columns that are the index of one.
+
+    Args:
+        keywords: by the names of the arguments; none of them None.
+        where: names the call, for messages.
+
+    Raises:
+        InputError: names the keyword, or the column.
+    """
+    for name, value in keywords.items():
+        if not is_frame(value):
+            continue
+        if not name.endswith(FILES):
+            raise InputError(f"{where}: {name} takes no frame; what takes rows is named *{FILES}")
+        frame = as_frame(value, name)
+        index = {str(level) for level in frame.index.names} - {str(one) for one in frame.columns}
+        for role in NAMING:
+            for column in as_list(keywords.get(role)):
+                if column in index:
+                    raise InputError(
+                        f"{FRAME}: no column {column!r}, which is its index; give "
+                        "frame.reset_index()"
+                    )
 
 
 def is_frame(value: object) -> bool:

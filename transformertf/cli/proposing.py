@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from transformertf.cli.config import NAMING, Composer, Tree
-from transformertf.cli.keywords import FRAME, ROLES, is_frame, tree_of
+from transformertf.cli.keywords import FRAME, ROLES, check_frames, is_frame, tree_of
 from transformertf.cli.screen import say
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.reading import as_frame, column_key
@@ -45,6 +45,7 @@ class Call:
         """Add the keywords to what a configuration is composed of; return the frames in them."""
         given = {ROLES.get(name, name): value for name, value in self.keywords.items()
                  if value is not None}  # fmt: skip
+        check_frames(given, self.name)
         if self.proposes:
             proposed = _proposed(given, self.name)
             composer.add_tree("what is proposed", proposed)
@@ -131,7 +132,8 @@ def _without(tree: Tree, given: Mapping[str, Any]) -> Tree:
     for files, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
         if files in given:
             data.pop(share, None)
-    asked = {*given, *given.get("trainer", {})}
+    own = given.get("trainer")
+    asked = {*given, *(own if isinstance(own, Mapping) else ())}
     if "max_steps" in asked and not {"max_epochs", "epochs"} & asked:
         trainer["max_epochs"] = -1
     if given.get("val_fraction") == 0:  # nothing to look at

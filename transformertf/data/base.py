@@ -452,7 +452,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
     def _store(self, argument: str, series: Sequence[Series], windows: Windows) -> BatchDataset:
         if argument not in self._warned:
             self._warned.add(argument)
-            tell_unknown(self.vocabularies, series, argument)
+            tell_unknown(self.vocabularies, series, self.stages.named(argument))
         keep = self._reader.keeper(argument, lambda: self.fitted.parts(series))
         if argument == PREDICT_PATHS and self.stages.revise is not None:
             keep = keep_in_memory  # what is kept is of the files as they are

@@ -10,4 +10,4 @@ from transformertf.evaluation.folder import (
 )
 from transformertf.evaluation.importance import variables_of
 from transformertf.evaluation.report import evaluate_pieces, look_inside, make_sections
-from transformertf.evaluation.results import Evaluation, read_pieces
+from transformertf.evaluation.results import Evaluation, html_table, read_pieces

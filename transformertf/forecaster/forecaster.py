@@ -24,6 +24,7 @@ from transformertf.evaluation import (
     FORECASTS,
     Evaluation,
     evaluate_pieces,
+    html_table,
     look_inside,
     make_sections,
     open_folder,
@@ -33,6 +34,7 @@ from transformertf.evaluation import (
 from transformertf.forecaster.fitting import Fitting
 from transformertf.forecaster.given import Given, briefly, give, tell
 from transformertf.forecaster.planning import beside, check_plan, goes_on, plan
+from transformertf.forecaster.summary import summary
 from transformertf.forecaster.trained import TURN, Trained
 from transformertf.forecasts import (
     LEVELS,
@@ -81,6 +83,19 @@ class Forecaster(Fitting):
         self._trained = Trained(checkpoint, accelerator, allow)
         self.model = self._trained.model
         self.calibration = calibration_of(checkpoint)
+
+    def __repr__(self) -> str:
+        """Say what it is, in a line."""
+        told = summary(self.checkpoint, self.model)
+        return (
+            f"Forecaster({told['model']} of {told['target']}, {told['steps']}, "
+            f"{self.checkpoint.path})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what it is and where it comes from, for a notebook."""
+        told = summary(self.checkpoint, self.model) | {"run": str(self.run or "")}
+        return html_table("Forecaster", [(key, value) for key, value in told.items() if value])
 
     @property
     def run(self) -> Path | None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         worked_on,
     )
     from transformertf.data.reading.panel import Rules, optional_columns
-    from transformertf.data.reading.reader import Reader, Reading
+    from transformertf.data.reading.reader import Reader, Reading, named
     from transformertf.data.reading.steps import STEP_ROWS, next_times
     from transformertf.data.reading.tables import Table
     from transformertf.data.reading.text_dates import dates_of
@@ -95,6 +95,7 @@ _MODULES = {
     "reader": (
         "Reader",
         "Reading",
+        "named",
     ),
     "steps": (
         "STEP_ROWS",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transformertf.data.arguments import Missing, SplitBy, Stage
-from transformertf.data.reading import Reader, shared_files
+from transformertf.data.reading import Reader, named, shared_files
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
 from transformertf.errors import InputError
@@ -302,6 +302,10 @@ class Stages:
         if spec is None:
             raise InputError(f"no data: give {PREDICT_PATHS}")
         return self.reader.future_frame(PREDICT_PATHS, spec, self.missing_at_predict, steps)
+
+    def named(self, argument: str) -> str:
+        """Return what the rows of an argument were given to, or as, for messages."""
+        return named(argument, self._spec(argument))
 
     def _spec(self, argument: str) -> Any:
         """Return the files, or the frame, given to an argument; None without."""
