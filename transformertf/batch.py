@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
 import torch
 
 from transformertf.errors import InputError
+from transformertf.stage import Stage
 
 # what a batch holds
 BatchKind = Literal["windows", "sequences"]
-Stage = Literal["train", "validation", "test"]
 
 
 class Batch(TypedDict, total=False):

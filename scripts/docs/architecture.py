@@ -61,6 +61,7 @@ ROOMS = {
     "plots": Room(0, 9, AFTER, "figures"),
     "streaming": Room(2, 9, AFTER, "row by row"),
     "evaluation": Room(0.5, 10, AFTER, "scores, the report"),
+    "proposal": Room(1, 5, DOOR, "YAML for new data"),
     "callbacks": Room(1.5, 10, AFTER, "what hangs on a fit"),
     "forecaster": Room(0.5, 11, DOOR, "the Python door"),
     "cli": Room(1.5, 11, DOOR, "YAML, commands, runs"),

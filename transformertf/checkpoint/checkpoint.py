@@ -3,7 +3,7 @@
 import contextlib
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -175,10 +175,14 @@ class Checkpoint:
             InputError: the file cannot be written there.
         """
         check_place(path, "path", self.path)
+        write_checkpoint(self.calibrated(calibration).content, path)
+
+    def calibrated(self, calibration: dict[str, Any] | None) -> "Checkpoint":
+        """Return the checkpoint with the state of another calibration; None for none."""
         content = {key: value for key, value in self.content.items() if key != "calibration"}
         if calibration is not None:
             content["calibration"] = calibration
-        write_checkpoint(content, path)
+        return replace(self, content=content)
 
     def make_model(self, kind: type[Model]) -> Model:
         """Return the model, with its weights.

@@ -80,7 +80,7 @@ class _Attempt:
         """
         self._cli = None
         options = Namespace(**{**vars(self._options), "config": list(given.files)})
-        name, cli, source, checkpoint = compose_fit(options, given.flags)
+        name, cli, source, checkpoint, _ = compose_fit(options, given.flags)
         parent = None if options.refit_scaling else checkpoint or source
         # no such folder is made
         folder = runs.ROOT / (name or cli.model_name) / "version_0"

@@ -70,8 +70,10 @@ class Composer:
     pipes: list[Path] = field(default_factory=list)
 
     def add_tree(self, name: str, tree: Tree) -> None:
-        """Add a tree that a command makes."""
-        self.sources.append((name, _shape(tree, name)))
+        """Add a tree that a command, or a call from Python, makes."""
+        shaped = _shape(tree, name)
+        paths.from_flags(shaped)
+        self.sources.append((name, shaped))
 
     def add_checkpoint(self, path: Path, tree: Tree) -> None:
         """Add what a checkpoint says of itself: nothing in it is resolved or expands."""
@@ -217,6 +219,11 @@ class Composer:
                     f"{key}{self.where(key)}: an option of the command and no key of a "
                     f"configuration; leave it out, and give {option} on the command line"
                 )
+
+    def class_of(self, section: str) -> str | None:
+        """Return the class path that the sources name for a section; None where none does."""
+        named = (tree.get(section, {}).get("class_path") for _, tree in reversed(self.sources))
+        return next(filter(None, named), None)
 
     def where(self, path: str) -> str:
         """Return the source that set a key, for messages."""

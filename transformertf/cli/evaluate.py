@@ -57,6 +57,25 @@ from transformertf.plots import can_plot
 
 def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score rolling-origin forecasts; a folder holds metrics, forecasts, plots and a report."""
+    found = judge(options, flags)
+    if found is not None:
+        _show(found)
+        say(f"evaluation: {options.output / (REPORT if _draws(options) else METRICS)}")
+
+
+def judge(
+    options: argparse.Namespace, flags: Sequence[str], trained: Checkpoint | None = None
+) -> Evaluation | None:
+    """Do what `evaluate` does, and show nothing.
+
+    Args:
+        options: of the command.
+        flags: arguments of the configuration.
+        trained: the checkpoint; that of the options if not given.
+
+    Returns:
+        What was found; None in all processes but the first one.
+    """
     at_least_one(refit=options.refit)
     if options.season is not None:
         at_least_one(season=options.season)
@@ -65,7 +84,7 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
         raise InputError("--plots wants matplotlib: pip install 'transformertf[plot]'")
     if options.refit > 1:
         _check_refit(options)
-    checkpoint = require_checkpoint(options)
+    checkpoint = trained or require_checkpoint(options)
     place = options.output or runs.output_of(checkpoint.path, "evaluation")
     with open_folder(place, "--output") as folder:
         file = ForecastFile(folder / FORECASTS)
@@ -79,8 +98,7 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
             _forecast_folds(file, cli, checkpoint, options, flags, horizon)
         else:
             _forecast(file, cli, checkpoint, options, horizon)
-    if cli.trainer.is_global_zero:
-        _score(options, cli, checkpoint, file)
+    return _score(options, cli, checkpoint, file) if cli.trainer.is_global_zero else None
 
 
 def _check_refit(options: argparse.Namespace) -> None:
@@ -248,7 +266,7 @@ def _writer(
 
 def _score(
     options: argparse.Namespace, cli: ForecastCLI, checkpoint: Checkpoint, file: ForecastFile
-) -> None:
+) -> Evaluation:
     """Hold forecasts against what happened, and write that beside them."""
     settings = {
         "checkpoint": str(checkpoint.path),
@@ -262,13 +280,15 @@ def _score(
     }
     folder, pieces = file.path.parent, read_pieces(file.path)
     evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
-    draws = can_plot() if options.plots is None else options.plots
     write_metrics(folder, evaluation)
-    if draws:
+    if _draws(options):
         sections = make_sections(evaluation, cli.model, cli.datamodule)
         write_report(folder, evaluation, sections)
-    _show(evaluation)
-    say(f"evaluation: {folder / (REPORT if draws else METRICS)}")
+    return evaluation
+
+
+def _draws(options: argparse.Namespace) -> bool:
+    return can_plot() if options.plots is None else bool(options.plots)
 
 
 def _show(evaluation: Evaluation) -> None:
@@ -277,8 +297,8 @@ def _show(evaluation: Evaluation) -> None:
     table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
     table.add_column("metric")
     table.add_column("value", justify="right")
-    for name, value in evaluation.items():
-        table.add_row(escape(name), f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
+    for name, value in evaluation.shown():
+        table.add_row(escape(name), value)
     console = Console()
     console.print(table)
     if "MAE_naive" in evaluation:

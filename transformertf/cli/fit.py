@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
@@ -46,8 +46,10 @@ from transformertf.cli.experiment import (
     make_composer,
     run,
 )
+from transformertf.cli.keywords import keep_frames
 from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
 from transformertf.cli.parts import model_lines, size_remark
+from transformertf.cli.proposing import Call
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
 from transformertf.cli.wording import counted
@@ -58,19 +60,29 @@ from transformertf.places import lock
 from transformertf.plots import can_plot
 
 
-def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
-    """Train; a new run folder holds config, metrics, checkpoints and plots."""
-    name, cli, source, checkpoint = compose_fit(options, flags)
+def fit(options: argparse.Namespace, flags: Sequence[str], call: Call | None = None) -> Path | None:
+    """Train; a new run folder holds config, metrics, checkpoints and plots.
+
+    Args:
+        options: of the command.
+        flags: arguments of the configuration.
+        call: what Python gives over them.
+
+    Returns:
+        The run folder; None where the checkpoint has trained for long enough.
+    """
+    name, cli, source, checkpoint, frames = compose_fit(options, flags, call)
     # a resumed fit has the categories of what it goes on from, which the model is made for
     parent = None if options.refit_scaling else checkpoint or source
     interruption = Interruption(patient=True)
     try:
         with runs.new_version(name or cli.model_name) as folder:
+            keep_frames(cli, folder, frames)
             cli.build(None if parent is None else fitted_data(parent), folder)
             prepare_fit(cli, source, checkpoint)
     except AlreadyTrainedError as error:
         say(f"nothing to do: {error}")
-        return
+        return None
     try:
         if is_first_process():
             _save_config(cli, folder, checkpoint)
@@ -99,17 +111,31 @@ def fit(options: argparse.Namespace, flags: Sequence[str]) -> None:
             _close(folder, _steps(cli, checkpoint))
     if _names(folder):
         say(f"next: {next_command(cli, folder)}")
+    return folder
+
+
+class Composed(NamedTuple):
+    """What a fit is of.
+
+    Attributes:
+        name: of the experiment; None for that of the model.
+        cli: the configuration.
+        source: the checkpoint whose weights are transferred.
+        checkpoint: the one that the fit goes on from.
+        frames: what Python gave for files, by the argument.
+    """
+
+    name: str | None
+    cli: ForecastCLI
+    source: Checkpoint | None
+    checkpoint: Checkpoint | None
+    frames: dict[str, pd.DataFrame]
 
 
 def compose_fit(
-    options: argparse.Namespace, flags: Sequence[str]
-) -> tuple[str | None, ForecastCLI, Checkpoint | None, Checkpoint | None]:
-    """Return what a fit is of: the experiment's name, its configuration, and two checkpoints.
-
-    Returns:
-        The name, the configuration, the checkpoint whose weights are transferred, and the one
-        that the fit goes on from.
-    """
+    options: argparse.Namespace, flags: Sequence[str], call: Call | None = None
+) -> Composed:
+    """Compose what a fit is of; see `fit` for the arguments."""
     if options.transfer_ckpt is not None and options.ckpt_path is not None:
         raise InputError("--transfer-ckpt starts anew, --ckpt_path goes on: give one of them")
     if options.refit_scaling and options.transfer_ckpt is None:
@@ -120,14 +146,15 @@ def compose_fit(
         assert name is not None  # whose last one was looked for
         say(f"no checkpoint of {name!r} under {runs.ROOT / name} yet: starting anew")
     composer = make_composer(options, flags)
+    frames = {} if call is None else call.add_to(composer)
     if checkpoint is not None:
         composer.go_on(checkpoint)
         if checkpoint.calibration is not None:
             say(
                 f"the calibration of {checkpoint.path} is dropped: calibrate what comes of this fit"
             )
-    cli = ForecastCLI(composer, writes_run=True)
-    return name, cli, find_source(options), checkpoint
+    cli = ForecastCLI(composer, shares=call is None, writes_run=True)
+    return Composed(name, cli, find_source(options), checkpoint, frames)
 
 
 def _say_model(cli: ForecastCLI) -> None:

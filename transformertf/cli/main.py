@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         _later("check", "check"),
         "tell all mistakes in what fit is to be given, and what it would do; writes nothing",
     ),
+    "init": (_later("init", "init"), "look at data files and write a YAML to fit them with"),
     "fit": (_later("fit", "fit"), "train a model; writes runs/NAME/version_K/"),
     "validate": (_later("validate", "validate"), "measure a checkpoint on the validation data"),
     "test": (_later("validate", "test"), "measure a checkpoint on the test data"),
@@ -65,7 +66,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     ),
 }
 # these do without torch
-LIGHT = ("runs",)
+LIGHT = ("init", "runs")
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130

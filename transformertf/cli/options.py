@@ -177,10 +177,37 @@ def _add_cache_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clear", action="store_true", help="remove all that no process writes")
 
 
+def _add_init_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("--data", nargs="+", required=True, metavar="FILE",
+        help="files, globs or folders of parquet files to learn from")  # fmt: skip
+    add("--target", nargs="+", metavar="COLUMN", help="column to forecast; asked on a terminal")
+    for role, meaning in (
+        ("known", "columns known in the future, too"),
+        ("past", "columns known only up to now"),
+        ("static", "columns constant within a series"),
+        ("series-id", "columns that tell the series of a table apart"),
+    ):
+        add(f"--{role}", nargs="*", metavar="COLUMN",
+            help=f"{meaning} (default: found in the data)")  # fmt: skip
+    add("--time", metavar="COLUMN", help="time stamps (default: found in the data)")
+    add("--horizon", type=int, metavar="STEPS",
+        help="steps ahead (default: a season of the data)")  # fmt: skip
+    add("--context", type=int, metavar="STEPS",
+        help="steps of the past; 0 for a model that never sees the target")  # fmt: skip
+    add("--model", metavar="NAME", help="model (default: by the data)")
+    add("-o", "--output", type=Path, default=Path("my.yml"), metavar="FILE",
+        help="YAML to write (default: %(default)s)")  # fmt: skip
+    add("--force", action="store_true", help="overwrite the file")
+    add("-v", "--verbose", action="store_true", help="show tracebacks")
+
+
 # commands that take no arguments of trainer, model and data
 OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "cache": _add_cache_options,
     "compare": _add_compare_options,
+    "init": _add_init_options,
     "runs": _add_runs_options,
     "show": _add_show_options,
 }

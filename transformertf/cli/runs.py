@@ -140,6 +140,13 @@ def flat(node: Any, path: str = "") -> dict[str, Any]:
     return joined
 
 
+def best_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint of the best epoch of a run, or the last one where it has none."""
+    kept = folder / "checkpoints"
+    best = sorted(kept.glob("epoch=*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    return best[-1] if best else kept / "last.ckpt"
+
+
 def refuse_metrics(path: Path) -> None:
     """Refuse a place of a metrics.csv, which a logger removes there, that holds what no fit wrote.
 

@@ -12,13 +12,17 @@ Below them lie `columns` (which column has which role; the order of the features
 series in original units), `arguments` (of the data modules) and `transform` (of single columns).
 """  # noqa: D415 -- a list, not a sentence
 
-from transformertf.data.arguments import ARGUMENTS, Missing, Stage
-from transformertf.data.base import WindowDataModule
-from transformertf.data.columns import Columns, as_list
-from transformertf.data.datamodule import EncoderDecoderDataModule
-from transformertf.data.series import Codes, FloatArray, IntArray, Series
-from transformertf.data.summary import Summary, summary_of
-from transformertf.data.time_series import TimeSeriesDataModule
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformertf.data.arguments import ARGUMENTS, Missing, Stage
+    from transformertf.data.base import WindowDataModule
+    from transformertf.data.columns import Columns, as_list
+    from transformertf.data.datamodule import EncoderDecoderDataModule
+    from transformertf.data.series import Codes, FloatArray, IntArray, Series
+    from transformertf.data.summary import Summary, summary_of
+    from transformertf.data.time_series import TimeSeriesDataModule
 
 __all__ = [
     "ARGUMENTS",
@@ -36,3 +40,21 @@ __all__ = [
     "as_list",
     "summary_of",
 ]
+
+# what only looks at files does without torch, which takes seconds to import
+_MODULES = {
+    "arguments": ("ARGUMENTS", "Missing", "Stage"),
+    "base": ("WindowDataModule",),
+    "columns": ("Columns", "as_list"),
+    "datamodule": ("EncoderDecoderDataModule",),
+    "series": ("Codes", "FloatArray", "IntArray", "Series"),
+    "summary": ("Summary", "summary_of"),
+    "time_series": ("TimeSeriesDataModule",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from transformertf.batch import Stage as Stage
 from transformertf.errors import LARGEST, InputError, nearest
+from transformertf.stage import Stage as Stage
 
 Paths = list[str] | str | None
 SplitBy = Literal["time", "series"]

@@ -177,3 +177,13 @@ class ShortSeries:
         if names:
             first = first_names(list(dict.fromkeys(names)))
             log.warning("%s: %d %s too short, left out: %s", what, len(names), which, first)
+
+
+def sum_is_finite(values: FloatArray) -> bool:
+    """Return whether the sum of values is finite: then all of them are.
+
+    The test of whole columns that costs the least. A sum that overflows is not finite, though
+    its parts are.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))

@@ -24,4 +24,4 @@ from transformertf.evaluation.report import (
     look_inside,
     make_sections,
 )
-from transformertf.evaluation.results import Evaluation, read_pieces
+from transformertf.evaluation.results import Evaluation, html_table, read_pieces

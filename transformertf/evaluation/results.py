@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from transformertf.evaluation.scores import Scores
 SERIES, WINDOWS = 3, 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Mapping[str, float]):
     """Scores of forecasts against what happened; as a mapping, the metrics over all.
 
@@ -86,6 +87,37 @@ class Evaluation(Mapping[str, float]):
         """Return the number of metrics."""
         return len(self.overall)
 
+    @property
+    def title(self) -> str:
+        """What the metrics are of."""
+        names = {"stage": "", "origin": "origin ", "horizon": "horizon ", "refit": "folds "}
+        told = [f"{name}{self.settings[key]}" for key, name in names.items()
+                if self.settings.get(key) not in (None, 1)]  # fmt: skip
+        return ", ".join([f"{self.settings.get('target')} in original units", *told])
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Return the metrics and their values as users read them."""
+        return [
+            (name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
+            for name, value in self.items()
+        ]
+
+    def __repr__(self) -> str:
+        """Say what it is, in a line."""
+        target, error = self.settings.get("target"), self.overall.get("MAE", np.nan)
+        return f"Evaluation({target}, {self.overall.get('windows')} windows, MAE {error:.5g})"
+
+    def __str__(self) -> str:
+        """Return a table of the metrics over all."""
+        rows = self.shown()
+        left, right = (max(len(row[side]) for row in rows) for side in (0, 1))
+        lines = [f"{name:<{left}}  {value:>{right}}" for name, value in rows]
+        return "\n".join([self.title, *lines])
+
+    def _repr_html_(self) -> str:
+        """Return the same table, for a notebook."""
+        return html_table(self.title, self.shown())
+
     def as_json(self) -> str:
         """Return the metrics over all, `by_step`, `by_series`, `skipped` and `settings` as JSON."""
         whole = {
@@ -97,6 +129,15 @@ class Evaluation(Mapping[str, float]):
             "settings": dict(self.settings),
         }
         return json.dumps(whole, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Return names and values as a small table of a notebook."""
+    cells = "".join(
+        f"<tr><td>{escape(name)}</td><td style='text-align: right'>{escape(value)}</td></tr>"
+        for name, value in rows
+    )
+    return f"<table><caption>{escape(title)}</caption>{cells}</table>"
 
 
 def read_pieces(path: Path) -> Iterator[pd.DataFrame]:

@@ -9,7 +9,7 @@ import lightning
 import torch
 import torchmetrics
 
-from transformertf.batch import Batch, BatchKind, BatchSource, Stage, check_batch, sides
+from transformertf.batch import Batch, BatchKind, BatchSource, check_batch, sides
 from transformertf.checkpoint import CHECKPOINT_FORMAT, describe
 from transformertf.models.common import (
     MEANING,
@@ -66,6 +66,7 @@ from transformertf.models.common import (
 )
 from transformertf.nn import D_CATEGORY, Packing, linked
 from transformertf.processes import is_distributed
+from transformertf.stage import Stage
 from transformertf.version import __version__
 
 

@@ -14,8 +14,7 @@ from transformertf.data.reading.memory import PIECE, slices
 from transformertf.data.reading.panel import Panel, Rules
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index
-from transformertf.data.series import FloatArray, IntArray
-from transformertf.data.transform.base import sum_is_finite
+from transformertf.data.series import FloatArray, IntArray, sum_is_finite
 from transformertf.errors import InputError
 
 

@@ -87,6 +87,19 @@ class _Part:
             )
 
 
+def folder_columns(folder: Path) -> list[str]:
+    """Return the names of the columns of the parquet files in a folder, and of its folders' keys.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    names: dict[str, None] = {}
+    for path in parquet_parts(folder):
+        with readable(path, "parquet file"):
+            names |= dict.fromkeys([*parquet_columns(path), *_keys(folder, path)])
+    return [*names]
+
+
 def open_parts(
     folder: Path, wanted: Sequence[str], optional: Collection[str], text: Collection[str]
 ) -> list[Table]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformertf.data.reading.csv_files import CsvFile, csv_columns
 from transformertf.data.reading.feather_files import FeatherFile, feather_columns
-from transformertf.data.reading.folders import open_parts, parquet_parts
+from transformertf.data.reading.folders import folder_columns, open_parts, parquet_parts
 from transformertf.data.reading.headers import match_columns
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
 from transformertf.data.reading.tables import (
@@ -202,15 +202,7 @@ def open_tables(
     if path.is_dir():
         with readable(path, "folder of parquet files"):
             return open_parts(path, wanted, optional, text)
-    ending = path.suffix.lower()
-    if ending not in OPENERS:
-        raise InputError(
-            f"{path}: cannot read {repr(ending) if ending else 'a file without ending'}; expected "
-            f"one of {', '.join(sorted(OPENERS))}; convert it"
-        )
-    if not path.is_file():
-        what = "a link to what is not there" if path.is_symlink() else "no file"
-        raise InputError(f"{path}: expected a file, found {what}; correct the path")
+    ending = _ending(path)
     kind = f"{ending[1:]} file"
     with readable(path, kind):
         state = FileState.of(path)
@@ -221,3 +213,35 @@ def open_tables(
         )
         rows, read = OPENERS[ending](path, columns, as_written, times)
     return [Table(str(path), rows, names, to_frames(read), kind, state=state)]
+
+
+def columns_of(path: Path) -> list[str]:
+    """Return the names of the columns of a file, or of the files and folders of a folder.
+
+    Raises:
+        InputError: unknown ending, unreadable file.
+    """
+    if path.is_dir():
+        with readable(path, "folder of parquet files"):
+            return folder_columns(path)
+    ending = _ending(path)
+    with readable(path, f"{ending[1:]} file"):
+        return HEADERS[ending](path)
+
+
+def _ending(path: Path) -> str:
+    """Return the ending of a file that can be read.
+
+    Raises:
+        InputError: it is another one, or there is no file.
+    """
+    ending = path.suffix.lower()
+    if ending not in OPENERS:
+        raise InputError(
+            f"{path}: cannot read {repr(ending) if ending else 'a file without ending'}; expected "
+            f"one of {', '.join(sorted(OPENERS))}; convert it"
+        )
+    if not path.is_file():
+        what = "a link to what is not there" if path.is_symlink() else "no file"
+        raise InputError(f"{path}: expected a file, found {what}; correct the path")
+    return ending

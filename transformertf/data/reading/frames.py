@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pandas as pd
 import pyarrow as pa
+from pyarrow.interchange import from_dataframe
 
 from transformertf.data.reading.headers import column_key, match_columns
 from transformertf.data.reading.tables import Table, to_frame
@@ -13,6 +14,8 @@ from transformertf.errors import InputError
 
 def as_frame(given: object, where: str, expected: str = "a DataFrame") -> pd.DataFrame:
     """Return a frame, or a table of Arrow's, of polars or of others that know Arrow, as one.
+
+    What knows the older protocol between frames alone will do, too.
 
     Args:
         given: what the user gave.
@@ -27,6 +30,8 @@ def as_frame(given: object, where: str, expected: str = "a DataFrame") -> pd.Dat
     if hasattr(given, "__arrow_c_stream__"):
         with suppress(pa.ArrowException):  # a column alone
             return to_frame(pa.table(given))
+    if hasattr(given, "__dataframe__"):
+        return to_frame(from_dataframe(given))
     raise InputError(
         f"{where}: expected {expected}, found {type(given).__name__}; give a DataFrame with one "
         "row for each step, its columns as in the training data"

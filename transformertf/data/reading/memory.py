@@ -8,16 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from transformertf.data.arguments import Storage
 from transformertf.data.series import AnyArray
 from transformertf.errors import InputError
+
+if TYPE_CHECKING:  # what only looks at files does without torch
+    import torch
+
+    from transformertf.data.arguments import Storage
 
 _maps: WeakSet[mmap.mmap] = WeakSet()
 # of those that stay, the files that they are of
@@ -99,7 +102,7 @@ PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def chosen(storage: Storage, rows: int, row_bytes: int) -> Literal["memory", "mmap"]:
+def chosen(storage: "Storage", rows: int, row_bytes: int) -> Literal["memory", "mmap"]:
     """Return where columns go.
 
     Args:
@@ -114,8 +117,8 @@ def chosen(storage: Storage, rows: int, row_bytes: int) -> Literal["memory", "mm
 
 
 def resident_device(
-    wanted: bool | Literal["auto"], device: torch.device, workers: int, size: int
-) -> torch.device:
+    wanted: bool | Literal["auto"], device: "torch.device", workers: int, size: int
+) -> "torch.device":
     """Return the device to keep scaled columns on and to make batches on.
 
     Args:
@@ -128,6 +131,8 @@ def resident_device(
     Raises:
         InputError: they are wanted there, and workers too, which have no part in it.
     """
+    import torch
+
     host = torch.device("cpu")
     if wanted is False or device.type != "cuda":
         return host

@@ -102,6 +102,11 @@ class Reading:
             ) from None
 
 
+def named(argument: str, spec: Spec | None) -> str:
+    """Return what rows were given to, or as, for messages."""
+    return "the frame" if isinstance(spec, pd.DataFrame) else argument
+
+
 class Reader:
     """Reads the files of arguments, each once until it is told to let go.
 
@@ -142,7 +147,7 @@ class Reader:
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
-            self._tell(argument, given, made)
+            self._tell(named(argument, spec), given, made)
             self._tell_oddities(argument, made, missing)
             if missing == "future":
                 self._tell_odd_rows(made)

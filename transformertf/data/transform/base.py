@@ -22,23 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from transformertf.data.series import FloatArray
+from transformertf.data.series import FloatArray, sum_is_finite
 from transformertf.errors import InputError
 
 # values taken in at once: small enough for a core's cache, and for sums in one thread
 BLOCK = 2**13
 # share of a mean that a spread around it is put down to
 _ROUNDING = 1e-14
-
-
-def sum_is_finite(values: FloatArray) -> bool:
-    """Return whether the sum of values is finite: then all of them are.
-
-    The test of whole columns that costs the least. A sum that overflows is not finite, though
-    its parts are.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum()))
 
 
 class Statistics(Protocol):

@@ -1,6 +1,6 @@
 """The series and parts of them that training, validation, test and predict use."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from transformertf.data.arguments import Missing, SplitBy, Stage
-from transformertf.data.reading import Reader, first_row_at, shared_files
+from transformertf.data.reading import Reader, first_row_at, named, shared_files
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
 from transformertf.errors import InputError
@@ -173,6 +173,7 @@ class Stages:
         held_out: names of the series kept for validation and test, by stage; None before a fit,
             and where each series' rows are split.
         rest: share of each series' rows, at its end, that test leaves out.
+        revise: makes other series of those to predict; None for themselves.
         is_fitted: whether it is known which series are kept.
     """
 
@@ -192,6 +193,9 @@ class Stages:
         self.held_out: dict[str, list[str]] | None = None
         self.is_fitted = False
         self.rest = 0.0
+        self.revise: Callable[[list[Series]], list[Series]] | None = None
+        # series to predict, and what was made of them
+        self._revised: tuple[list[Series], list[Series]] = [], []
         self._frames: dict[str, pd.DataFrame] = {}
         # of a stage, the series that were read and those of them that it has
         self._chosen: dict[Stage, tuple[list[Series], list[Series]]] = {}
@@ -317,7 +321,12 @@ class Stages:
         if argument != PREDICT_PATHS:
             return self.reader.read(argument, spec, "nothing")
         missing, future = self.missing_at_predict, self._spec(FUTURE_PATHS)
-        return self.reader.read(argument, spec, missing, future)
+        series = self.reader.read(argument, spec, missing, future)
+        if self.revise is None:
+            return series
+        if self._revised[0] is not series:
+            self._revised = series, self.revise(series)
+        return self._revised[1]
 
     def shared_files(self, stage: Stage) -> list[Path]:
         """Return the files of a stage that are trained on, too."""
@@ -336,6 +345,10 @@ class Stages:
         if spec is None:
             raise InputError(f"no data: give {PREDICT_PATHS}")
         return self.reader.future_frame(PREDICT_PATHS, spec, self.missing_at_predict, steps)
+
+    def named(self, argument: str) -> str:
+        """Return what the rows of an argument were given to, or as, for messages."""
+        return named(argument, self._spec(argument))
 
     def _spec(self, argument: str) -> Any:
         """Return the files, or the frame, given to an argument; None without."""

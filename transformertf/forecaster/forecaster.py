@@ -1,21 +1,17 @@
 """The Python door: a checkpoint that forecasts files and frames, and is judged on them."""
 
-import logging
 import os
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self
 
-import lightning
 import pandas as pd
 
-from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint
-from transformertf.class_paths import allowing, find_object, refuse_foreign
+from transformertf.cli import call_evaluate
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
-from transformertf.data.reading import as_frame
+from transformertf.data.reading import Change
 from transformertf.data.windows import (
     FUTURE_PATHS,
     OWN_PATHS,
@@ -23,11 +19,12 @@ from transformertf.data.windows import (
     OriginLike,
     origin_text,
 )
-from transformertf.errors import InputError, at_least_one, without_hints
+from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
     FORECASTS,
     Evaluation,
     evaluate_pieces,
+    html_table,
     look_inside,
     make_sections,
     open_folder,
@@ -35,12 +32,15 @@ from transformertf.evaluation import (
     write_metrics,
     write_report,
 )
+from transformertf.forecaster.fitting import Fitting
+from transformertf.forecaster.given import Given, briefly, give, tell
+from transformertf.forecaster.planning import beside, check_plan, goes_on, plan
+from transformertf.forecaster.summary import summary
+from transformertf.forecaster.trained import TURN, Trained
 from transformertf.forecasts import (
     LEVELS,
     Calibration,
     ForecastFile,
-    ForecastFrames,
-    ForecastTables,
     Horizon,
     calibrated_rows,
     calibration_of,
@@ -49,21 +49,14 @@ from transformertf.forecasts import (
     sample_paths,
     scored_rows,
 )
-from transformertf.models import ForecastModule, precision_of
 from transformertf.plots import can_plot, forecast_figure
 from transformertf.streaming import Stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-log = logging.getLogger(__name__)
-# a trainer takes the model for itself: threads take turns
-_turn = threading.RLock()
-Kind = TypeVar("Kind", ForecastModule, WindowDataModule)
-Given = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame
 
-
-class Forecaster:
+class Forecaster(Fitting):
     """A trained model with everything fitted to its data.
 
     Args:
@@ -81,16 +74,38 @@ class Forecaster:
     def __init__(
         self, checkpoint: Checkpoint, accelerator: str = "auto", allow: Sequence[str] = ()
     ) -> None:
+        if not isinstance(checkpoint, Checkpoint):
+            raise InputError(
+                f"Forecaster: expected a checkpoint that was read, found a "
+                f"{type(checkpoint).__name__}; take Forecaster.load(path), or Forecaster.fit(data, "
+                "target=...), for a forecast wants all that was fitted to the data, too"
+            )
         self.checkpoint = checkpoint
-        self.accelerator = accelerator
-        self.allow = tuple(allow)
-        checkpoint.refuse_non_finite()
-        model = self._class(checkpoint.model, ForecastModule)
-        with allowing(self.allow):
-            self.model = checkpoint.make_model(model)
+        self._trained = Trained(checkpoint, accelerator, allow)
+        self.model = self._trained.model
         self.calibration = calibration_of(checkpoint)
 
+    def __repr__(self) -> str:
+        """Say what it is, in a line."""
+        told = summary(self.checkpoint, self.model)
+        return (
+            f"Forecaster({told['model']} of {told['target']}, {told['steps']}, "
+            f"{self.checkpoint.path})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what it is and where it comes from, for a notebook."""
+        told = summary(self.checkpoint, self.model) | {"run": str(self.run or "")}
+        return html_table("Forecaster", [(key, value) for key, value in told.items() if value])
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder that the checkpoint lies in; None where it lies elsewhere."""
+        folder = self.checkpoint.path.parent.parent
+        return folder if (folder / "config.yaml").is_file() else None
+
     @classmethod
+    @briefly
     def load(
         cls, path: str | os.PathLike[str], accelerator: str = "auto", allow: Sequence[str] = ()
     ) -> Self:
@@ -106,6 +121,7 @@ class Forecaster:
         """
         return cls(Checkpoint.read(Path(path), "checkpoint"), accelerator, allow)
 
+    @briefly
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the checkpoint with the calibration of this forecaster, where it has one.
 
@@ -115,6 +131,7 @@ class Forecaster:
         state = None if self.calibration is None else self.calibration.state_dict()
         self.checkpoint.write(Path(path), state)
 
+    @briefly
     def predict(
         self,
         data: Given,
@@ -150,13 +167,15 @@ class Forecaster:
         Raises:
             InputError: what is in the data cannot be used.
         """
-        module = self._data(batch_size, origin=origin)
-        _give(module, PREDICT_PATHS, data)
+        module = self._trained.data(batch_size, origin=origin)
+        give(module, PREDICT_PATHS, data)
         if future is not None:
-            _give(module, FUTURE_PATHS, future)
-        pieces = self._run(module, Horizon(horizon, samples, lead=lead), tell=remarks)
+            give(module, FUTURE_PATHS, future)
+        how = Horizon(horizon, samples, lead=lead)
+        pieces = self._trained.run(module, how, remarks, self.calibration)
         return pd.concat(pieces, ignore_index=True)
 
+    @briefly
     def future_frame(self, data: Given, horizon: int | None = None) -> pd.DataFrame:
         """Return the rows that follow some data, to be filled in and given as `future`.
 
@@ -172,13 +191,63 @@ class Forecaster:
         Raises:
             InputError: a model of sequences, or several series that no ids tell apart.
         """
-        module = self._data(None)
+        module = self._trained.data(None)
         if not isinstance(module, EncoderDecoderDataModule):
             raise InputError("future_frame wants a model with a horizon; append rows, and predict")
         at_least_one(**({} if horizon is None else {"horizon": horizon}))
-        _give(module, PREDICT_PATHS, data)
+        give(module, PREDICT_PATHS, data)
         return module.future_frame(horizon)
 
+    @briefly
+    def what_if(
+        self,
+        data: Given,
+        changes: Mapping[str, Change] | None = None,
+        *,
+        future: Given | None = None,
+        origin: OriginLike = None,
+        horizon: int | None = None,
+        samples: int | None = None,
+        **columns: Change,
+    ) -> pd.DataFrame:
+        """Forecast twice: what is planned, and with other known covariates in the horizon.
+
+        Args:
+            data: as for `predict`.
+            changes: by known column, what it is in the horizon instead: a value, one for each
+                step, or a function of the array of its values, (steps,), that gives them.
+            future: as for `predict`.
+            origin: row after which each series is forecast, once: as for `predict`. Default: the
+                last target, where rows follow it; else the latest row with a whole known horizon.
+            horizon: as for `predict`.
+            samples: as for `predict`.
+            **columns: further changes, of columns whose names are words.
+
+        Returns:
+            The table of `predict`, and beside it columns `what_if` and `what_if_q<level>`.
+
+        Raises:
+            InputError: a column that is not known ahead, several forecasts of a series, or data
+                that cannot be used.
+        """
+
+        def opened(start: OriginLike) -> EncoderDecoderDataModule:
+            module = self._trained.data(None, start)
+            give(module, PREDICT_PATHS, data)
+            if future is not None:
+                give(module, FUTURE_PATHS, future)
+            return check_plan(module, planned)
+
+        planned, asked = {**(changes or {}), **columns}, Horizon(horizon, samples)
+        module = opened(origin)
+        if origin is None and not goes_on(module):
+            module = opened("last")
+        before = self._trained.run(module, asked, remarks, self.calibration)
+        plan(module, planned, horizon or module.tgt_seq_len)
+        after = self._trained.run(module, asked, calibration=self.calibration)
+        return beside(pd.concat(before, ignore_index=True), pd.concat(after, ignore_index=True))
+
+    @briefly
     def sample(
         self,
         data: Given,
@@ -211,22 +280,23 @@ class Forecaster:
         Raises:
             InputError: a model without spread, or data that cannot be used.
         """
-        module = self._data(batch_size, origin=origin)
+        module = self._trained.data(batch_size, origin=origin)
         if not isinstance(module, EncoderDecoderDataModule):
             raise InputError("sample wants a model with a horizon; take predict")
-        _give(module, PREDICT_PATHS, data)
+        give(module, PREDICT_PATHS, data)
         if future is not None:
-            _give(module, FUTURE_PATHS, future)
+            give(module, FUTURE_PATHS, future)
         steps = horizon or module.tgt_seq_len
         Horizon(steps, samples).check(self.model, module)
         module.reach(steps)
-        _log(remarks(module, steps))
+        tell(remarks(module, steps))
         if not samples:
             raise InputError(f"samples must be at least 2, found {samples}")
-        with _turn:
+        with TURN:
             self.model.eval()
             return sample_paths(self.model, module, steps, samples, seed)
 
+    @briefly
     def evaluate(
         self,
         data: Given | None = None,
@@ -238,6 +308,7 @@ class Forecaster:
         samples: int | None = None,
         lead: str | int = 0,
         batch_size: int | None = None,
+        refit: int = 1,
         folder: str | os.PathLike[str] | None = None,
     ) -> Evaluation:
         """Score rolling-origin forecasts, as `transformertf evaluate` does.
@@ -254,6 +325,8 @@ class Forecaster:
             samples: as for `predict`.
             lead: as for `predict`.
             batch_size: windows of a batch; that of the training if not given.
+            refit: folds of the test rows; before each one after the first the model is trained
+                anew, as the run was, with all rows before it. This forecaster stays as it is.
             folder: where to write metrics.json, forecasts.parquet, plots and report.html, as the
                 command does; nothing is written if not given.
 
@@ -263,6 +336,18 @@ class Forecaster:
         Raises:
             InputError: what is in the data cannot be used.
         """
+        if refit != 1:
+            if data is not None or batch_size is not None:
+                raise InputError(
+                    "refit goes on into the test rows of the run; leave data and batch_size out"
+                )
+            place = None if folder is None else Path(folder)
+            state = None if self.calibration is None else self.calibration.state_dict()
+            return call_evaluate(
+                self.checkpoint.calibrated(state), self._trained.accelerator, self._trained.allow,
+                place, stage=stage, origin=origin_text(origin), season=season, horizon=horizon,
+                samples=samples, lead=str(lead), refit=refit,
+            )  # fmt: skip
         opened = nullcontext() if folder is None else open_folder(Path(folder), "folder")
         with opened as place:
             file = None if place is None else ForecastFile(place / FORECASTS, "folder")
@@ -272,7 +357,7 @@ class Forecaster:
             if season is None:
                 season = usual_season(module.stage_series(stage))
             how = Horizon(horizon, samples, lead=lead)
-            pieces = self._run(module, how, season, tell=scored_rows)
+            pieces = self._trained.run(module, how, scored_rows, self.calibration, season)
             settings = {
                 "stage": stage,
                 "origin": origin,
@@ -287,11 +372,45 @@ class Forecaster:
                         file.write(piece)
                 write_metrics(place, evaluation)
                 if can_plot():
-                    with _turn:
+                    with TURN:
                         sections = make_sections(evaluation, self.model, module)
                     write_report(place, evaluation, sections)
         return evaluation
 
+    def cross_validate(
+        self,
+        folds: int = 3,
+        *,
+        origin: OriginLike = "auto",
+        season: int | None = None,
+        horizon: int | None = None,
+        samples: int | None = None,
+        lead: str | int = 0,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> Evaluation:
+        """Score forecasts of folds of the test rows, each by a model trained on all rows before it.
+
+        Args:
+            folds: as `refit` of `evaluate`; the first one is this forecaster's own.
+            origin: as for `evaluate`, and all that follows.
+            season: as for `evaluate`.
+            horizon: steps of each forecast.
+            samples: paths beyond the trained horizon.
+            lead: as for `predict`.
+            folder: where to write what the command does.
+
+        Returns:
+            As `evaluate`.
+
+        Raises:
+            InputError: the run has no share of rows for test, or its configuration is gone.
+        """
+        return self.evaluate(
+            origin=origin, season=season, horizon=horizon, samples=samples, lead=lead,
+            refit=folds, folder=folder,
+        )  # fmt: skip
+
+    @briefly
     def calibrate(
         self,
         data: Given | None = None,
@@ -329,10 +448,11 @@ class Forecaster:
         def told(module: WindowDataModule, _: int | None) -> Iterable[str]:
             return calibrated_rows(module, shown, by_series=by_series, as_in_fit=data is None)
 
-        pieces = self._run(module, Horizon(), calibrated=False, tell=told)
+        pieces = self._trained.run(module, Horizon(), told)
         self.calibration = Calibration.fit(pieces, levels, by_series)
         return self.calibration
 
+    @briefly
     def stream(self, name: str = "stream", *, carry: bool = True) -> Stream:
         """Start a session that takes rows of one series as they come, and forecasts after each.
 
@@ -344,11 +464,12 @@ class Forecaster:
                 by itself.
             carry: carry the state of a recurrent model on, rather than read a context each time.
         """
-        module = self._data(None)
+        module = self._trained.data(None)
         used = self.calibration if self.model.takes == "windows" else None
         finish = None if used is None else used.apply
         return Stream(self.model, module, name, carry=carry, finish=finish)
 
+    @briefly
     def importance(
         self, data: Given | None = None, *, stage: Literal["test", "validation"] = "test"
     ) -> pd.DataFrame:
@@ -365,12 +486,13 @@ class Forecaster:
             Columns `side`, `variable`, `importance`.
         """
         module = self._stage_data(data, stage, None)
-        with _turn:
+        with TURN:
             found = look_inside(self.model, module, stage).importance
         if found is None:
             raise InputError("importance wants two windows or more that can be forecast")
         return found
 
+    @briefly
     def plot(self, forecasts: pd.DataFrame, series: str | Sequence[str] | None = None) -> "Figure":
         """Draw forecasts over what happened, one panel for each series.
 
@@ -395,101 +517,7 @@ class Forecaster:
         self, data: Given | None, stage: Literal["test", "validation"], batch_size: int | None
     ) -> WindowDataModule:
         """Return the data module with other data of a stage, where it is given."""
-        module = self._data(batch_size)
+        module = self._trained.data(batch_size)
         if data is not None:
-            _give(module, OWN_PATHS[stage], data)
+            give(module, OWN_PATHS[stage], data)
         return module
-
-    def _data(self, batch_size: int | None, origin: OriginLike = None) -> WindowDataModule:
-        """Return the data module of the checkpoint."""
-        origin = origin_text(origin)
-        given: dict[str, Any] = {PREDICT_PATHS: None}
-        if batch_size is not None:
-            given["batch_size"] = batch_size
-        data = self._class(self.checkpoint.data, WindowDataModule)  # type: ignore[type-abstract]
-        if issubclass(data, EncoderDecoderDataModule):
-            given |= {"origin": origin, FUTURE_PATHS: None}
-        elif origin != "auto":
-            raise InputError(
-                f"origin {origin!r}: sequences have no origins, each row is forecast once; leave "
-                "it out"
-            )
-        with allowing(self.allow):
-            return self.checkpoint.make_data(data, **given)
-
-    def _class(self, described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
-        """Return the class that the checkpoint names.
-
-        Raises:
-            InputError: there is none, of another kind, or one that is not allowed.
-        """
-        path, place = described["class_path"], self.checkpoint.place
-        with allowing(self.allow):
-            refuse_foreign(described, "", f" in {place}")
-            found = find_object(path, place)
-        if not (isinstance(found, type) and issubclass(found, kind)):
-            raise InputError(f"{place}: no {kind.__name__} has the import path {path!r}")
-        return found
-
-    def _run(
-        self,
-        module: WindowDataModule,
-        horizon: Horizon,
-        season: int | None = None,
-        *,
-        calibrated: bool = True,
-        tell: Callable[[WindowDataModule, int | None], Iterable[str]],
-    ) -> list[pd.DataFrame]:
-        """Say what is forecast, and return the forecasts of a data module in pieces."""
-        horizon.check(self.model, module)
-        frames = ForecastFrames()
-        calibration = self.calibration if calibrated else None
-        tables = ForecastTables(module, horizon, calibration, season)
-        _log(tell(module, horizon.steps))
-        with _turn, without_hints():
-            trainer = lightning.Trainer(
-                accelerator=self.accelerator,
-                devices=1,
-                logger=False,
-                callbacks=[ForecastWriter(frames, tables)],
-                precision=precision_of(self.model),
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                # nothing is written there; else Lightning asks for the working folder, be it gone
-                default_root_dir=os.sep,
-            )
-            trainer.predict(self.model, datamodule=module, return_predictions=False)
-        return frames.pieces
-
-
-def _log(lines: Iterable[str]) -> None:
-    for line in lines:
-        log.warning("%s", line)
-
-
-def _give(module: WindowDataModule, argument: str, data: object) -> None:
-    """Have a data module use files, or a frame.
-
-    Raises:
-        InputError: it is neither.
-    """
-    paths = _paths(data)
-    if paths is None:
-        where = "future" if argument == FUTURE_PATHS else "data"
-        expected = "a path, a list of paths or a DataFrame"
-        module.stages.give(argument, as_frame(data, where, expected))
-    module.hparams[argument] = "frame" if paths is None else paths
-
-
-def _paths(data: object) -> list[str] | None:
-    """Return the paths that were given; None where it is something else."""
-    if isinstance(data, (str, os.PathLike)):
-        return [os.fspath(data)]
-    # frames and mappings would give the names of their columns
-    if isinstance(data, Iterable) and not isinstance(data, (pd.DataFrame, Mapping)):
-        with suppress(TypeError):  # of an array without a dimension
-            items = list(data)
-            if all(isinstance(item, (str, os.PathLike)) for item in items):
-                return [os.fspath(item) for item in items]
-    return None

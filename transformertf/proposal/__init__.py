@@ -1,0 +1,13 @@
+"""Files to a proposed configuration, each value with its reason.
+
+    files -> Seen -> Arranged -> Roles -> Lengths -> Proposal
+
+`looking` reads as many rows as are quick to look at, `series` finds time and series, `words` and
+`leaks` tell what columns are, `roles` hands them out, `rhythm` measures seasons and levels,
+`settings` chooses, `proposal` puts all together and `text` writes YAML. None of it needs torch.
+"""
+
+from transformertf.proposal.looking import LOOKED_AT, Seen, look
+from transformertf.proposal.proposal import Proposal, Wishes, propose
+from transformertf.proposal.roles import Answers, AsProposed, Given
+from transformertf.proposal.settings import SIZES

@@ -1,0 +1,250 @@
+"""From what was seen and what is wished to a whole configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformertf.errors import InputError, nearest
+from transformertf.proposal import settings
+from transformertf.proposal.looking import Seen
+from transformertf.proposal.roles import Answers, Given, Roles, find_roles, find_target
+from transformertf.proposal.series import Arranged, arrange
+from transformertf.proposal.settings import Lengths, Said
+from transformertf.proposal.text import as_yaml
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user has said; None where nothing.
+
+    Attributes:
+        paths: files as they are to stand in the configuration.
+        given: roles of columns.
+        ids: columns that tell series apart.
+        time: time column.
+        horizon: steps ahead.
+        context: steps of the past; 0 for a model that sees no target.
+        model: name of the model.
+    """
+
+    paths: Sequence[str]
+    given: Given = field(default_factory=Given)
+    ids: list[str] | None = None
+    time: str | None = None
+    horizon: int | None = None
+    context: int | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration with its reasons.
+
+    Attributes:
+        text: the configuration in YAML.
+        roles: the columns by role.
+        lengths: context and horizon.
+        model: name of the model.
+        leaks: what is said of columns that are the target in disguise.
+    """
+
+    text: str
+    roles: Roles
+    lengths: Lengths
+    model: str
+    leaks: tuple[str, ...]
+
+
+def propose(seen: Seen, wishes: Wishes, answers: Answers, name: str = "my.yml") -> Proposal:
+    """Return the configuration that is proposed for files.
+
+    Args:
+        seen: what was seen of them.
+        wishes: what the user has said.
+        answers: says what is meant by a proposal.
+        name: of the file that it is for.
+
+    Raises:
+        InputError: a column that is named is not there, or the series are too short.
+    """
+    wishes = _named(wishes, seen.columns)
+    _check_model(wishes.model)
+    arranged = arrange(seen, wishes.time, wishes.ids)
+    target = find_target(arranged, wishes.given.target, answers)
+    draft = settings.lengths(arranged, target, 0, wishes.context or None, wishes.horizon)
+    roles = find_roles(arranged, target, wishes.given, draft.horizon, answers)
+    context = wishes.context or None
+    lengths = settings.lengths(arranged, target, roles.ahead, context, wishes.horizon)
+    lengths = _asked(lengths, arranged, wishes, answers)
+    model = settings.choose_model(arranged, roles, wishes.context)
+    if wishes.model is None:
+        chosen = answers.model(model.value, list(settings.SIZES))
+        model = model if chosen == model.value else Said(chosen, "as answered")
+    else:
+        model = Said(wishes.model, "as given")
+    tree = _tree(arranged, roles, lengths, model, wishes)
+    text = as_yaml(_head(arranged, lengths, name), tree)
+    leaks = [n for n in roles.left_out if roles.why[n].startswith("leak")]
+    told = tuple(f"{name!r} is left out: {roles.why[name]}" for name in leaks)
+    return Proposal(text, roles, lengths, model.value, told)
+
+
+def _asked(proposed: Lengths, arranged: Arranged, wishes: Wishes, answers: Answers) -> Lengths:
+    """Return the lengths that are meant by those proposed, where they were not given."""
+    horizon = wishes.horizon or answers.number("horizon", proposed.horizon)
+    context = proposed.context
+    if wishes.context is None:
+        context = answers.number("context", context)
+    if (context, horizon) == (proposed.context, proposed.horizon):
+        return proposed
+    return settings.lengths(arranged, "", 0, context, horizon)
+
+
+def _check_model(name: str | None) -> None:
+    if name is not None and name not in settings.SIZES:
+        raise InputError(f"--model {name}: no such model; {nearest(name, settings.SIZES)}")
+
+
+def _named(wishes: Wishes, columns: list[str]) -> Wishes:
+    """Refuse names of columns that are not there, or in two roles."""
+    given = wishes.given
+    roles = {
+        "target": [given.target] if given.target else [], "known": given.known or [],
+        "past": given.past or [], "static": given.static or [], "series-id": wishes.ids or [],
+        "time": [wishes.time] if wishes.time else [],
+    }  # fmt: skip
+    seen: dict[str, str] = {}
+    for flag, names in roles.items():
+        for name in names:
+            if name not in columns:
+                raise InputError(f"--{flag} {name}: no such column; {nearest(name, columns)}")
+            if name in seen and (flag, seen[name]) != ("series-id", "static"):
+                raise InputError(
+                    f"--{flag} {name}: has the role of --{seen[name]} already; give it one"
+                )
+            seen[name] = flag
+    return wishes
+
+
+def _head(arranged: Arranged, lengths: Lengths, name: str) -> list[str]:
+    seen = arranged.seen
+    files = seen.files[0] if len(seen.files) == 1 else f"{len(seen.files)} files"
+    count = len(arranged.starts)
+    series = "one series" if count == 1 else f"{count} series"
+    looked = "" if seen.whole else f", of which {len(arranged.order)} were looked at"
+    line = f"Proposed by `transformertf init` for {files}: {arranged.total} rows{looked}, {series}"
+    told = [f"{line}."]
+    if arranged.stamps is not None and len(arranged.stamps):
+        step = settings.spacing(arranged)
+        told.append(f"{arranged.time}: {arranged.stamps.min()} to {arranged.stamps.max()}, {step}.")
+    season = f" --season {lengths.season}" if lengths.season > 1 else ""
+    return [
+        *told,
+        "Change what you know better; each line says why it is there.",
+        "",
+        f"  transformertf fit --config {name}",
+        f"  transformertf evaluate --config {name} --ckpt_path last{season}",
+    ]
+
+
+def _tree(
+    arranged: Arranged, roles: Roles, lengths: Lengths, model: Said, wishes: Wishes
+) -> dict[str, Any]:
+    is_sequence = model.value in settings.SEQUENCES
+    shares = settings.split(arranged, lengths)
+    windows = settings.count_windows(arranged, lengths, shares)
+    make = _sequence_data if is_sequence else _window_data
+    arguments = {
+        **_columns(arranged, roles),
+        "train_df_paths": Said(wishes.paths[0] if len(wishes.paths) == 1 else list(wishes.paths)),
+        **shares,
+        **make(arranged, roles, lengths, windows),
+    }
+    trainer = settings.training(model.value, lengths, windows)
+    rate = settings.learning_rate(model.value)
+    stopping = {
+        "monitor": "validation/loss",
+        "patience": settings.patience(trainer["max_epochs"].value),
+    }
+    callbacks = [{"class_path": "EarlyStopping", "init_args": stopping}]
+    return {
+        "seed_everything": Said(42),
+        "num_threads": Said(1, "a small recurrent model gains nothing from more"),
+        "model": settings.model_section(model, arranged, roles),
+        "optimizer": {"class_path": Said("Adam"), "init_args": {"lr": Said(rate)}},
+        "lr_scheduler": Said("CosineWithWarmup", "up in the first steps, then down to nothing"),
+        "data": {
+            "class_path": Said(
+                "TimeSeriesDataModule" if is_sequence else "EncoderDecoderDataModule"
+            ),
+            "init_args": arguments,
+        },
+        "trainer": {**trainer, "callbacks": Said(callbacks)},
+    }
+
+
+def _columns(arranged: Arranged, roles: Roles) -> dict[str, Any]:
+    """Return the roles of the columns."""
+    why = roles.why
+    said: dict[str, Any] = {"target_covariate": Said(roles.target)}
+    for key, names in (
+        ("known_covariates", roles.known),
+        ("known_past_covariates", roles.past),
+        ("static_covariates", roles.static),
+    ):
+        if names:
+            said[key] = Said(list(names), _reasons(names, why))
+        if names and names is roles.past:
+            said["# past"] = ["what is known ahead among these belongs into known_covariates"]
+    if roles.categories:
+        said["categorical_covariates"] = Said(list(roles.categories), "kinds, no quantities")
+    if arranged.ids:
+        said["series_id"] = Said(list(arranged.ids), "tells the series of the table apart")
+    if arranged.time is not None:
+        said["time_column"] = Said(arranged.time)
+    left = [f"left out: {name} ({why[name]})" for name in roles.left_out]
+    return said | ({"# left out": left} if left else {})
+
+
+def _reasons(names: Sequence[str], why: Mapping[str, str]) -> str:
+    """Return why columns have a role, the names of those of one reason together."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if name in why:
+            groups.setdefault(why[name], []).append(name)
+    if len(groups) == 1 and len(names) == len(next(iter(groups.values()))):
+        return next(iter(groups))
+    return "; ".join(f"{', '.join(own)}: {reason}" for reason, own in groups.items())
+
+
+def _window_data(
+    arranged: Arranged, roles: Roles, lengths: Lengths, windows: int
+) -> dict[str, Any]:
+    """Return what windows of context and horizon want."""
+    missing = settings.gaps(arranged, roles, lengths.horizon)
+    optional = {
+        "calendar_features": settings.calendar(arranged, lengths.context),
+        "normalize": settings.scaling(arranged, roles),
+        "drop_short_series": settings.shortest(arranged, lengths, missing),
+        "stride": settings.stride(windows, lengths.season),
+    }
+    return {
+        **missing,
+        **{key: said for key, said in optional.items() if said is not None},
+        "ctxt_seq_len": Said(lengths.context, lengths.why_context),
+        "tgt_seq_len": Said(lengths.horizon, lengths.why_horizon),
+        "batch_size": Said(64),
+    }
+
+
+def _sequence_data(
+    arranged: Arranged, roles: Roles, lengths: Lengths, windows: int
+) -> dict[str, Any]:
+    """Return what sequences want whose state is carried along runs."""
+    missing = settings.gaps(arranged, roles, lengths.horizon)
+    return {
+        **missing,
+        "carry_state": Said(True, "the state goes along whole runs, whatever the memory"),
+        "seq_len": Said(100, "steps that a gradient reaches back"),
+        "batch_size": Said(32, "runs at the same time"),
+    }

@@ -1,0 +1,117 @@
+"""What the rows of a target tell: how fast they come, its seasons, and whether its level moves."""
+
+import itertools
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from transformertf.data import FloatArray
+from transformertf.proposal.series import Arranged
+
+HOUR, DAY = 3600.0, 86400.0
+WEEK = "a week"
+# seconds between the rows of months, and of quarters
+_MONTHS = (28 * DAY, 32 * DAY)
+_QUARTERS = (89 * DAY, 93 * DAY)
+# the longest season that a context of two holds at a cost of minutes
+LONGEST = 300
+# a season is one where a value goes so far with that of a season before
+_STRONG = 0.3
+# rows of the longest stretches that are looked at for seasons, levels and leaks
+_ROWS = 200_000
+# stretches that a series is cut into to see whether its level moves
+_STRETCHES = 10
+
+
+def stretches(arranged: Arranged, name: str) -> list[FloatArray]:
+    """Return the values of a column by series, up to so many rows in all; NaN where missing."""
+    values = arranged.numbers(name)
+    parts = np.split(values, arranged.starts[1:])
+    kept = itertools.takewhile(
+        lambda pair: pair[0] < _ROWS, zip(np.cumsum([0, *map(len, parts)]), parts, strict=False)
+    )
+    return [part[:_ROWS] for _, part in kept]
+
+
+def seasons(arranged: Arranged) -> list[tuple[int, str]]:
+    """Return the seasons of dates of this rate, in steps, shortest first, and what each is."""
+    step = arranged.step
+    if not arranged.is_date or step is None or step <= 0:
+        return []
+    if step < DAY:
+        known = [(HOUR, "an hour"), (DAY, "a day"), (7 * DAY, WEEK)]
+        return [
+            (round(long / step), what)
+            for long, what in known
+            if long / step >= 4 and abs(long / step - round(long / step)) < 1e-6
+        ]
+    if step == DAY:
+        worked = arranged.steps.max(initial=0) in (3 * DAY, 4 * DAY) and arranged.is_even
+        return [(5 if worked else 7, WEEK)]
+    if step == 7 * DAY:
+        return [(52, "a year")]
+    if _MONTHS[0] <= step <= _MONTHS[1]:
+        return [(12, "a year")]
+    return [(4, "a year")] if _QUARTERS[0] <= step <= _QUARTERS[1] else []
+
+
+def cycle(parts: list[FloatArray], longest: int) -> int | None:
+    """Return the lag of the strongest repetition of a target, None where none is strong.
+
+    Args:
+        parts: values of each series.
+        longest: lag in steps.
+    """
+    found = autocorrelation(parts, longest)
+    peaks, _ = find_peaks(found)
+    strong = [peak for peak in peaks if peak >= 4 and found[peak] >= _STRONG]
+    return int(max(strong, key=lambda peak: found[peak])) if strong else None
+
+
+def autocorrelation(parts: list[FloatArray], longest: int) -> FloatArray:
+    """Return how values go with those so many steps before (longest + 1,), over all series."""
+    above, own = np.zeros(longest + 1), 0.0
+    for part in parts:
+        values = _filled(part) - np.nanmean(part) if np.isfinite(part).any() else part[:0]
+        size = 2 ** int(np.ceil(np.log2(2 * len(values) + 1)))
+        spectrum = np.abs(np.fft.rfft(values, size)) ** 2
+        lags = np.fft.irfft(spectrum, size)[: min(longest + 1, len(values))]
+        above[: len(lags)] += lags
+        own += float(lags[0]) if len(lags) else 0.0
+    return above / own if own > 0 else above
+
+
+def level_moves(parts: list[FloatArray]) -> float:
+    """Return how far the means of long stretches lie apart, in units of the spread within them."""
+    means, spreads = [], []
+    for part in parts:
+        for stretch in np.array_split(part, -(-_STRETCHES // len(parts))):
+            known = stretch[np.isfinite(stretch)]
+            if len(known) >= 2:
+                means.append(known.mean())
+                spreads.append(known.var())
+    within = np.sqrt(np.mean(spreads)) if spreads else 0.0
+    return float(np.std(means) / within) if within > 0 else 0.0
+
+
+def sizes_differ(parts: list[FloatArray]) -> float:
+    """Return how many times larger the spread of a large series is than that of a small one."""
+    spreads = np.array([np.nanstd(part) for part in parts if np.isfinite(part).sum() > 1])
+    spreads = spreads[spreads > 0]
+    if len(spreads) < 2:
+        return 1.0
+    low, high = np.quantile(spreads, [0.1, 0.9])
+    return float(high / low)
+
+
+def is_heavy(parts: list[FloatArray]) -> bool:
+    """Whether a target changes little most of the time, and now and then by much."""
+    changes = np.concatenate([np.diff(part) for part in parts]) if parts else np.empty(0)
+    known = changes[np.isfinite(changes)]
+    spread = known.std() if known.size else 0.0
+    return bool(spread > 0 and ((known - known.mean()) ** 4).mean() / spread**4 > 10)
+
+
+def _filled(part: FloatArray) -> FloatArray:
+    """Return values with the mean where one is missing."""
+    return np.where(np.isfinite(part), part, np.nanmean(part))
