@@ -2,7 +2,8 @@
 
     files -> Table -> Panel -> Series
 
-`formats` finds and opens the files (`csv_files`, `parquet_files`, `folders` of those), `frames`
+`formats` finds and opens the files (`csv_files`, written as `dialects` say, `parquet_files`,
+`folders` of those), `frames`
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
@@ -14,6 +15,7 @@ stage.
 from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.checks import all_finite
+from transformertf.data.reading.dialects import Dialect
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
 from transformertf.data.reading.formats import expand_paths, matches, shared_files
