@@ -157,6 +157,11 @@ def _tree(
     arguments = {
         **_columns(arranged, roles),
         "train_df_paths": Said(wishes.paths[0] if len(wishes.paths) == 1 else list(wishes.paths)),
+        **(
+            {"csv": Said(arranged.seen.csv, "as the files are written")}
+            if arranged.seen.csv
+            else {}
+        ),
         **shares,
         **make(arranged, roles, lengths, windows),
     }
