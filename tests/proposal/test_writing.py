@@ -39,7 +39,8 @@ def with_units(text: str, sep: str) -> str:
         ("a.csv", f"# x\n{with_units(text_of(';', ','), ';')}".encode(),
          {"comment": "#", "sep": ";", "decimal": ",", "skiprows": [2]}),
     ],
-    ids=["usual", "semicolons", "tabs", "tsv", "packed", "comment", "cp1252", "utf-16", "units", "all"],
+    ids=["usual", "semicolons", "tabs", "tsv", "packed", "comment", "cp1252", "utf-16",
+         "units", "all"],
 )  # fmt: skip
 def test_what_is_written_is_told_and_read(tmp_path, name, content, csv):
     path = tmp_path / name

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from transformertf.data.reading.tables import Table
     from transformertf.data.reading.text_dates import dates_of
     from transformertf.data.reading.times import Clock, as_index, require_dates
+    from transformertf.data.reading.zones import instants
 
 # what only looks at files does without torch, which takes seconds to import
 _MODULES = {
@@ -78,6 +79,7 @@ _MODULES = {
     "tables": ("Table",),
     "text_dates": ("dates_of",),
     "times": ("Clock", "as_index", "require_dates"),
+    "zones": ("instants",),
 }
 
 
