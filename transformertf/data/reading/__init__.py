@@ -2,7 +2,8 @@
 
     files -> Table -> Panel -> Series
 
-`formats` finds and opens the files (`csv_files`, `parquet_files`, `folders` of those), `frames`
+`formats` finds and opens the files (`csv_files`, written as `dialects` say, `parquet_files`,
+`folders` of those), `frames`
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
@@ -15,11 +16,13 @@ from transformertf.data.reading.asked import date_of, first_row_at, row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.changing import Change, change_rows, check_changes
 from transformertf.data.reading.checks import all_finite
+from transformertf.data.reading.dialects import Dialect, open_text
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
 from transformertf.data.reading.formats import (
     columns_of,
     expand_paths,
+    is_text,
     matches,
     open_tables,
     shared_files,
@@ -43,3 +46,4 @@ from transformertf.data.reading.steps import STEP_ROWS, next_times, on_wall
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.text_dates import dates_of
 from transformertf.data.reading.times import Clock, as_index, require_dates
+from transformertf.data.reading.zones import instants

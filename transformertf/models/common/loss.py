@@ -15,7 +15,6 @@ from transformertf.batch import (
     ActualTarget,
     Batch,
     BatchSource,
-    Stage,
     counted,
     step_weights,
 )
@@ -28,6 +27,7 @@ from transformertf.nn import (
     relative_error,
     symmetric_error,
 )
+from transformertf.stage import Stage
 
 _HALVES = (torch.float16, torch.bfloat16)
 # mps alone has no double
