@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
@@ -169,8 +169,9 @@ class ForecastCLI(LightningCLI):
         own = self.config_init["trainer"]["callbacks"] or []
         return own if isinstance(own, list) else [own]
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what torch must know, and link what the model must know of the data."""
+    @staticmethod
+    def declare(parser: ArgumentParser) -> None:
+        """Add the keys beside trainer, model and data that are this package's own."""
         parser.add_argument(
             "--num_threads",
             type=PositiveInt | None,
@@ -191,6 +192,10 @@ class ForecastCLI(LightningCLI):
             help="validate and keep the moving average of the weights, of which a step leaves this "
             "share, such as 0.99; null for the weights as they are",
         )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what torch must know, and link what the model must know of the data."""
+        self.declare(parser)
         for target in self.links.values():
             # a link to the attribute itself would read files whenever jsonargparse looks at it
             said = partial(self._said_of, target)

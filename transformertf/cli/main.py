@@ -53,7 +53,13 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         _later("cache", "cache"),
         "show or clear what is kept of large tables, see data.storage",
     ),
+    "schema": (
+        _later("schema", "schema"),
+        "print the JSON schema of configurations, by which editors complete and check",
+    ),
 }
+# these do without torch
+LIGHT = ("schema",)
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
@@ -96,6 +102,9 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
 
 def _run(options: argparse.Namespace, flags: Sequence[str], verbose: bool) -> None:
     check_surroundings()
+    if options.command in LIGHT:
+        COMMANDS[options.command][0](options, flags)
+        return
     if paths := getattr(options, "config", ()):
         options.config = [YamlFile.read(path) for path in paths]
         for file in options.config:

@@ -1,7 +1,8 @@
 """The options of each command; every argument of trainer, model and data is one more."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,10 +57,7 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         command = choices.add_parser(
             name, help=summary, description=summary, allow_abbrev=False, add_help=False
         )
-        if name == "cache":
-            _add_cache_options(command)
-        else:
-            _add_options(command, name)
+        OWN.get(name, partial(_add_options, command=name))(command)
     return parser
 
 
@@ -122,3 +120,15 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
 def _add_cache_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     parser.add_argument("--clear", action="store_true", help="remove all that no process writes")
+
+
+def _add_schema_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
+    parser.add_argument("--model", metavar="NAME", help="of the configurations of this model")
+
+
+# commands that take no arguments of trainer, model and data
+OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "cache": _add_cache_options,
+    "schema": _add_schema_options,
+}
