@@ -13,6 +13,7 @@ import argparse
 import inspect
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -43,6 +44,8 @@ INTERPOLATION = {
     "type": "string",
     "pattern": r"\$\{",
 }
+# text, whatever an editor makes of it
+NAME = {"type": ["string", "number", "boolean"]}
 # a class of another package, whose arguments are not known here
 FOREIGN = {
     "description": "a class of another package, which --allow names",
@@ -98,7 +101,7 @@ LINKED = {target.rpartition(".")[2] for target in LINKS.values()}
 
 def schema() -> Schema:
     """Return the schema of a configuration."""
-    defs: Schema = {"interpolation": INTERPOLATION, "foreign": FOREIGN}
+    defs: Schema = {"interpolation": INTERPOLATION, "foreign": FOREIGN, "name": NAME}
     for section, names in classes().items():
         defs.update(_section(section, names))
     defs |= {base.__name__: _arguments(base) for base in BASES}
@@ -267,9 +270,10 @@ def _arguments(kind: type, without: frozenset[str] | None = None) -> Schema:
             name: _ref(f"{base.__name__}/properties/{name}") if shared.get(name) == value else value
             for name, value in found.items()
         }
-    summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
+    # what a forecaster is, its network says
+    told = getattr(transformertf.models, f"{kind.__name__}Model", kind)
     return {
-        "description": " ".join(summary.split()),
+        "description": _plain((inspect.getdoc(told) or "").partition("\n\n")[0]),
         "type": "object",
         "properties": found,
         "additionalProperties": False,
@@ -282,21 +286,28 @@ def _property(name: str, drawn: Schema, kind: type, required: bool) -> Schema:
     forms = _forms(value)
     row = ARGUMENTS.get(name) if issubclass(kind, lightning.LightningDataModule) else None
     if row is not None and row.names is not None:  # text, whatever YAML makes of it
-        forms = [{"type": ["string", "number", "boolean"]}]
-        if row.names == "several":
-            forms.append({"type": "array", "items": forms[0]})
+        forms = [_ref("name"), *([_list_of(_ref("name"))] if row.names == "several" else [])]
     if name == "extra_transforms":
         forms = [{"type": "object", "additionalProperties": _ref("transforms")}]
     if not required:
         forms.append({"type": "null"})
     found: Schema = {}
     if "description" in drawn:
-        found["description"] = " ".join(drawn["description"].split()).replace("``", "`")
+        found["description"] = _plain(drawn["description"])
     found |= _joined([*forms, _ref("interpolation")])
     if "default" in drawn:
         found["default"] = drawn["default"]
     found |= _extras(name, kind)
     return found
+
+
+def _plain(text: str) -> str:
+    """Return a docstring's text without what only Sphinx reads."""
+    text = re.sub(
+        r":\w+:`~?(?:[\w.]+\.)?([^`<]+?)\s*(?:<[^`]*>)?`", r"`\1`", " ".join(text.split())
+    )
+    text = re.sub(r"; (?:see|arguments are those of) `\w+`", "", text)
+    return re.sub(r"`_+", "`", text).replace("``", "`")
 
 
 def _extras(name: str, kind: type) -> Schema:
@@ -393,7 +404,7 @@ def _classes_of_trainer() -> Schema:
 def _drawn_texts() -> dict[str, str]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(lightning.Trainer, None, fail_untyped=False)
-    return {action.dest: " ".join(str(action.help).split()) for action in parser._actions}
+    return {action.dest: _plain(str(action.help)) for action in parser._actions}
 
 
 def _top_level() -> Schema:

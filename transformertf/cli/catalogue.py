@@ -79,16 +79,22 @@ def narrowed(model: str) -> Schema:
         InputError: there is no such model.
     """
     schema = copy.deepcopy(whole())
-    (sequences,) = schema.pop("allOf")
-    names = sequences["if"]["properties"]["model"]["anyOf"][0]["enum"]
-    (other,) = _path(sequences["then"]["properties"]["data"]["$ref"])
+    del schema["allOf"]  # which data a model takes
     own = class_named("model", model)
-    (data,) = [name for name in classes("data") if (own in names) == (f"{name}.beside" == other)]
     _keep_one(schema, "model", own)
-    _keep_one(schema, "data", data)
+    _keep_one(schema, "data", data_for(own))
     reached = _reached(schema)
     schema["$defs"] = {name: part for name, part in schema["$defs"].items() if name in reached}
     return schema
+
+
+def data_for(model: str) -> str:
+    """Return the data module that makes the batches of a model, named as `class_named` does."""
+    (sequences,) = whole()["allOf"]
+    names = sequences["if"]["properties"]["model"]["anyOf"][0]["enum"]
+    (form,) = _path(sequences["then"]["properties"]["data"]["$ref"])
+    (data,) = [name for name in classes("data") if (model in names) == (f"{name}.beside" == form)]
+    return data
 
 
 def _keep_one(schema: Schema, section: str, name: str) -> None:
@@ -208,7 +214,8 @@ def _said(node: Schema) -> tuple[list[str], list[str]]:
     choices: list[str] = []
     for form in node.get("anyOf", [node]):
         if "$ref" in form:
-            kinds += [] if form["$ref"].endswith("interpolation") else ["class"]
+            (name,) = _path(form["$ref"])
+            kinds += {"interpolation": [], "name": ["name"]}.get(name, ["class"])
         elif "anyOf" in form:
             own, more = _said(form)
             kinds, choices = kinds + own, choices + more

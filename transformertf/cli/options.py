@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from transformertf.class_paths import PACKAGES
+from transformertf.cli.help_pages import READS, Asked, examples_of
 from transformertf.errors import InputError
 from transformertf.version import __version__
 
@@ -16,26 +17,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
-
-
-class _FullHelp(argparse.Action):
-    """Prints the command's own options, then every argument of trainer, model and data."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        import jsonargparse
-
-        # torch takes seconds to import
-        from transformertf.data import EncoderDecoderDataModule
-        from transformertf.models import EncoderDecoderLSTM
-
-        parser.print_help()
-        full = jsonargparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-        full.add_class_arguments(EncoderDecoderDataModule, "data")
-        full.add_class_arguments(EncoderDecoderLSTM, "model")
-        print("\nEvery argument below is a key of the YAML, too.")
-        full.print_help()
-        print("\n--trainer.* takes every argument of lightning.Trainer.")
-        parser.exit()
 
 
 def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -50,9 +31,7 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    choices = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
-    )
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, summary in commands.items():
         command = choices.add_parser(
             name, help=summary, description=summary, allow_abbrev=False, add_help=False
@@ -63,7 +42,15 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
 
 def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add = parser.add_argument
-    add("-h", "--help", action=_FullHelp, nargs=0, help="show every argument and exit")
+    # the screen of a command, see `help_pages`
+    own = "--ckpt_path FILE" if command in READS else "--config FILE"
+    parser.usage = f"transformertf {command} {own} [options] [--KEY VALUE ...]"
+    examples = "\n  ".join(f"transformertf {command} {words}" for words in examples_of(command))
+    parser.description = f"{parser.description}\n\nexamples:\n  {examples}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add("-h", "--help", action=Asked, nargs="*", metavar="GROUP",
+        help="show this page, or a group of arguments, and exit")  # fmt: skip
+    add("--help-all", action=Asked, nargs=0, dest="help", help="show every argument and exit")
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML; repeatable, later files win")  # fmt: skip
     add("--ckpt_path", metavar="FILE", help="checkpoint, or `last` for the newest of NAME")
