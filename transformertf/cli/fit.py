@@ -172,8 +172,7 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
 
 @users_mistakes()
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
-    tree = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
-    tree.pop("config", None)
+    tree = cli.resolved()
     for target in cli.links.values():
         argument = target.rpartition(".")[2]
         tree["model"]["init_args"][argument] = cli.model.hparams[argument]

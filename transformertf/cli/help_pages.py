@@ -69,6 +69,7 @@ OF_TRAINER = (
 )  # fmt: skip
 EXAMPLES = {
     "fit": ("--config tft.yml --trainer.max_epochs 5", "--config tft.yml --ckpt_path last"),
+    "config": ("-c tft.yml -c small.yml --optimizer.lr 1e-3 --explain",),
     "validate": ("-n tft --ckpt_path last",),
     "test": ("-n tft --ckpt_path last", "--ckpt_path last.ckpt --data.test_df_paths new.csv"),
     "predict": ("-n tft --ckpt_path last --data.predict_df_paths new.csv",),

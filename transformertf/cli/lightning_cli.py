@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -214,6 +215,12 @@ class ForecastCLI(LightningCLI):
         seed = self.config["seed_everything"]
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
             raise InputError(f"seed_everything must be from 0 to {LARGEST_SEED}, found {seed}")
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the configuration with all defaults, as a file may hold it."""
+        tree: dict[str, Any] = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        tree.pop("config", None)
+        return tree
 
     def instantiate_classes(self) -> None:
         """Make nothing: LightningCLI asks for it in its constructor, a command by `build`."""

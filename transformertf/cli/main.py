@@ -54,6 +54,10 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         _later("cache", "cache"),
         "show or clear what is kept of large tables, see data.storage",
     ),
+    "config": (
+        _later("resolved", "config"),
+        "print the configuration that a fit would take, with all defaults",
+    ),
     "schema": (
         _later("schema", "schema"),
         "print the JSON schema of configurations, by which editors complete and check",
@@ -86,6 +90,8 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
         parser = make_parser(summaries)
         options, flags = parser.parse_known_args(words)
         if options.command is None:
+            if words:
+                raise InputError(f"{words[0]}: before it a command; {nearest('', COMMANDS)}")
             parser.print_help()
         elif getattr(options, "help", None) is not None:
             show(options, flags)

@@ -59,6 +59,9 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable (always: "
         f"{', '.join(PACKAGES)})")  # fmt: skip
+    if command == "config":
+        add("--explain", action="store_true",
+            help="say beside each value which line, flag or checkpoint it is from")  # fmt: skip
     if command == "fit":
         add("--transfer-ckpt", type=Path, metavar="FILE",
             help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip

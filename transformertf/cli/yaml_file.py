@@ -63,9 +63,7 @@ class YamlFile:
         """
         place = f"--config {self.path}"
         try:
-            text = self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
-            # tags are only read here; what they would construct, OmegaConf refuses
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            text, root = self._text(), self.root()
             _measure(root, place, DEEPEST, {})
             quoted = _quote(text, _names(root, naming))
             tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(quoted)), resolve=False)
@@ -78,6 +76,14 @@ class YamlFile:
             raise InputError(f"{place}: expected keys and values, found {tree!r:.60}")
         named: dict[str, Any] = _with_names(tree)
         return named
+
+    def _text(self) -> str:
+        return self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
+
+    def root(self) -> yaml.Node | None:
+        """Return its nodes, which know their lines; None where it is empty."""
+        # tags are only read here; what they would construct, OmegaConf refuses
+        return yaml.compose(self._text(), Loader=yaml.SafeLoader)
 
 
 def quote_names(text: str) -> str:
