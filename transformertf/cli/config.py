@@ -79,7 +79,7 @@ class Composer:
         """Add what a checkpoint says of itself: nothing in it is resolved or expands."""
         shaped = as_text(_shape(tree, str(path)))
         paths.from_checkpoint(shaped)
-        self.sources.append((_named(path), shaped))
+        self.sources.append((named(path), shaped))
 
     def add_file(self, file: YamlFile) -> None:
         """Add a YAML file.
@@ -89,7 +89,7 @@ class Composer:
         """
         tree = _shape(file.tree(NAMING), str(file.path))
         paths.from_file(tree, file.path.parent)
-        self.sources.append((_named(file.path), tree))
+        self.sources.append((named(file.path), tree))
         if not file.path.is_file():
             self.pipes.append(file.path)
 
@@ -139,7 +139,7 @@ class Composer:
             names = ("lr_scheduler_interval", "lr_scheduler_monitor")
             tree["model"] = {"init_args": {name: own[name] for name in names if name in own}}
         shaped = as_text(_shape(tree, str(checkpoint.path)))
-        self.sources.insert(0, (_named(checkpoint.path), shaped))
+        self.sources.insert(0, (named(checkpoint.path), shaped))
 
     def compose(self) -> Tree:
         """Return the merged, resolved and checked configuration.
@@ -242,7 +242,7 @@ class Composer:
         return self.where(path).startswith(" in --")
 
 
-def _named(path: Path) -> str:
+def named(path: Path) -> str:
     """Return the name of a file as a source; what begins with dashes is a flag."""
     return os.path.join(os.curdir, path) if str(path).startswith("-") else str(path)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import yaml
@@ -252,20 +252,10 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
         say(f"in the checkpoint only: {', '.join(unused)}")
 
 
-def resolved(cli: ForecastCLI) -> dict[str, Any]:
-    """Return the configuration as primitives, with what the model was told of the data."""
-    tree: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
-    tree.pop("config", None)
-    for target in cli.links.values():
-        argument = target.rpartition(".")[2]
-        tree["model"]["init_args"][argument] = cli.model.hparams[argument]
-    return tree
-
-
 @users_mistakes()
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     header = "" if parent is None else f"# resumed from {parent.path}\n"
-    text = header + yaml.safe_dump(resolved(cli), sort_keys=False)
+    text = header + yaml.safe_dump(cli.resolved(), sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
 
 
@@ -289,7 +279,7 @@ def _callbacks(
     callbacks: list[Callback] = [
         Resumption(),
         interruption,
-        Hyperparameters(runs.flat(resolved(cli)), best, metrics),
+        Hyperparameters(runs.flat(cli.resolved()), best, metrics),
         best,
         LastCheckpoint(place / "last.ckpt", every, interruption),
         RunRecord(folder / runs.RECORD, best, None if parent is None else parent.path),

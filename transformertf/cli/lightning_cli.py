@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jsonargparse import Namespace
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
@@ -183,8 +184,9 @@ class ForecastCLI(LightningCLI):
         own = self.config_init["trainer"]["callbacks"] or []
         return own if isinstance(own, list) else [own]
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what torch must know, and link what the model must know of the data."""
+    @staticmethod
+    def declare(parser: ArgumentParser) -> None:
+        """Add the keys beside trainer, model and data that are this package's own."""
         parser.add_argument(
             "--num_threads",
             type=PositiveInt | None,
@@ -205,6 +207,10 @@ class ForecastCLI(LightningCLI):
             help="validate and keep the moving average of the weights, of which a step leaves this "
             "share, such as 0.99; null for the weights as they are",
         )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what torch must know, and link what the model must know of the data."""
+        self.declare(parser)
         for target in self.links.values():
             # a link to the attribute itself would read files whenever jsonargparse looks at it
             said = partial(self._said_of, target)
@@ -223,6 +229,17 @@ class ForecastCLI(LightningCLI):
         seed = self.config["seed_everything"]
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
             raise InputError(f"seed_everything must be from 0 to {LARGEST_SEED}, found {seed}")
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the configuration with all defaults, as a file may hold it.
+
+        Once the model is made, with what it was told of the data.
+        """
+        tree: dict[str, Any] = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        tree.pop("config", None)
+        for target, value in self._said.items():
+            tree["model"]["init_args"][target.rpartition(".")[2]] = value
+        return tree
 
     def instantiate_classes(self) -> None:
         """Make nothing: LightningCLI asks for it in its constructor, a command by `build`."""

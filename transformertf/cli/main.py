@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from transformertf.class_paths import allowing
+from transformertf.cli.help_pages import show
 from transformertf.cli.limits import limit_told
 from transformertf.cli.options import make_parser
 from transformertf.cli.screen import any_console, is_first_process, quiet, say, tell
@@ -64,9 +65,17 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         _later("cache", "cache"),
         "show or clear what is kept of large tables, see data.storage",
     ),
+    "config": (
+        _later("resolved", "config"),
+        "print the configuration that a fit would take, with all defaults",
+    ),
+    "schema": (
+        _later("schema", "schema"),
+        "print the JSON schema of configurations, by which editors complete and check",
+    ),
 }
 # these do without torch
-LIGHT = ("init", "runs")
+LIGHT = ("init", "runs", "schema")
 # of an error, in characters: what was given can be of any length
 LONGEST = 1200
 EXIT_FAILURE, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
@@ -89,8 +98,16 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             raise InputError(f"no command {words[0]!r}; {nearest(words[0], COMMANDS)}")
         summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
-        options, flags = make_parser(summaries).parse_known_args(words)
-        _run(options, flags, verbose)
+        parser = make_parser(summaries)
+        options, flags = parser.parse_known_args(words)
+        if options.command is None:
+            if words:
+                raise InputError(f"{words[0]}: before it a command; {nearest('', COMMANDS)}")
+            parser.print_help()
+        elif getattr(options, "help", None) is not None:
+            show(options, flags)
+        else:
+            _run(options, flags, verbose)
         sys.stdout.flush()
     except InputError as error:
         return _report(error, verbose, EXIT_USER)

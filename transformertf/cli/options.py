@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from transformertf.class_paths import PACKAGES
+from transformertf.cli.help_pages import READS, Asked, examples_of
 from transformertf.errors import InputError
 from transformertf.version import __version__
 
@@ -21,27 +22,6 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(message)
 
 
-class _FullHelp(argparse.Action):
-    """Prints the command's own options, then every argument of trainer, model and data."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        import jsonargparse
-
-        # torch takes seconds to import
-        from transformertf.data import EncoderDecoderDataModule
-        from transformertf.models import EncoderDecoderLSTM
-
-        parser.print_help()
-        full = jsonargparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-        full.add_class_arguments(EncoderDecoderDataModule, "data")
-        full.add_class_arguments(EncoderDecoderLSTM, "model")
-        print("\nEvery argument below is a key of the YAML, too.")
-        full.print_help()
-        print("\n--trainer.* takes every argument of lightning.Trainer. A fit without")
-        print(f"--trainer.max_epochs, max_steps and max_time takes {EPOCHS} epochs.")
-        parser.exit()
-
-
 def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
     """Return the parser of all commands, which leaves what is no option of theirs.
 
@@ -54,9 +34,7 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    choices = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
-    )
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, summary in commands.items():
         command = choices.add_parser(
             name, help=summary, description=summary, allow_abbrev=False, add_help=False
@@ -67,7 +45,15 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
 
 def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add = parser.add_argument
-    add("-h", "--help", action=_FullHelp, nargs=0, help="show every argument and exit")
+    # the screen of a command, see `help_pages`
+    own = "--ckpt_path FILE" if command in READS else "--config FILE"
+    parser.usage = f"transformertf {command} {own} [options] [--KEY VALUE ...]"
+    examples = "\n  ".join(f"transformertf {command} {words}" for words in examples_of(command))
+    parser.description = f"{parser.description}\n\nexamples:\n  {examples}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add("-h", "--help", action=Asked, nargs="*", metavar="GROUP",
+        help="show this page, or a group of arguments, and exit")  # fmt: skip
+    add("--help-all", action=Asked, nargs=0, dest="help", help="show every argument and exit")
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML; repeatable, later files win")  # fmt: skip
     add("--ckpt_path", metavar="CHECKPOINT",
@@ -77,6 +63,9 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable (always: "
         f"{', '.join(PACKAGES)})")  # fmt: skip
+    if command == "config":
+        add("--explain", action="store_true",
+            help="say beside each value which line, flag or checkpoint it is from")  # fmt: skip
     if command in ("fit", "check"):
         add("--transfer-ckpt", metavar="CHECKPOINT",
             help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
@@ -204,11 +193,17 @@ def _add_init_options(parser: argparse.ArgumentParser) -> None:
     add("-v", "--verbose", action="store_true", help="show tracebacks")
 
 
+def _add_schema_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
+    parser.add_argument("--model", metavar="NAME", help="of the configurations of this model")
+
+
 # commands that take no arguments of trainer, model and data
 OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "cache": _add_cache_options,
     "compare": _add_compare_options,
     "init": _add_init_options,
     "runs": _add_runs_options,
+    "schema": _add_schema_options,
     "show": _add_show_options,
 }
