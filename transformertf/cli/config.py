@@ -29,7 +29,7 @@ from transformertf.cli.classes import (
 )
 from transformertf.cli.interpolation import as_text, part_of, resolve
 from transformertf.cli.yaml_file import YamlFile, quote_names
-from transformertf.data import ARGUMENTS
+from transformertf.data import ARGUMENTS, Csv, Rescaled
 from transformertf.errors import InputError, nearest
 
 Tree = dict[str, Any]
@@ -52,7 +52,9 @@ OPTION_KEYS = {
     "experiment_name": "--name",
 }
 # their values name something, and are text whatever YAML would read
-NAMING = tuple(name for name, row in ARGUMENTS.items() if row.names is not None)
+NAMING = (*(name for name, row in ARGUMENTS.items() if row.names is not None), "rename", "from")
+# of csv files, what is a character, or as good as text
+WRITTEN = ("sep", "decimal", "thousands", "comment", "encoding")
 DEFAULT_OPTIMIZER = "Adam"
 
 
@@ -172,6 +174,7 @@ class Composer:
         self._check_classes(tree, "")
         _give_optimizer(tree)
         arguments = tree["data"]["init_args"]
+        self._check_reading(arguments)
         if "extra_transforms" in arguments:
             arguments["extra_transforms"] = _shorten(arguments["extra_transforms"])
         return tree
@@ -196,6 +199,16 @@ class Composer:
             _leave_out_nulls(arguments, cls)
         for key, value in node.items():
             self._check_classes(value, f"{path}.{key}".lstrip("."))
+
+    def _check_reading(self, arguments: Tree) -> None:
+        """Check the keys of what says how files are read."""
+        prefix = "data.init_args"
+        known = {f"{prefix}.csv": (arguments.get("csv"), Csv)}
+        if isinstance(renames := arguments.get("rename"), dict):
+            known |= {f"{prefix}.rename.{new}": (how, Rescaled) for new, how in renames.items()}
+        for path, (given, kind) in known.items():
+            if isinstance(given, dict):
+                self._check_keys(given, path, list(kind.__annotations__))
 
     def _check_keys(self, tree: Tree, prefix: str, known: Sequence[str] | None) -> None:
         for key in tree:
@@ -351,11 +364,13 @@ def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 def _parse_value(key: str, text: str) -> Any:
     """Return a flag's value as YAML would read it; paths, and what is not YAML, are text."""
-    leaf = key.rpartition(".")[2]
+    *parents, leaf = key.split(".")
     if leaf.endswith("_df_paths") and not text.startswith("["):
         return text
+    if parents[-1:] == ["csv"] and leaf in WRITTEN:
+        return text
     try:
-        if leaf in NAMING:
+        if leaf in NAMING or parents[-1:] == ["rename"]:
             text = quote_names(text)
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException):

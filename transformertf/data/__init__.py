@@ -11,7 +11,7 @@ Below them lie `columns` (which column has which role; the order of the features
 series in original units), `arguments` (of the data modules) and `transform` (of single columns).
 """  # noqa: D415 -- a list, not a sentence
 
-from transformertf.data.arguments import ARGUMENTS, Missing, Stage
+from transformertf.data.arguments import ARGUMENTS, Csv, Missing, Rescaled, Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.columns import Columns, as_list
 from transformertf.data.datamodule import EncoderDecoderDataModule
@@ -22,10 +22,12 @@ __all__ = [
     "ARGUMENTS",
     "Codes",
     "Columns",
+    "Csv",
     "EncoderDecoderDataModule",
     "FloatArray",
     "IntArray",
     "Missing",
+    "Rescaled",
     "Series",
     "Stage",
     "TimeSeriesDataModule",

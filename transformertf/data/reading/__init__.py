@@ -15,7 +15,6 @@ stage.
 from transformertf.data.reading.asked import row_at
 from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
 from transformertf.data.reading.checks import all_finite
-from transformertf.data.reading.dialects import Dialect
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import follow
 from transformertf.data.reading.formats import expand_paths, matches, shared_files

@@ -12,12 +12,13 @@ import pandas as pd
 from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
-from transformertf.data.reading.dialects import Dialect
+from transformertf.data.reading.dialects import PLAIN, Dialect
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import following, odd_row_ahead
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
 from transformertf.data.reading.grouping import SeriesNumbering
+from transformertf.data.reading.headers import Renamed, renamed
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
 from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
 from transformertf.data.reading.tables import Table
@@ -46,6 +47,7 @@ class Reading:
         storage: where the columns are kept.
         zone: time zone of the time stamps; None for that in which they come.
         csv: how csv files are written.
+        renames: columns that have another name where they are read.
     """
 
     columns: Columns
@@ -57,7 +59,30 @@ class Reading:
     method: DownsampleMethod
     storage: Storage
     zone: str | None = None
-    csv: Dialect = Dialect()
+    csv: Dialect = PLAIN
+    renames: tuple[Renamed, ...] = ()
+
+    @classmethod
+    def of(cls, columns: Columns, given: Mapping[str, Any]) -> "Reading":
+        """Return what the arguments of a data module say.
+
+        Args:
+            columns: roles of the columns.
+            given: the arguments.
+        """
+        return cls(
+            columns,
+            given["missing"] == "mask",
+            given["sort"],
+            given["freq"],
+            given["max_gap"],
+            given["downsample"],
+            given["downsample_method"],
+            given["storage"],
+            given["time_zone"],
+            Dialect.of(given["csv"]),
+            renamed(given["rename"], columns.stored, columns.text),
+        )
 
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
@@ -121,7 +146,9 @@ class Reader:
         """
         if argument not in self._series:
             how = self.how
-            rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone, how.csv)
+            rules = Rules(
+                missing, how.mask, how.sort, self.time_kind(), how.zone, how.csv, how.renames
+            )
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
@@ -178,7 +205,8 @@ class Reader:
 
     def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
         """Return the id columns as they are given, a row for each series, by its name."""
-        tables, _ = self._open(argument, spec, Rules(missing, csv=self.how.csv))
+        rules = Rules(missing, csv=self.how.csv, renames=self.how.renames)
+        tables, _ = self._open(argument, spec, rules)
         numbering, found = SeriesNumbering(self.how.columns.ids), []
         for table in tables:
             for piece in table.pieces(numbering.ids):
@@ -233,7 +261,9 @@ class Reader:
     def _open(self, argument: str, spec: Spec, rules: Rules) -> tuple[list[Table], list[str]]:
         columns = self._columns(rules)
         if isinstance(spec, pd.DataFrame):
-            return [frame_table(spec, columns.stored, optional_columns(columns, rules))], ["frame"]
+            optional = optional_columns(columns, rules)
+            table = frame_table(spec, columns.stored, optional, renames=rules.renames)
+            return [table], ["frame"]
         return open_all(spec, argument, columns, rules)
 
     def _columns(self, rules: Rules) -> Columns:
