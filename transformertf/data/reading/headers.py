@@ -69,7 +69,8 @@ def _renamed(new: str, how: object) -> Renamed:
     for key in how:
         if key not in keys:
             raise InputError(f"rename: unknown key {key!r} of {new!r}; {nearest(str(key), keys)}")
-    old, scale = how.get("from", new), how.get("scale", 1.0)
+    old: Any = how.get("from", new)
+    scale: Any = how.get("scale", 1.0)
     if not isinstance(old, str):
         raise InputError(f"rename: expected the header of {new!r}, found {old!r}; put it in quotes")
     is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
@@ -145,7 +146,16 @@ def _find(name: str, header: Sequence[str], where: Path | str) -> str:
     if same:
         count = max(len(same), header.count(same[0]))
         raise InputError(f"{where}: {count} columns are named {name!r}; rename all but one")
-    raise InputError(f"{where}: no column {name!r}; {_layout(header) or nearest(name, header)}")
+    hint = _layout(header) or _several(name, header) or nearest(name, header)
+    raise InputError(f"{where}: no column {name!r}; {hint}")
+
+
+def _several(name: str, header: Sequence[str]) -> str | None:
+    """Return how to name several columns, where that is what a name with commas is."""
+    keys, parts = {column_key(column) for column in header}, name.split(",")
+    if len(parts) == 1 or not keys.issuperset(map(column_key, parts)):
+        return None
+    return f"these are {len(parts)} columns; give them as a list, [{name}]"
 
 
 def _layout(header: Sequence[str]) -> str | None:

@@ -290,10 +290,11 @@ def as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
                 f"{begin + int(np.argmax(large))} (counted from 0); correct it"
             ) from None
     row = int(np.argmax(no_numbers(column)))
+    hint = hint_of(column.iloc[row], Path(where), begin + row)
     raise InputError(
         f"{where}: column {column.name!r} must be numeric, found {shown(column.iloc[row])} in row "
-        f"{begin + row} (counted from 0); {hint_of(column.iloc[row], Path(where), begin + row)}convert the column, name it "
-        "in categorical_covariates, or leave it out"
+        f"{begin + row} (counted from 0); {hint}convert the column, name it in "
+        "categorical_covariates, or leave it out"
     )
 
 
