@@ -9,9 +9,7 @@ from pathlib import PurePath
 
 # what it is here, to what others call it; `--` begins an option
 _NAMES: Mapping[str, str] = {
-    "data.target_covariate": (
-        "target target_column target_name label y target_covariates"
-    ),
+    "data.target_covariate": ("target target_column target_name label y target_covariates"),
     "data.known_covariates": (
         "known futr_exog_list future_covariates future_exog known_covariates_names "
         "time_varying_known_reals time_varying_known known_reals"

@@ -177,6 +177,27 @@ def open_all(
     return tables, [] if columns.ids else series_names([table.path for table in tables])
 
 
+def open_ids(
+    spec: str | Sequence[str] | pd.DataFrame, argument: str, columns: Columns, rules: Rules
+) -> list[Table]:
+    """Open tables for their id columns alone.
+
+    Args:
+        spec: a path, a glob or a list of them, or a frame.
+        argument: name of the argument they were given to, for messages.
+        columns: roles of the columns.
+        rules: how they are read.
+    """
+    ids = columns.ids
+    if isinstance(spec, pd.DataFrame):
+        return [frame_table(spec, ids, renames=rules.renames)]
+    return [
+        table
+        for path in expand_paths(spec, argument)
+        for table in open_tables(path, ids, (), ids, (), rules.csv, rules.renames)
+    ]
+
+
 def open_future(
     spec: str | Sequence[str] | pd.DataFrame,
     columns: Columns,

@@ -17,10 +17,17 @@ from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import following, odd_row_ahead
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
-from transformertf.data.reading.grouping import SeriesNumbering
+from transformertf.data.reading.grouping import SeriesNumbering, typed_ids
 from transformertf.data.reading.headers import Renamed, renamed
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
-from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
+from transformertf.data.reading.panel import (
+    Panel,
+    Rules,
+    open_all,
+    open_future,
+    open_ids,
+    optional_columns,
+)
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import require_dates
 from transformertf.data.series import AnyArray, Series, ShortSeries, TimeKind
@@ -194,7 +201,7 @@ class Reader:
         rows = [max(0, one.observed + thinned - len(one)) for one in series]
         frame = pd.DataFrame(index=range(sum(rows)))
         if columns.ids:
-            ids = self._ids(argument, spec, missing).loc[[one.name for one in series]]
+            ids = self.ids(argument, spec).loc[[one.name for one in series]]
             frame = ids.iloc[np.repeat(np.arange(len(ids)), rows)].reset_index(drop=True)
         if columns.time is not None:
             made = [following(one, more) for one, more in zip(series, rows, strict=True)]
@@ -203,19 +210,31 @@ class Reader:
         nothing = dict.fromkeys(columns.known_ahead, np.nan)
         return frame.assign(**nothing | dict.fromkeys(columns.known_categories))
 
-    def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
-        """Return the id columns as they are given, a row for each series, by its name."""
-        rules = Rules(missing, csv=self.how.csv, renames=self.how.renames)
-        tables, _ = self._open(argument, spec, rules)
-        numbering, found = SeriesNumbering(self.how.columns.ids), []
-        for table in tables:
+    def ids(self, argument: str, spec: Spec) -> pd.DataFrame:
+        """Return the id columns as they are given, a row for each series, by its name.
+
+        Text of csv files that is whole numbers all through, as `7` but not `07`, is such numbers.
+
+        Args:
+            argument: what the series were given to.
+            spec: a path, a glob or a list of them, or a frame.
+        """
+        numbering = SeriesNumbering(self.how.columns.ids)
+        found: list[pd.DataFrame] = []
+        rules = Rules(csv=self.how.csv, renames=self.how.renames)
+        for table in open_ids(spec, argument, self.how.columns, rules):
             for piece in table.pieces(numbering.ids):
                 known = len(numbering)
                 numbers, first = np.unique(
                     numbering.number(piece, table.where)[0], return_index=True
                 )
-                found.append(piece.iloc[first[numbers >= known]])
-        return pd.concat(found, ignore_index=True).set_axis(numbering.names)
+                new = piece.iloc[first[numbers >= known]]
+                found.append(typed_ids(new, table.kind))
+        whole = pd.concat(found, ignore_index=True).set_axis(numbering.names)
+        mixed = [
+            name for name in whole if pd.api.types.infer_dtype(whole[name]).startswith("mixed")
+        ]
+        return whole.astype(dict.fromkeys(mixed, "str"))
 
     def clear(self) -> None:
         """Let go of all series."""
