@@ -13,6 +13,7 @@ from transformertf.cli.experiment import fitted_data
 from transformertf.cli.fit import compose_fit, prepare_fit
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.mistakes import Given, find_mistakes
+from transformertf.cli.options import EPOCHS
 from transformertf.cli.screen import say, tell
 from transformertf.cli.trial import Trial, parameters_of, try_steps
 from transformertf.data import summary_of
@@ -21,8 +22,6 @@ from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError
 from transformertf.evaluation import naive_errors
 
-# what Lightning takes where nothing ends a fit
-_EPOCHS = 1000
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 # inputs and target of a batch, whose shapes are shown
 _SHOWN = (
@@ -168,7 +167,7 @@ def _lengths(cli: ForecastCLI, trial: Trial, batches: int) -> Iterator[tuple[str
     steps = -(-batches // each)
     epochs = trainer["max_epochs"]
     if epochs is None:
-        epochs = _EPOCHS if trainer["max_steps"] in (None, -1) else -1
+        epochs = EPOCHS if trainer["max_steps"] in (None, -1) else -1
     most = trainer["max_steps"] if trainer["max_steps"] not in (None, -1) else None
     if epochs == -1:
         epochs = None if most is None else -(-most // steps)

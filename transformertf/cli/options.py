@@ -73,8 +73,8 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
     if command == "predict":
         add("--output", type=Path, metavar="FILE",
-            help="parquet file to write (default: forecasts.parquet in the run folder of the "
-            "checkpoint; where that lies in none, here)")  # fmt: skip
+            help="parquet or csv file to write (default: forecasts.parquet in the run folder of "
+            "the checkpoint; where that lies in none, here)")  # fmt: skip
         add("--origin",
             help="where forecasts start: auto, last, all, every:N, every:1D, daily@23:00, end, or "
             "a time")  # fmt: skip

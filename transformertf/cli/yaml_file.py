@@ -88,10 +88,18 @@ class YamlFile:
 
 
 def quote_names(text: str) -> str:
-    """Return YAML of a name, or a list of names, with quotes round what has none."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    named = root.value if isinstance(root, yaml.SequenceNode) else [root]
-    return _quote(text, [name for name in named if isinstance(name, yaml.ScalarNode)])
+    """Return YAML of one name or several, with quotes round what has none."""
+    return _quote(text, _named(yaml.compose(text, Loader=yaml.SafeLoader)))
+
+
+def _named(node: yaml.Node | None) -> list[yaml.ScalarNode]:
+    """Return a name, those of a list, or those that a mapping gives to its keys."""
+    named: list[Any] = [node]
+    if isinstance(node, yaml.SequenceNode):
+        named = node.value
+    elif isinstance(node, yaml.MappingNode):
+        named = [value for _, value in node.value]
+    return [name for name in named if isinstance(name, yaml.ScalarNode)]
 
 
 def _names(node: yaml.Node | None, naming: Collection[str]) -> Iterator[yaml.ScalarNode]:
@@ -105,8 +113,7 @@ def _names(node: yaml.Node | None, naming: Collection[str]) -> Iterator[yaml.Sca
         if isinstance(key, yaml.ScalarNode):
             yield key
         if getattr(key, "value", None) in naming:
-            named = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            yield from (name for name in named if isinstance(name, yaml.ScalarNode))
+            yield from _named(value)
         yield from _names(value, naming)
 
 

@@ -14,6 +14,7 @@ from transformertf.batch import Batch, BatchKind
 from transformertf.checkpoint import describe
 from transformertf.data.arguments import (
     Balance,
+    Csv,
     Distributed,
     DownsampleMethod,
     Dtype,
@@ -22,6 +23,7 @@ from transformertf.data.arguments import (
     Normalize,
     Paths,
     RandomLengths,
+    Rename,
     SplitBy,
     Stage,
     Storage,
@@ -31,7 +33,7 @@ from transformertf.data.arguments import (
 )
 from transformertf.data.batches import BatchDataset, Delivery, Fitted, require_agreement
 from transformertf.data.columns import Columns
-from transformertf.data.reading import Dialect, Reader, Reading, keep_in_memory
+from transformertf.data.reading import Reader, Reading, keep_in_memory
 from transformertf.data.scaling import (
     ScaledRows,
     Scaling,
@@ -96,10 +98,10 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end, of
             sequences anywhere.
-        csv: how csv files are written, as `{sep: ";", decimal: ","}`: `sep`, the character between
-            columns; `decimal` and `thousands` of numbers; `comment`, which begins lines that are no
-            rows; `skiprows`, how many first lines, or a list of lines from 0, to leave out, such as
-            one of units; `encoding`. Without `sep` a tab in .tsv and .txt, else a comma.
+        csv: how csv files are written: `sep`, `decimal`, `thousands`, `comment`, `skiprows` (a
+            number of lines, or a list from 0) and `encoding`.
+        rename: columns of other names, or units, in some files: `{NEW: OLD}`, or
+            `{NEW: {from: OLD, scale: 1000}}`.
         val_fraction: share of each training series kept for validation, before the test part;
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
@@ -197,7 +199,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         val_df_paths: Paths = None,
         test_df_paths: Paths = None,
         predict_df_paths: Paths = None,
-        csv: dict[str, Any] | None = None,
+        csv: Csv | None = None,
+        rename: Rename | None = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
         val_start: str | int | float | None = None,
@@ -246,10 +249,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self.fitted = Fitted(self.scaling, self.vocabularies, dtype, self.make_dataset)
         self.short = ShortSeries(drop_short_series)
         self.short_in_training: list[str] = []
-        self.reading = Reading(
-            self.columns, missing == "mask", sort, freq, max_gap,
-            downsample, downsample_method, storage, time_zone, Dialect.of(csv),
-        )  # fmt: skip
+        self.reading = Reading.of(self.columns, dict(self.hparams))
         self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(
             self.hparams,

@@ -293,8 +293,9 @@ class CsvFile:
         if is_first:
             raise InputError(
                 f"{self.path}: its rows, from line {line} on, have {fields} fields, expected "
-                f"{self._width} as in its first line; see that no number is written with a comma, "
-                "and no row ends with one"
+                f"{self._width} as in its first line; see that no number is written with "
+                f"{self._sep!r}, and no row ends with one, or name what is between columns, as "
+                "csv: {sep: ';'}"
             )
         raise InputError(
             f"{self.path}: not a readable csv file (Expected {self._width} fields in line {line}, "
