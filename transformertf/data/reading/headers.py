@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformertf.data.reading.units import other_unit
 from transformertf.errors import InputError, nearest
 
 
@@ -146,8 +147,8 @@ def _find(name: str, header: Sequence[str], where: Path | str) -> str:
     if same:
         count = max(len(same), header.count(same[0]))
         raise InputError(f"{where}: {count} columns are named {name!r}; rename all but one")
-    hint = _layout(header) or _several(name, header) or nearest(name, header)
-    raise InputError(f"{where}: no column {name!r}; {hint}")
+    hint = _several(name, header) or other_unit(name, header) or nearest(name, header)
+    raise InputError(f"{where}: no column {name!r}; {_layout(header) or hint}")
 
 
 def _several(name: str, header: Sequence[str]) -> str | None:
