@@ -1,6 +1,7 @@
 """What is written takes its place whole, or not at all."""
 
 import errno
+import os
 import resource
 import subprocess
 import sys
@@ -11,7 +12,13 @@ import pytest
 import torch
 
 from transformertf import places
-from transformertf.checkpoint.writing import WholeCheckpoints, sweep, whole_file, write_checkpoint
+from transformertf.checkpoint.writing import (
+    WholeCheckpoints,
+    add_name,
+    sweep,
+    whole_file,
+    write_checkpoint,
+)
 from transformertf.errors import InputError
 
 KILLED = """
@@ -127,3 +134,26 @@ def test_checkpoints_are_tensors_and_primitives_again(tmp_path: Path) -> None:
     content = torch.load(path, weights_only=True)
     assert content["epoch"] == 1
     assert torch.equal(content["weights"], torch.arange(3))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_is_that_of_the_newer_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    best = tmp_path / "best.ckpt"
+    for number in range(2):
+        path = tmp_path / f"epoch={number}.ckpt"
+        path.write_bytes(b"%d" % number)
+        for _ in range(2):  # where it has the name already, too
+            add_name(path, best)
+        assert best.read_bytes() == b"%d" % number
+        assert os.path.samefile(best, path) == links
+    # the file that goes leaves the name, and nothing else is left
+    (tmp_path / "epoch=1.ckpt").unlink()
+    assert best.read_bytes() == b"1"
+    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "epoch=0.ckpt"]

@@ -37,7 +37,7 @@ def test_metrics_stay_beside_a_logger_of_ones_own(
     from their_loggers import Kept  # type: ignore[import-not-found]
 
     assert Kept.settings["model.init_args.d_encoder"] == 6
-    assert Kept.settings["optimizer.class_path"] == "Adam"
+    assert Kept.settings["model.init_args.optimizer.class_path"] == "Adam"
     assert {"train/loss", "validation/MAE"} <= {name for each in Kept.metrics for name in each}
     table = pd.read_csv("runs/tiny/version_0/metrics.csv")
     steps = table.loc[table["loss"].notna(), "step"]

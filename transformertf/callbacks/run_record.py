@@ -83,12 +83,11 @@ class RunRecord(Checkpoint):
         write_text(self.path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def made_with() -> dict[str, Any]:
+def made_with() -> dict[str, str]:
     """Return versions, and the commit of the repository that this process works in, where any is.
 
     Returns:
-        Text by name: `transformertf`, `torch`, `lightning`, `python`; `git` and whether there are
-        `git_changes` that are not in the commit.
+        Text by name: `transformertf`, `torch`, `lightning`, `python`, `git`.
     """
     versions = {
         "transformertf": __version__,
@@ -96,17 +95,16 @@ def made_with() -> dict[str, Any]:
         "lightning": lightning.__version__,
         "python": platform.python_version(),
     }
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:
-        return versions
-    changes = _git("status", "--porcelain", "--untracked-files=no")
-    return {**versions, "git": commit, "git_changes": changes != ""}
+    commit = _commit()
+    return versions if commit is None else {**versions, "git": commit}
 
 
-def _git(*words: str) -> str | None:
-    """Return what git says; None without it, without a repository, or where it takes long."""
-    # a monitor of files is a program that the repository names
-    command = ["git", "-c", "core.fsmonitor=false", *words]
+def _commit() -> str | None:
+    """Return what git says; None without it, without a repository, or where it takes long.
+
+    Whether files have changed since is not asked: git would run programs that a repository names.
+    """
+    command = ["git", "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError, UnicodeError):
