@@ -99,11 +99,13 @@ def test_long_epochs_are_told_of_where_there_is_no_bar(fit, monkeypatch):
     assert len(shares) > 2
 
 
-def test_a_terminal_has_a_bar_below_the_lines(fit, monkeypatch):
+@pytest.mark.parametrize("width", [40, 90])
+def test_a_terminal_has_a_bar_below_the_lines(fit, monkeypatch, width):
     screen = io.StringIO()
     monkeypatch.setattr(
-        bar, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=70)
+        bar, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=width)
     )
+    monkeypatch.setattr(bar, "REFRESH", 0.0)
     lines = fit("--trainer.enable_progress_bar", "true")
     assert [line["epoch"] for line in lines] == ["1", "2"]
     drawn = re.sub(r"\x1b\[[\d;?]*\w", "", screen.getvalue())
@@ -112,7 +114,10 @@ def test_a_terminal_has_a_bar_below_the_lines(fit, monkeypatch):
     assert "v_num" not in drawn
     assert "epoch 0" not in drawn.lower()
     # one line high, whatever the width
-    assert max(map(len, re.split(r"[\r\n]", drawn))) <= 70
+    assert max(map(len, re.split(r"[\r\n]", drawn))) <= width
+    left = [line for line in re.split(r"[\r\n]", drawn) if "left" in line]
+    assert left
+    assert all(("train" in line) == (width == 90) for line in left)
 
 
 def test_a_bar_of_ones_own_takes_the_place(fit):

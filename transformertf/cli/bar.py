@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from transformertf.cli.progress import Lines, batches_of
+from transformertf.cli.progress import GAP, Lines, batches_of
 
 REFRESH = 0.2  # seconds from one look at the numbers to the next: they come from the device
-WIDTH = 20  # characters
+WIDTH = 10  # characters
 
 
 class Bar(ProgressBar):
@@ -58,7 +58,7 @@ class Bar(ProgressBar):
         now = time.monotonic()
         if now - self._looked >= REFRESH or trainer.is_last_batch:
             self._looked = now
-            told = "  ".join(self._lines.told(trainer, pl_module))
+            told = self._lines.told(trainer, pl_module)
             self._show(self._lines.place(trainer), batch_idx + 1, told)
 
     def on_train_epoch_end(self, *_: Any) -> None:
@@ -112,27 +112,31 @@ class Bar(ProgressBar):
         self._end()
 
     def _show_batches(self, trainer: lightning.Trainer, what: str, done: int) -> None:
-        self._show(what, done, f"{done}/{batches_of(trainer):.0f}")
+        self._show(what, done, [f"{done}/{batches_of(trainer):.0f}"])
 
     def _begin(self, total: float) -> None:
         self._end()
         if not self._enabled:
             return
-        whole = Column(no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            BarColumn(WIDTH),
-            TextColumn("{task.fields[told]}", table_column=whole, markup=False),
+            BarColumn(WIDTH, table_column=Column(min_width=WIDTH)),
+            TextColumn("{task.fields[told]}", table_column=Column(no_wrap=True), markup=False),
             console=self._console,
             transient=True,
         )
         self._progress.add_task("", total=total if math.isfinite(total) else None, told="")
         self._progress.start()
 
-    def _show(self, place: str, done: int, told: str) -> None:
-        if self._progress is not None:
-            (task,) = self._progress.task_ids
-            self._progress.update(task, description=place, completed=done, told=told)
+    def _show(self, place: str, done: int, told: list[str]) -> None:
+        """Show what there is room for in one line: what is told last counts most."""
+        if self._progress is None:
+            return
+        room = self._console.width - len(place) - WIDTH - 2
+        while told and len(GAP.join(told)) > room:
+            told = told[1:]
+        (task,) = self._progress.task_ids
+        self._progress.update(task, description=place, completed=done, told=GAP.join(told))
 
     def _end(self) -> None:
         if self._progress is not None:

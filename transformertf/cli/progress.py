@@ -11,6 +11,7 @@ from transformertf.cli.screen import say
 from transformertf.cli.wording import duration, number, pace
 
 PERIOD = 120.0  # seconds from one line within an epoch to the next
+GAP = "  "  # between what is told in a line
 _PHASES = {"validate": "validation", "test": "test", "predict": "forecasts"}
 
 
@@ -154,7 +155,7 @@ class Lines(Callback):
         self, trainer: lightning.Trainer, module: lightning.LightningModule, ended: bool = False
     ) -> None:
         self._untold, self._said = False, time.monotonic()
-        say("  ".join([self.place(trainer, ended), *self.told(trainer, module, ended)]))
+        say(GAP.join([self.place(trainer, ended), *self.told(trainer, module, ended)]))
 
     def place(self, trainer: lightning.Trainer, ended: bool = False) -> str:
         """Return which epoch it is, counted from 1, and which step where steps are limited."""
