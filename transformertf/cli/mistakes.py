@@ -234,7 +234,7 @@ def corrected(given: Given, place: Place, message: str) -> tuple[Given, str]:
         for parent in place.keys if place.item is not None else place.keys[:-1]:
             holder = holder[int(parent) if isinstance(holder, list) else parent]
         if isinstance(holder, list):
-            index = int(key) if place.item is None else [*map(str, holder)].index(place.value)
+            index = int(key) if place.item is None else [*map(str, holder)].index(str(place.value))
             holder[index : index + 1] = [right] if right else []
         elif right and wrong == place.value:
             holder[key] = right
@@ -294,7 +294,9 @@ def _places(given: Given) -> Iterator[Place]:
         yield Place(tuple(key.split(".")), f"--{key}", None, line, text)
 
 
-def _nodes(node: yaml.Node, keys: tuple[str, ...], number: int, file: str) -> Iterator[Place]:
+def _nodes(
+    node: yaml.Node | None, keys: tuple[str, ...], number: int, file: str
+) -> Iterator[Place]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             line = key.start_mark.line + 1
