@@ -76,7 +76,11 @@ def test_unrelated_mistakes_are_told_at_once_by_line(
     assert err[-1] == "error: 8 mistakes; mend, and check again"
 
 
-@pytest.mark.parametrize("row", TABLE[::12], ids=lambda row: str(row[0]))
+# but what Lightning alone knows once it trains
+SOME = [row for row in TABLE[::12] if row[0] != "trainer.val_check_interval"]
+
+
+@pytest.mark.parametrize("row", SOME, ids=lambda row: str(row[0]))
 def test_one_mistake_is_told_as_fit_tells_it(
     experiment: Experiment, workdir: Path, check: Check, row: tuple[str, Any, str]
 ) -> None:
@@ -95,17 +99,12 @@ def test_mistakes_of_several_sections_hide_none_of_each_other(
     experiment: Experiment, workdir: Path, check: Check
 ) -> None:
     rows = {
-        section: [
-            row for row in TABLE if row[0].startswith(f"{section}.") and row[0].count(".") == 1
-        ]
+        section: [row for row in TABLE if re.fullmatch(rf"{section}\.(?!class|init)\w+", row[0])]
         for section in ("data", "model", "trainer", "optimizer")
     }
     draw = random.Random(1)
-    for _ in range(8):
-        chosen = [
-            draw.choice([row for row in of if "class_path" not in row[0] and "init" not in row[0]])
-            for of in rows.values()
-        ]
+    for _ in range(6):
+        chosen = [draw.choice(of) for of in rows.values()]
 
         def change(config: dict[str, Any], chosen: list[Any] = chosen) -> None:
             for key, value, _ in chosen:
