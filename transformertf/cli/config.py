@@ -247,7 +247,7 @@ class Composer:
 
     def where(self, path: str) -> str:
         """Return the source that set a key, for messages."""
-        if path.startswith(tuple(f"model.init_args.{key}" for key in TRAINING)):
+        if re.match(rf"model\.init_args\.({'|'.join(TRAINING)})\b", path):
             path = path.removeprefix("model.init_args.")
         for name, tree in reversed(self.sources):
             node: Any = tree

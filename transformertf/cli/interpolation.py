@@ -65,8 +65,14 @@ def resolve(tree: Tree, where: Callable[[str], str]) -> Tree:
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"config: {reason}{where(error.full_key or '')}") from error
+        reason, place = str(error).splitlines()[0], where(error.full_key or "")
+        unset = re.search(r"Environment variable '([^']+)' not found", reason)
+        if unset is not None:
+            raise InputError(
+                f"{error.full_key}{place}: the environment variable {unset[1]!r} is not set; set "
+                f"it, or give what to take without it: ${{oc.env:{unset[1]},DEFAULT}}"
+            ) from error
+        raise InputError(f"config: {reason}{place}") from error
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
 

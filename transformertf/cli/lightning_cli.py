@@ -406,8 +406,8 @@ def explain(message: str, config: dict[str, Any], where: Callable[[str], str]) -
         return " ".join(message.split())
     path, value = _follow(config, ".".join(keys).split("."))
     # the optimizer is the model's, and written at top level
-    written = re.sub(r"^model\.init_args\.(optimizer|lr_scheduler)(?:_(?=interval|monitor)|\b)",
-                     lambda found: found[1] + ("." if found[0].endswith("_") else ""), path)  # fmt: skip
+    written = re.sub(r"^model\.init_args\.(lr_scheduler)_(interval|monitor)$", r"\1.\2", path)
+    written = re.sub(r"^model\.init_args\.(optimizer|lr_scheduler)\b", r"\1", written)
     path = written if where(written) else path
     denied = re.search(r"Importing '([^']+)' is not allowed", message)
     if denied is not None:

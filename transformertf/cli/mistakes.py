@@ -147,6 +147,7 @@ class _Search:
         self._whole = given
         self._places = places
         self._told: set[str] = set()
+        self._told_of: list[Place] = []
         # words that were left out, and words that were taken as suggested
         self._dropped: set[str] = set()
         self._taken: set[str] = set()
@@ -165,9 +166,17 @@ class _Search:
         place = _written_for(message, argument, self._places)
         follows = self._follows(message)
         same = message if file is None else _without(message, file)
-        if not follows and same not in self._told:
-            self._told.add(same)
+        # of one key the first mistake is told: what comes next is of what stands in its place
+        again = file is None and any(
+            one == place or (place.item is None and one.keys == place.keys)
+            for one in self._told_of
+            if place is not None
+        )
+        if not follows and not again and same not in self._told:
             self.findings.found.append((message, place))
+        self._told.add(same)
+        if file is None and place is not None:
+            self._told_of.append(place)
         others = [one for one in read.get(argument, ()) if one != file]
         named = _place_of(argument, self._places)
         if file is not None and others and named is not None:
@@ -195,8 +204,8 @@ class _Search:
 def blamed(message: str, places: Sequence[Place]) -> Place | None:
     """Return where the key or value was written that a message is about; None where none is found.
 
-    A dotted key comes before all else, then what the message names first. Of several sources the
-    last one counts, which wins.
+    A dotted key comes before all else, then the word that it suggests another one for, then what
+    the message names first. Of several sources the last one counts, which wins.
     """
     latest = sorted(places, key=lambda one: -1 if one.file is None else -one.file)
     latest.sort(key=lambda one: one.file is not None)
@@ -206,6 +215,9 @@ def blamed(message: str, places: Sequence[Place]) -> Place | None:
             place = _by_path(text, latest, flags_only=kind == "flag")
             if place is not None:
                 return place
+    suggestion = _SUGGESTION.search(message)
+    if suggestion is not None:
+        found.insert(0, (suggestion["wrong"], "quoted"))
     for number, (text, kind) in enumerate(found):
         for place in latest:
             deep = len(place.bare) > 1 or number == 0 or kind == "quoted"
@@ -234,7 +246,7 @@ def corrected(given: Given, place: Place, message: str) -> tuple[Given, str]:
         for parent in place.keys if place.item is not None else place.keys[:-1]:
             holder = holder[int(parent) if isinstance(holder, list) else parent]
         if isinstance(holder, list):
-            index = int(key) if place.item is None else [*map(str, holder)].index(place.value)
+            index = int(key) if place.item is None else [*map(str, holder)].index(str(place.value))
             holder[index : index + 1] = [right] if right else []
         elif right and wrong == place.value:
             holder[key] = right
@@ -262,7 +274,7 @@ def _with_flag(given: Given, place: Place, right: str) -> Given:
 
 def _with_files(given: Given, place: Place, files: Sequence[Path]) -> Given:
     """Return a copy in which an argument names files one by one."""
-    names = [glob.escape(str(path.absolute())) for path in files]
+    names = [glob.escape(str(path)) for path in files]
     if place.file is None:
         name = ".".join(place.keys)
         kept = [one for one in _flags(given.flags) if one[0].partition("=")[0] != f"--{name}"]
@@ -294,7 +306,9 @@ def _places(given: Given) -> Iterator[Place]:
         yield Place(tuple(key.split(".")), f"--{key}", None, line, text)
 
 
-def _nodes(node: yaml.Node, keys: tuple[str, ...], number: int, file: str) -> Iterator[Place]:
+def _nodes(
+    node: yaml.Node | None, keys: tuple[str, ...], number: int, file: str
+) -> Iterator[Place]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             line = key.start_mark.line + 1
