@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         open_tables,
         shared_files,
     )
-    from transformertf.data.reading.frames import as_frame, frame_table
+    from transformertf.data.reading.frames import as_frame, frame_table, is_frame
     from transformertf.data.reading.grouping import Numbering
     from transformertf.data.reading.headers import column_key
     from transformertf.data.reading.memory import (
@@ -75,6 +75,7 @@ _MODULES = {
     "frames": (
         "as_frame",
         "frame_table",
+        "is_frame",
     ),
     "grouping": ("Numbering",),
     "headers": ("column_key",),
