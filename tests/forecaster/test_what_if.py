@@ -1,10 +1,14 @@
 """What if: other known covariates in the horizon, and nothing else."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.forecaster.conftest import HORIZON, make_frame
+from transformertf import Forecaster
 from transformertf.errors import InputError
 
 
@@ -73,7 +77,21 @@ def test_of_a_shorter_horizon_a_list_is_as_long(there, fitted):
     np.testing.assert_array_equal(found["what_if"], after["prediction"])
 
 
-MISTAKES = {
+def test_of_mapped_files_the_plan_is_read_too(there, fitted, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFORMERTF_CACHE", str(tmp_path))
+    content = dict(fitted.checkpoint.content)
+    content["datamodule_hyper_parameters"] = {
+        **content["datamodule_hyper_parameters"],
+        "storage": "mmap",
+    }
+    mapped = Forecaster(replace(fitted.checkpoint, content=content), "cpu")
+    planned().to_parquet(tmp_path / "frame.parquet")
+    found = mapped.what_if(tmp_path / "frame.parquet", x=0.5)
+    assert [*tmp_path.rglob("*")] != [tmp_path / "frame.parquet"]
+    pd.testing.assert_frame_equal(found, fitted.what_if(planned(), x=0.5))
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "nothing": ({}, {}, "nothing is changed"),
     "past": ({"p": 1.0}, {}, "'p' is no covariate that is known ahead"),
     "unknown": ({"z": 1.0}, {}, "'z' is no column of the model"),

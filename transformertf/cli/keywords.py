@@ -15,7 +15,7 @@ from transformertf.cli.classes import BARE_NAMES, arguments_of, data_module_for,
 from transformertf.cli.config import NAMING, TOP_LEVEL, Composer, Tree
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.data import as_list
-from transformertf.data.reading import as_frame
+from transformertf.data.reading import as_frame, is_frame
 from transformertf.errors import InputError, nearest
 
 # what a call says in fewer letters, and the argument of the data module
@@ -96,12 +96,6 @@ def check_frames(keywords: Mapping[str, Any], where: str) -> None:
                         f"{FRAME}: no column {column!r}, which is its index; give "
                         "frame.reset_index()"
                     )
-
-
-def is_frame(value: object) -> bool:
-    """Whether a value is a frame of any library."""
-    protocols = ("__arrow_c_stream__", "__dataframe__")
-    return isinstance(value, pd.DataFrame) or any(hasattr(value, name) for name in protocols)
 
 
 def _taken(tree: Tree, before: Composer) -> dict[str, Collection[str]]:

@@ -37,23 +37,14 @@ from transformertf.cli.runs import refuse_metrics
 from transformertf.cli.screen import say
 from transformertf.data import WindowDataModule
 from transformertf.errors import InputError, at_least_one
-from transformertf.models import ForecastModule, precision_of
+from transformertf.models import TOLD_BY_DATA, ForecastModule, precision_of
 from transformertf.reach import check, place
 
 # what a trainer runs, in Lightning's words
 Phase = Literal["fit", "validate", "test", "predict"]
 # what a model must know of the data, where it takes it and the data has it
 LINKS = {
-    "data.num_past_known_covariates": "model.init_args.num_past_features",
-    "data.num_future_known_covariates": "model.init_args.num_future_features",
-    "data.num_features": "model.init_args.num_features",
-    "data.num_static_features": "model.init_args.num_static_features",
-    "data.static_category_sizes": "model.init_args.static_category_sizes",
-    "data.past_category_sizes": "model.init_args.past_category_sizes",
-    "data.future_category_sizes": "model.init_args.future_category_sizes",
-    "data.category_sizes": "model.init_args.category_sizes",
-    "data.ctxt_seq_len": "model.init_args.ctxt_seq_len",
-    "data.tgt_seq_len": "model.init_args.tgt_seq_len",
+    f"data.{teller}": f"model.init_args.{argument}" for argument, teller in TOLD_BY_DATA.items()
 }
 # of these, what the data can only tell once it is read; a checkpoint's model knows it
 FITTED = tuple(source for source in LINKS if source.endswith("_sizes"))

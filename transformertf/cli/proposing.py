@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from transformertf.cli.config import NAMING, Composer, Tree
-from transformertf.cli.keywords import FRAME, ROLES, check_frames, is_frame, tree_of
+from transformertf.cli.keywords import FRAME, ROLES, check_frames, tree_of
 from transformertf.cli.screen import say
 from transformertf.cli.yaml_file import YamlFile
-from transformertf.data.reading import as_frame, column_key
+from transformertf.data.reading import as_frame, column_key, is_frame
 from transformertf.errors import InputError
 from transformertf.proposal import (
     LOOKED_AT,

@@ -33,7 +33,7 @@ from transformertf.data.arguments import (
 )
 from transformertf.data.batches import BatchDataset, Delivery, Fitted, require_agreement
 from transformertf.data.columns import Columns
-from transformertf.data.reading import Reader, Reading, keep_in_memory
+from transformertf.data.reading import Reader, Reading
 from transformertf.data.scaling import (
     ScaledRows,
     Scaling,
@@ -472,8 +472,6 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             self._warned.add(argument)
             tell_unknown(self.vocabularies, series, self.stages.named(argument))
         keep = self._reader.keeper(argument, lambda: self.fitted.parts(series))
-        if argument == PREDICT_PATHS and self.stages.revise is not None:
-            keep = keep_in_memory  # what is kept is of the files as they are
         stored = self.fitted.store(series, keep)
         device = self.delivery.device(self.trainer, stored.size)
         return self.make_dataset(stored, windows, device, argument != PREDICT_PATHS)

@@ -13,7 +13,6 @@ from transformertf.cli import call_evaluate
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
 from transformertf.data.reading import Change
 from transformertf.data.windows import (
-    FUTURE_PATHS,
     OWN_PATHS,
     PREDICT_PATHS,
     OriginLike,
@@ -167,10 +166,7 @@ class Forecaster(Fitting):
         Raises:
             InputError: what is in the data cannot be used.
         """
-        module = self._trained.data(batch_size, origin=origin)
-        give(module, PREDICT_PATHS, data)
-        if future is not None:
-            give(module, FUTURE_PATHS, future)
+        module = self._trained.rows(data, future, origin, batch_size)
         how = Horizon(horizon, samples, lead=lead)
         pieces = self._trained.run(module, how, remarks, self.calibration)
         return pd.concat(pieces, ignore_index=True)
@@ -230,18 +226,10 @@ class Forecaster(Fitting):
             InputError: a column that is not known ahead, several forecasts of a series, or data
                 that cannot be used.
         """
-
-        def opened(start: OriginLike) -> EncoderDecoderDataModule:
-            module = self._trained.data(None, start)
-            give(module, PREDICT_PATHS, data)
-            if future is not None:
-                give(module, FUTURE_PATHS, future)
-            return check_plan(module, planned)
-
         planned, asked = {**(changes or {}), **columns}, Horizon(horizon, samples)
-        module = opened(origin)
+        module = check_plan(self._trained.rows(data, future, origin), planned)
         if origin is None and not goes_on(module):
-            module = opened("last")
+            module = check_plan(self._trained.rows(data, future, "last"), planned)
         before = self._trained.run(module, asked, remarks, self.calibration)
         plan(module, planned, horizon or module.tgt_seq_len)
         after = self._trained.run(module, asked, calibration=self.calibration)
@@ -280,12 +268,9 @@ class Forecaster(Fitting):
         Raises:
             InputError: a model without spread, or data that cannot be used.
         """
-        module = self._trained.data(batch_size, origin=origin)
+        module = self._trained.rows(data, future, origin, batch_size)
         if not isinstance(module, EncoderDecoderDataModule):
             raise InputError("sample wants a model with a horizon; take predict")
-        give(module, PREDICT_PATHS, data)
-        if future is not None:
-            give(module, FUTURE_PATHS, future)
         steps = horizon or module.tgt_seq_len
         Horizon(steps, samples).check(self.model, module)
         module.reach(steps)

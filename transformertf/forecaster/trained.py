@@ -16,7 +16,7 @@ from transformertf.cli import quiet
 from transformertf.data import EncoderDecoderDataModule, WindowDataModule
 from transformertf.data.windows import FUTURE_PATHS, PREDICT_PATHS, OriginLike, origin_text
 from transformertf.errors import InputError
-from transformertf.forecaster.given import tell
+from transformertf.forecaster.given import give, tell
 from transformertf.forecasts import Calibration, ForecastFrames, ForecastTables, Horizon
 from transformertf.models import ForecastModule, precision_of
 
@@ -65,6 +65,20 @@ class Trained:
             )
         with allowing(self.allow):
             return self.checkpoint.make_data(data, **given)
+
+    def rows(
+        self,
+        data: object,
+        future: object | None,
+        origin: OriginLike,
+        batch_size: int | None = None,
+    ) -> WindowDataModule:
+        """Return the data module with rows to forecast, and those that follow, where given."""
+        module = self.data(batch_size, origin)
+        give(module, PREDICT_PATHS, data)
+        if future is not None:
+            give(module, FUTURE_PATHS, future)
+        return module
 
     def _class(self, described: dict[str, Any], kind: type[Kind]) -> type[Kind]:
         """Return the class that the checkpoint names.

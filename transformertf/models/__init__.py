@@ -6,6 +6,9 @@ from transformertf.models.common import (
     DEFAULT_OPTIMIZER as DEFAULT_OPTIMIZER,
 )
 from transformertf.models.common import (
+    TOLD_BY_DATA as TOLD_BY_DATA,
+)
+from transformertf.models.common import (
     ChainedScheduler,
     CosineWithWarmup,
     OneCycle,

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import lightning
 import torch
@@ -56,6 +56,7 @@ from transformertf.models.common import (
     refuse_other_values,
     refuse_unknown,
     renew,
+    sized_by,
     sizes_for,
     take_covariates,
     take_precision,
@@ -183,32 +184,26 @@ class ForecastModule(lightning.LightningModule):
         self.hparams.update(
             describe(self, output_dim=self.output_dim, criterion=given, **category_lists)
         )
-        self.use_loss_masking = use_loss_masking
+        self.use_loss_masking, self.packing = use_loss_masking, packing
         self.loss_steps: LossSteps = check_steps_of_loss(loss_steps)
-        self.packing = packing
         self.baseline = baseline_of(
             prediction_type, season, ridge_context, type(self).__name__, self.takes
         )
         moved = self.baseline is not None
         self.outputs = outputs_of(self.criterion, moved, monotone, use_loss_masking)
         self.way_back = WayBack(self.outputs)
-        self.prediction_type = prediction_type
-        self.season = season
-        self.ridge_context = ridge_context
-        self.monotone = monotone
+        self.prediction_type, self.monotone = prediction_type, monotone
+        self.season, self.ridge_context = season, ridge_context
         if isinstance(trainable_parameters, str):
             trainable_parameters = [trainable_parameters]
         self.trainable_parameters = trainable_parameters and list(trainable_parameters)
         self.hparams["trainable_parameters"] = self.trainable_parameters
-        self.compile_model = compile_model
-        self.log_grad_norm = log_grad_norm
+        self.compile_model, self.log_grad_norm = compile_model, log_grad_norm
         self.validation_metrics = make_metrics(logging_metrics, "validation")
         self.test_metrics = make_metrics(logging_metrics, "test")
-        self.carried = CarriedStates()
+        self.carried, self._accumulation, self._looked = CarriedStates(), Accumulation(), False
         self.losses = MeanLosses(("train", "validation", "test"))
-        self._looked = False
         self._nonfinite = NonFinite(on_nonfinite, self.losses)
-        self._accumulation = Accumulation()
         self._make_optimizers = partial(
             make_optimizers,
             make_optimizer=optimizer,
@@ -216,6 +211,11 @@ class ForecastModule(lightning.LightningModule):
             interval=lr_scheduler_interval,
             monitor=lr_scheduler_monitor,
         )
+
+    @classmethod
+    def for_data(cls, data: object, **own: Any) -> Self:
+        """Return a model whose sizes are those of a data module, see `sized_by`."""
+        return sized_by(cls, data, **own)
 
     def forecast(
         self,

@@ -27,7 +27,7 @@ from transformertf.data.reading.formats import (
     open_tables,
     shared_files,
 )
-from transformertf.data.reading.frames import as_frame, frame_table
+from transformertf.data.reading.frames import as_frame, frame_table, is_frame
 from transformertf.data.reading.grouping import Numbering
 from transformertf.data.reading.headers import column_key
 from transformertf.data.reading.memory import (

@@ -12,6 +12,12 @@ from transformertf.data.reading.tables import Table, to_frame
 from transformertf.errors import InputError
 
 
+def is_frame(given: object) -> bool:
+    """Whether something is a frame, of whatever library."""
+    protocols = ("__arrow_c_stream__", "__dataframe__")
+    return isinstance(given, pd.DataFrame) or any(hasattr(given, name) for name in protocols)
+
+
 def as_frame(given: object, where: str, expected: str = "a DataFrame") -> pd.DataFrame:
     """Return a frame, or a table of Arrow's, of polars or of others that know Arrow, as one.
 

@@ -267,6 +267,10 @@ class Reader:
         self._series.clear()
         self._keys.clear()
 
+    def keep_nothing(self, argument: str) -> None:
+        """Keep no arrays made of an argument's series, see `keeper`."""
+        self._keys.pop(argument, None)
+
     def keeper(self, argument: str, parts: Callable[[], Mapping[str, Any]]) -> KeepArray:
         """Return what keeps arrays made of an argument's series, where those are kept.
 

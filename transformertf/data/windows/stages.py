@@ -1,6 +1,6 @@
 """The series and parts of them that training, validation, test and predict use."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from transformertf.data.arguments import Missing, SplitBy, Stage
-from transformertf.data.reading import Reader, first_row_at, named, shared_files
+from transformertf.data.reading import (
+    Reader,
+    as_frame,
+    first_row_at,
+    is_frame,
+    named,
+    shared_files,
+)
 from transformertf.data.series import Series
 from transformertf.data.windows.windows import Part
 from transformertf.errors import InputError
@@ -163,7 +170,8 @@ class Stages:
     """Which files, series and rows each stage uses.
 
     Args:
-        files: what is given to each argument that takes files; None where nothing is.
+        files: what is given to each argument that takes files; None where nothing is. A frame is
+            taken out, for no checkpoint is to hold it.
         split: what is kept for validation and test.
         reader: reads files.
         missing_at_predict: what files may lack at predict.
@@ -179,7 +187,7 @@ class Stages:
 
     def __init__(
         self,
-        files: Mapping[str, Any],
+        files: MutableMapping[str, Any],
         split: Split,
         reader: Reader,
         missing_at_predict: Missing,
@@ -196,7 +204,9 @@ class Stages:
         self.revise: Callable[[list[Series]], list[Series]] | None = None
         # series to predict, and what was made of them
         self._revised: tuple[list[Series], list[Series]] = [], []
-        self._frames: dict[str, pd.DataFrame] = {}
+        self._frames = {name: as_frame(frame, name) for name, frame in files.items()
+                        if is_frame(frame)}  # fmt: skip
+        files.update(dict.fromkeys(self._frames, "frame"))
         # of a stage, the series that were read and those of them that it has
         self._chosen: dict[Stage, tuple[list[Series], list[Series]]] = {}
 
@@ -326,6 +336,7 @@ class Stages:
             return series
         if self._revised[0] is not series:
             self._revised = series, self.revise(series)
+            self.reader.keep_nothing(argument)  # of what is made of other rows than those read
         return self._revised[1]
 
     def ids(self, argument: str) -> pd.DataFrame:

@@ -73,4 +73,5 @@ from transformertf.models.common.outputs import (
 from transformertf.models.common.renewal import DEFAULT_OPTIMIZER, changed_settings, renew
 from transformertf.models.common.ridge import Reading, Ridge, fit_ridge, prepare_ridge
 from transformertf.models.common.schedules import ChainedScheduler, SequentialLR
+from transformertf.models.common.sizing import TOLD_BY_DATA, sized_by
 from transformertf.models.common.way_back import WayBack
