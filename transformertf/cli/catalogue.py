@@ -220,7 +220,7 @@ def _said(node: Schema) -> tuple[list[str], list[str]]:
             own, more = _said(form)
             kinds, choices = kinds + own, choices + more
         elif "enum" in form:
-            choices += [str(value) for value in form["enum"]]
+            choices += [one if isinstance(one, str) else json.dumps(one) for one in form["enum"]]
         elif "type" in form:
             types = [form["type"]] if isinstance(form["type"], str) else form["type"]
             kinds += [_KINDS[each] for each in types if each in _KINDS]

@@ -4,6 +4,7 @@ All of it comes from the options of the command and from the catalogue, without 
 """
 
 import argparse
+import itertools
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -213,15 +214,32 @@ def _argument_page(command: str, word: str, model: str | None) -> list[str]:
     Raises:
         InputError: there is none of that name.
     """
-    key = word.lstrip("-").rpartition(".")[2]
-    known: list[str] = []
+    known = keys(command, model)
+    for key, one in known.items():
+        if word in (key, one.name):
+            return list(_listed([one], key.removesuffix(one.name)))
+    names = [*groups_of(command), *known, *(one.name for one in known.values())]
+    raise InputError(f"--help {word}: no group or argument of that name; {nearest(word, names)}")
+
+
+def keys(command: str, model: str | None = None) -> dict[str, Argument]:
+    """Return the arguments that a command takes, by their keys.
+
+    Args:
+        command: that takes them.
+        model: whose arguments they are; else those of all models.
+    """
+    found: dict[str, Argument] = {}
     for name in groups_of(command):
-        for found in (one for part in _arguments(command, name, model) for one in part):
-            known.append(found.name)
-            if found.name == key:
-                return list(_listed([found], GROUPS[name].prefix))
-    names = [*groups_of(command), *known]
-    raise InputError(f"--help {word}: no group or argument of that name; {nearest(key, names)}")
+        group = GROUPS[name]
+        chosen: list[str | None] = [model]
+        if group.section and not (name == "model" and model):
+            chosen = [*catalogue.classes(group.section)]
+        if not group.section or group.prefix:
+            for each in chosen:
+                for one in itertools.chain(*_arguments(command, name, each)):
+                    found.setdefault(f"{group.prefix}{one.name}", one)
+    return found
 
 
 def _arguments(
@@ -240,10 +258,10 @@ def _arguments(
         found = catalogue.arguments("trainer")
     elif GROUPS[name].prefix == "data.":
         kinds = catalogue.classes("data") if chosen is None else [catalogue.data_for(chosen)]
-        # what both data modules take comes first
+        # what both data modules take comes first, told as the first of them has it
         every = {
             one.name: one
-            for kind in ("WindowDataModule", *kinds)
+            for kind in ("WindowDataModule", *reversed(kinds))
             for one in catalogue.arguments(kind)
         }
         found = [one for one in every.values() if one.group == name]

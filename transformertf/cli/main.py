@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from transformertf.class_paths import allowing
+from transformertf.cli.completion import script
 from transformertf.cli.help_pages import show
 from transformertf.cli.limits import limit_told
 from transformertf.cli.options import make_parser
@@ -100,7 +101,9 @@ def _guarded(words: Sequence[str], verbose: bool) -> int:
         summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
         parser = make_parser(summaries)
         options, flags = parser.parse_known_args(words)
-        if options.command is None:
+        if options.completion is not None:
+            print(script(options.completion, parser))
+        elif options.command is None:
             if words:
                 raise InputError(f"{words[0]}: before it a command; {nearest('', COMMANDS)}")
             parser.print_help()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from transformertf.class_paths import PACKAGES
+from transformertf.cli.completion import SHELLS
 from transformertf.cli.help_pages import READS, Asked, examples_of
 from transformertf.errors import InputError
 from transformertf.version import __version__
@@ -34,6 +35,8 @@ def make_parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--completion", choices=SHELLS,
+        help="print what lets a shell complete commands and keys")  # fmt: skip
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, summary in commands.items():
         command = choices.add_parser(
