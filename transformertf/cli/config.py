@@ -213,7 +213,7 @@ class Composer:
     def _check_reading(self, arguments: Tree) -> None:
         """Check the keys of what says how files are read."""
         prefix = "data.init_args"
-        known = {f"{prefix}.csv": (arguments.get("csv"), Csv)}
+        known: dict[str, tuple[Any, type]] = {f"{prefix}.csv": (arguments.get("csv"), Csv)}
         if isinstance(renames := arguments.get("rename"), dict):
             known |= {f"{prefix}.rename.{new}": (how, Rescaled) for new, how in renames.items()}
         for path, (given, kind) in known.items():
@@ -376,8 +376,8 @@ def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
         if key.endswith("+"):
             raise InputError(f"--{key}: lists are replaced as a whole; give all of --{key[:-1]}")
         if not values:
-            hint = meant_by(key, {})
-            raise InputError(f"--{key} wants a value" + ("" if hint is None else f"; {hint}"))
+            meant = meant_by(key, {})
+            raise InputError(f"--{key} wants a value" + ("" if meant is None else f"; {meant}"))
     return flags
 
 

@@ -205,9 +205,10 @@ class ForecastTables:
             for name, values in baselines(rows, series, self.season).items():
                 frame[name] = values
         ids = self._ids
-        taken = [name for name in ids if name in frame or table_levels([name]) or name in NAIVE]
-        rest = ids.drop(columns=taken).iloc[rows.series]
-        return frame.assign(**{name: rest[name].array for name in rest})
+        for name in map(str, ids):
+            if not (name in frame or table_levels([name]) or name in NAIVE):
+                frame[name] = ids[name].array.take(rows.series)
+        return frame
 
     @cached_property
     def places(self) -> IntArray:
