@@ -18,7 +18,7 @@ from transformertf.cli.screen import say, tell
 from transformertf.cli.trial import Trial, parameters_of, try_steps
 from transformertf.data import summary_of
 from transformertf.data.reading import expand_paths
-from transformertf.data.windows import FRACTIONS, OWN_PATHS
+from transformertf.data.windows import OWN_PATHS
 from transformertf.errors import InputError
 from transformertf.evaluation import naive_errors
 
@@ -123,8 +123,8 @@ def _refuse_rare_validation(cli: ForecastCLI) -> None:
 
 
 def _has_test(cli: ForecastCLI) -> bool:
-    given = cli.datamodule.hparams
-    return bool(given[OWN_PATHS["test"]] or given[FRACTIONS["test"]])
+    data = cli.datamodule
+    return data.hparams[OWN_PATHS["test"]] is not None or data.stages.split.keeps("test")
 
 
 def report(cli: ForecastCLI) -> Iterator[str]:
