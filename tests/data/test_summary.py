@@ -85,7 +85,7 @@ def test_a_panel_of_300_series(folder):
     rng = np.random.default_rng(0)
     pieces = [
         make_rows(rows, n, id=f"s{n}", kind="ab"[n % 2], size=n / 7, day=dates[:rows])
-        for n, rows in enumerate(30 + np.arange(300) % 30)
+        for n, rows in enumerate((30 + np.arange(300) % 30).tolist())
     ]  # fmt: skip
     table = pd.concat(pieces)
     lost = rng.random(len(table)) < 0.02
@@ -143,7 +143,7 @@ def test_sequences_and_runs_that_carry_a_state(folder):
 
 def test_names_beyond_a_line_are_counted(folder):
     names = [f"covariate_{n:02d}" for n in range(40)]
-    make_rows(60, **dict.fromkeys(names, 1.0) | {names[0]: np.arange(60)}).to_csv("a.csv")
+    make_rows(60).assign(**dict.fromkeys(names, 1.0)).to_csv("a.csv")
     data = fitted(train_df_paths="a.csv", known_past_covariates=names)
     _, lines = told(data)
     assert lines["context"] == (
