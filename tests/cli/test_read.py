@@ -32,7 +32,7 @@ def test_a_fit_says_what_it_has_read_before_it_begins(
         "time        t, 0 to 29.5, rows 0.5 apart",
         "training    2 series, 107 rows, 0 to 29.5, 85 windows, 6 batches",
         "validation  1 series, 40 rows, 0 to 19.5, 29 windows, 2 batches",
-        f"test        {str(experiment.root / 'test.parquet')[:40]}, not read yet",
+        f"test        {str(experiment.root / 'test.parquet')[:40]}..., not read yet",
         "windows     ctxt_seq_len 8, tgt_seq_len 4, stride 1, 16 a batch",
         "context     4: t, known, past, target",
         "horizon     2: t, known",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from transformertf.data import (
     EncoderDecoderDataModule,
@@ -15,6 +16,7 @@ from transformertf.data import (
     summary_of,
 )
 
+ROOT = Path(__file__).parents[2]
 LENGTHS = {"ctxt_seq_len": 12, "tgt_seq_len": 4, "batch_size": 16}
 
 
@@ -162,3 +164,13 @@ def test_nothing_is_read_again(folder):
     data = fitted(train_df_paths="run.csv", val_fraction=0.2)
     Path("run.csv").unlink()
     assert told(data)[0].rows == 200
+
+
+def test_the_page_shows_that_of_the_sample(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(Path("sample_configs/tft.yml").read_text(encoding="utf-8"))
+    given = config["data"]["init_args"]
+    paths = {name: f"sample_configs/{given[name]}" for name in given if name.endswith("_paths")}
+    data = EncoderDecoderDataModule(**{**given, **paths})
+    data.setup("fit")
+    assert "\n".join(summary_of(data).lines()) in Path("docs/data.md").read_text(encoding="utf-8")
