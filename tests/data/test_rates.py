@@ -9,7 +9,8 @@ from transformertf.data.rates import Rate, length_text, usual_step
 
 
 def at(*steps: float) -> pd.Index:
-    return pd.Index(np.cumsum([0.0, *steps]))
+    time: pd.Index = pd.Index(np.cumsum([0.0, *steps]))
+    return time
 
 
 @pytest.mark.parametrize("rows", [2**18, 7])

@@ -242,7 +242,9 @@ def _stages(data: WindowDataModule, trainer: lightning.Trainer | None) -> Iterat
     for stage in _read(data):
         yield _stage(data, stage, trainer)
     if not data.stages.is_split("test"):
-        yield StageSummary("test", given=f"{data.stages.files[OWN_PATHS['test']]!s:.{_GIVEN}}")
+        given = str(data.stages.files[OWN_PATHS["test"]])
+        cut = given if len(given) <= _GIVEN else f"{given[:_GIVEN]}..."
+        yield StageSummary("test", given=cut)
     elif data.hparams[FRACTIONS["test"]]:
         yield _stage(data, "test", trainer)
 
