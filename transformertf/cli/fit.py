@@ -23,6 +23,7 @@ from transformertf.callbacks import (
     Resumption,
     RunRecord,
     State,
+    StepLoss,
 )
 from transformertf.checkpoint import Checkpoint, naming, sweep
 from transformertf.cli import runs
@@ -225,6 +226,7 @@ def _callbacks(
     callbacks: list[Callback] = [
         Resumption(),
         interruption,
+        StepLoss(),
         Hyperparameters(runs.flat(resolved(cli)), best, metrics),
         best,
         LastCheckpoint(place / "last.ckpt", every, interruption),
