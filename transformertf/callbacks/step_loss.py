@@ -27,8 +27,11 @@ class StepLoss(Callback):
         self._step = trainer.global_step
         if self._step % cast("Any", trainer).log_every_n_steps:
             return
-        loss = float(trainer.callback_metrics["loss"])
+        loss = trainer.callback_metrics.get("loss")
+        if loss is None:  # batches were left out so far
+            return
+        told = {"loss": float(loss), "epoch": trainer.current_epoch}
         for logger in trainer.loggers:
             # steps count from 0, as in all that Lightning logs
-            logger.log_metrics({"loss": loss, "epoch": trainer.current_epoch}, self._step - 1)
+            logger.log_metrics(told, self._step - 1)
             logger.save()
