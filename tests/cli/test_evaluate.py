@@ -206,12 +206,14 @@ def test_what_no_evaluation_wrote_is_refused_before_work(
 
 
 @pytest.mark.parametrize("kind", ["file", "link to nothing", "link to a file"])
-def test_what_is_no_folder_is_refused(kind: str, workdir: Path, fails: Fails) -> None:
+def test_what_is_no_folder_is_refused(
+    kind: str, experiment: Experiment, workdir: Path, fails: Fails
+) -> None:
     Path("file").write_text("mine")
     output = Path("file" if kind == "file" else "results")
     if kind != "file":
         output.symlink_to("none" if kind == "link to nothing" else "file")
-    told = fails("evaluate", "--ckpt_path", "none.ckpt", "--output", output)
+    told = fails("evaluate", "--ckpt_path", experiment.checkpoint, "--output", output)
     assert f"--output {output}: expected a folder" in told
 
 

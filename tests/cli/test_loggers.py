@@ -43,6 +43,7 @@ def test_metrics_stay_beside_a_logger_of_ones_own(
     steps = table.loc[table["loss"].notna(), "step"]
     # every second one, of 6 in each of 2 epochs
     assert steps.tolist() == [1, 3, 5, 7, 9, 11]
+    assert table["loss"].nunique() == 6
     assert table["train/loss"].count() == table["validation/MAE"].count() == 2
 
 

@@ -376,7 +376,7 @@ def test_a_fit_that_is_shorter_than_the_time_is_validated_at_its_end(
     assert main(["fit", "--config", config, "--trainer.val_check_interval", "01:00:00:00"]) == 0
     found = metrics("tiny", 0).dropna(subset="validation/loss")
     assert found["step"].tolist() == [content_of(last("tiny"))["global_step"] - 1]
-    assert len(list(Path("runs/tiny/version_0/checkpoints").iterdir())) == 2
+    assert len(list(Path("runs/tiny/version_0/checkpoints").iterdir())) == 3
 
 
 def test_a_schedule_over_the_whole_fit_goes_on(

@@ -60,6 +60,7 @@ def test_metrics_and_differences_are_those_of_the_common_rows(tmp_path: Path) ->
     steps = error.groupby(own["step"]).mean()
     np.testing.assert_allclose(found.by_step["good"], steps)
     assert found.overlap == 1
+    assert found.partial == []
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["windows"] == found.windows
 
 
@@ -74,6 +75,8 @@ def test_a_csv_of_another_tool_in_another_zone_is_the_same(tmp_path: Path) -> No
     assert found.windows == 2 * ORIGINS
     assert found.scores.loc["ours"].to_dict() == found.scores.loc["theirs"].to_dict()
     assert found.pairs.loc["theirs", "p"] == 1
+    table.assign(series="007").to_csv(tmp_path / "ids.csv", index=False)
+    assert set(read_forecasts(tmp_path / "ids.csv")["series"]) == {"007"}
 
 
 def test_quantiles_are_scored_at_the_levels_that_all_have() -> None:
@@ -88,6 +91,14 @@ def test_quantiles_are_scored_at_the_levels_that_all_have() -> None:
               for level in (0.1, 0.9)]  # fmt: skip
     assert found.loc["one", "CRPS"] == pytest.approx(2 * np.mean(losses))
     assert found["CRPS"].isna().to_dict()["point"]
+
+
+def test_a_baseline_without_some_rows_is_told() -> None:
+    table = make_table(1.0)
+    table["seasonal_naive"] = np.where(table["step"] > 1, 9.0, np.nan)
+    found = compare_tables({"one": table, "other": make_table(1.0, 1)})
+    assert found.partial == ["seasonal_naive"]
+    assert found.scores.index.tolist() == ["one", "other"]
 
 
 def test_overlapping_windows_are_counted() -> None:

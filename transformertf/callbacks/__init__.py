@@ -9,6 +9,7 @@ from transformertf.callbacks.interruption import Interruption
 from transformertf.callbacks.loss_curve import LossCurve
 from transformertf.callbacks.resumption import Resumption
 from transformertf.callbacks.run_record import MADE_WITH, RunRecord, State
+from transformertf.callbacks.step_loss import StepLoss
 from transformertf.callbacks.validation_clock import ValidationClock
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Resumption",
     "RunRecord",
     "State",
+    "StepLoss",
     "ValidationClock",
 ]

@@ -107,6 +107,8 @@ def _show(comparison: Comparison) -> None:
     for name, count in comparison.left_out.items():
         if count:
             say(f"{name}: {count:,} windows that not all have are left out")
+    for name in comparison.partial:
+        say(f"{name}: no forecast of some rows, left out")
 
 
 def _table(frame: pd.DataFrame, title: str) -> Table:

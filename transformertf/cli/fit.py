@@ -24,6 +24,7 @@ from transformertf.callbacks import (
     Resumption,
     RunRecord,
     State,
+    StepLoss,
 )
 from transformertf.checkpoint import Checkpoint, naming, sweep
 from transformertf.cli import runs
@@ -279,6 +280,7 @@ def _callbacks(
     callbacks: list[Callback] = [
         Resumption(),
         interruption,
+        StepLoss(),
         Hyperparameters(runs.flat(cli.resolved()), best, metrics),
         best,
         LastCheckpoint(place / "last.ckpt", every, interruption),

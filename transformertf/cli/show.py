@@ -61,7 +61,7 @@ def card_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "columns": {name: arguments[name] for name in ROLES if arguments.get(name)},
         "windows": {name: arguments[name] for name in LENGTHS if arguments.get(name) is not None},
         "ranges": state.get("ranges"),
-        "trained_on": state.get("content"),
+        "trained_on": _trained_on(state.get("content")),
         "epochs": checkpoint.epochs,
         "steps": checkpoint.steps,
         "best": _best(checkpoint),
@@ -77,6 +77,15 @@ def card_of(checkpoint: Checkpoint) -> dict[str, Any]:
 def _numbers(weights: Mapping[str, torch.Tensor]) -> int:
     """Return how many numbers a network has learned or been given."""
     return sum(one.numel() for one in weights.values() if one.is_floating_point())
+
+
+def _trained_on(content: Mapping[str, int] | None) -> dict[str, Any] | None:
+    """Return series, rows and one check sum of their values and times."""
+    if content is None:
+        return None
+    sums = (content[name] for name in ("values", "time"))
+    counts = {name: content[name] for name in ("series", "rows")}
+    return {**counts, "check_sum": "-".join(f"{number:08x}" for number in sums)}
 
 
 def _best(checkpoint: Checkpoint) -> dict[str, float] | None:
@@ -110,7 +119,7 @@ def _lines(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
         if isinstance(value, dict) and not above:
             yield name, ""
             yield from _lines(value, "  ")
-        elif value is not None:
+        elif value not in (None, []):
             yield f"{above}{name}", _text(value)
 
 

@@ -1,6 +1,6 @@
 """Forecasts of several forecasters held against each other, on the same windows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Comparison:
         by_step: mean absolute error, a row for each step and a column for each forecaster.
         windows: that all have.
         left_out: windows that not all have, of each table.
+        partial: naive baselines that have no forecast of some rows, and are no forecasters here.
         overlap: origins in a row whose windows share rows.
     """
 
@@ -43,6 +44,7 @@ class Comparison:
     by_step: pd.DataFrame
     windows: int
     left_out: Mapping[str, int]
+    partial: Sequence[str]
     overlap: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +90,10 @@ def read_forecasts(path: Path) -> pd.DataFrame:
         InputError: it cannot be read, or lacks a column.
     """
     try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        if path.suffix == ".csv":  # in which names of series look like numbers
+            table = pd.read_csv(path, dtype={"series": str})
+        else:
+            table = pd.read_parquet(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:  # of pandas and pyarrow
@@ -145,6 +150,11 @@ def compare_tables(
         pd.DataFrame(errors).groupby(common["step"].to_numpy()).mean().rename_axis("step"),
         _windows(common),
         {name: _windows(table) - _windows(common) for name, table in plain.items()},
+        [
+            name
+            for name in BASELINES
+            if name not in shared and any(name in table for table in own.values())
+        ],
         overlap,
     )
 

@@ -339,7 +339,7 @@ class ForecastModule(lightning.LightningModule):
             return zero_with_zero_gradient(self.parameters())
         self._accumulation.take(weight, self._trainer, self._ranks_step_together())
         self._log_mean_loss("train")
-        self.log("loss", loss, prog_bar=True, batch_size=1)
+        self.log("loss", loss, prog_bar=True, logger=False, batch_size=1)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
