@@ -23,7 +23,7 @@ from transformertf.data.windows import (
     OriginLike,
     origin_text,
 )
-from transformertf.errors import InputError, at_least_one, without_hints
+from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
     FORECASTS,
     Evaluation,
@@ -430,19 +430,19 @@ class Forecaster:
         calibration = self.calibration if calibrated else None
         tables = ForecastTables(module, horizon, calibration, season)
         _log(tell(module, horizon.steps))
-        with _turn, without_hints():
-            trainer = lightning.Trainer(
-                accelerator=self.accelerator,
-                devices=1,
-                logger=False,
-                callbacks=[ForecastWriter(frames, tables)],
-                precision=precision_of(self.model),
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                # nothing is written there; else Lightning asks for the working folder, be it gone
-                default_root_dir=os.sep,
-            )
+        trainer = lightning.Trainer(
+            accelerator=self.accelerator,
+            devices=1,
+            logger=False,
+            callbacks=[ForecastWriter(frames, tables)],
+            precision=precision_of(self.model),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            # nothing is written there; else Lightning asks for the working folder, be it gone
+            default_root_dir=os.sep,
+        )
+        with _turn:
             trainer.predict(self.model, datamodule=module, return_predictions=False)
         return frames.pieces
 
