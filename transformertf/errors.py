@@ -1,19 +1,13 @@
-"""Errors that users read, hints that go with misspelt names, and those that they are spared."""
+"""Errors that users read, and the hint that goes with a misspelt name."""
 
-import contextlib
 import difflib
-import logging
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from unicodedata import normalize
 
 # sizes beyond it overflow where several are multiplied
 LARGEST = 2**31 - 1
 # words of a hint
 _SHOWN = 40
-# what says more than its user can do anything about, and what it deprecates of itself
-_TALKATIVE = ("lightning.pytorch", "lightning.fabric")
-_INSIDE = r".*LeafSpec.* is deprecated"
 
 
 class InputError(ValueError):
@@ -70,25 +64,3 @@ def first_names(names: Sequence[str]) -> str:
 def count_names(names: Sequence[str]) -> str:
     """Return how many series there are, and the first of their names."""
     return f"{len(names)} series: {first_names(names)}"
-
-
-@contextlib.contextmanager
-def without_hints() -> Iterator[None]:
-    """Keep Lightning's hints to programmers from a user, who can do nothing about them.
-
-    These are what it says of hardware, services, workers and loggers, and calls of its own that
-    torch deprecates. Warnings that come from elsewhere, ours too, are shown.
-    """
-    logs = [logging.getLogger(name) for name in _TALKATIVE]
-    levels = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(max(log.level, logging.WARNING))
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\.")
-            for kind in (DeprecationWarning, FutureWarning):
-                warnings.filterwarnings("ignore", _INSIDE, kind)
-            yield
-    finally:
-        for log, level in zip(logs, levels, strict=True):
-            log.setLevel(level)

@@ -17,8 +17,8 @@ from transformertf import Forecaster
 from transformertf.cli import main
 from transformertf.cli.options import EPOCHS
 from transformertf.cli.parts import model_lines, size_remark
+from transformertf.cli.screen import quiet
 from transformertf.data import EncoderDecoderDataModule
-from transformertf.errors import without_hints
 from transformertf.evaluation import naive_errors
 from transformertf.models import EncoderDecoderLSTM, TransformerLSTM
 
@@ -161,32 +161,33 @@ def test_what_is_measured_is_a_value_a_line(
     assert "transformertf evaluate" in captured.err
 
 
-def test_python_is_spared_what_lightning_says_to_programmers(
-    experiment: Experiment, workdir: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_lightning_says_to_programmers_is_kept_back(
+    experiment: Experiment, verbose: bool
 ) -> None:
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     forecaster = Forecaster.load(experiment.checkpoint)
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.addHandler(handler)
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.addHandler(handler)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            forecaster.predict(str(experiment.root / "test.parquet"))
+            with quiet(verbose):
+                log.info("GPU available")
+                forecaster.predict(str(experiment.root / "test.parquet"))
     finally:
-        for one in loggers:
-            one.removeHandler(handler)
-    assert said == []
-    assert [str(one.message) for one in caught] == []
-    assert [one.level for one in loggers] == levels
-    assert capsys.readouterr().out == ""
+        log.removeHandler(handler)
+    assert bool(caught) == verbose
+    assert ("GPU available" in said) == verbose
+    assert bool(said) == verbose
+    assert log.level == level
 
 
 def test_other_warnings_are_shown():
-    with pytest.warns(UserWarning, match="rows are missing"), without_hints():
+    with pytest.warns(UserWarning, match="rows are missing"), quiet(verbose=False):
         warnings.warn("rows are missing", UserWarning, stacklevel=1)
-    with pytest.warns(FutureWarning, match="yours"), without_hints():
+    with pytest.warns(FutureWarning, match="yours"), quiet(verbose=False):
         warnings.warn("yours is deprecated", FutureWarning, stacklevel=1)

@@ -5,12 +5,14 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-
-from transformertf.errors import without_hints
 
 # where Lightning keeps the number of this process, once it is imported
 _RANK_ZERO = "lightning.fabric.utilities.rank_zero"
+# whose hints are for programmers, and what torch says of a call within Lightning
+_TALKATIVE = ("lightning.pytorch", "lightning.fabric")
+_INSIDE = r".*LeafSpec.* is deprecated"
 
 
 @contextlib.contextmanager
@@ -76,11 +78,25 @@ def is_first_process() -> bool:
 
 @contextlib.contextmanager
 def quiet(verbose: bool) -> Iterator[None]:
-    """Keep Lightning's hints off the screen unless asked for, and what further processes log."""
+    """Keep off the screen, unless asked for, what a user can do nothing about.
+
+    That is what Lightning says of hardware, services, workers and loggers, and what torch says of
+    calls that Lightning makes. Warnings from elsewhere, ours too, are shown.
+    """
+    logs = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [log.level for log in logs]
     if not is_first_process():
         logging.disable(logging.WARNING)
     try:
-        with contextlib.nullcontext() if verbose else without_hints():
+        with warnings.catch_warnings():
+            if not verbose:
+                for log in logs:
+                    log.setLevel(logging.WARNING)
+                warnings.filterwarnings("ignore", module=r"lightning\.")
+                for kind in (DeprecationWarning, FutureWarning):
+                    warnings.filterwarnings("ignore", _INSIDE, kind)
             yield
     finally:
         logging.disable(logging.NOTSET)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
