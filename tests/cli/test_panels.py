@@ -204,8 +204,8 @@ def test_ids_belong_to_the_checkpoint(
     predict = ["predict", "--ckpt_path", str(experiment.checkpoint)]
     predict += ["--data.predict_df_paths", "new.parquet"]
     message = fails(*predict, "--data.series_id", "store", "item")
-    assert "data.series_id is ['store', 'item'], but the checkpoint" in message
-    assert "was trained with None" in message
+    assert "series_id is 'store', 'item' in --data.series_id and none in the checkpoint" in message
+    assert message.endswith("leave --data.series_id out, or train again")
     # read as one series, the table's time does not rise
     assert "time column 't' does not rise" in fails(*predict)
 

@@ -89,3 +89,34 @@ def test_covariates_that_end_without_a_value_are_told(
     lines = [line for line in remarks(data) if "interpolate keeps the last value" in line]
     assert len(lines) == (impute == "interpolate" and np.isnan(end))
     assert all("last rows of 1 series: 'new'" in line for line in lines)
+
+
+@pytest.mark.parametrize("origin", ["auto", "all", "every:7", "last", "end"])
+@pytest.mark.parametrize("steps", [None, 2, 4, 5, 9, 40])
+@pytest.mark.parametrize("future", [0, 4])
+def test_forecasts_that_end_before_the_horizon_asked_for_are_told(
+    tmp_path: Path, origin: str, steps: int | None, future: int
+) -> None:
+    y = np.r_[np.sin(np.arange(36)), [np.nan] * future]
+    pd.DataFrame({"y": y[:36]}).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame({"y": y}).to_csv(tmp_path / "new.csv", index=False)
+    data = EncoderDecoderDataModule(
+        "y", train_df_paths=str(tmp_path / "a.csv"), predict_df_paths=str(tmp_path / "new.csv"),
+        ctxt_seq_len=8, tgt_seq_len=4, origin=origin,
+    )  # fmt: skip
+    data.setup("fit")
+    data.reach(steps or 0)
+    (one,) = data.forecast_series
+    windows = data.forecast_windows()
+    _, origins, _, _ = windows.locate(np.arange(len(windows)))
+    given = np.minimum(steps or 0, len(one) - 1 - origins)
+    few = int((given < (steps or 0)).sum())
+    lines = [line for line in remarks(data, steps) if line.startswith("horizon")]
+    if few:
+        (line,) = lines
+        assert line.startswith(
+            f"horizon {steps}: {few} of {len(origins)} forecasts end before, after {given.min()} "
+        )
+    else:
+        assert not lines
+    assert not few or origin != "end"

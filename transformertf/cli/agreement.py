@@ -20,6 +20,7 @@ from transformertf.data import ARGUMENTS, as_list
 from transformertf.errors import InputError
 from transformertf.models import DEFAULT_OPTIMIZER, changed_settings, refuse_endless, renew
 
+_NONE = "none"
 # what gives the weights their meaning
 MUST_AGREE = [name for name, row in ARGUMENTS.items() if row.after_fit == "fixed"]
 # what may be other than in the fit without changing a forecast
@@ -32,25 +33,53 @@ def require_agreement(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collecti
     Raises:
         InputError: the weights do not fit, or would mean something else.
     """
+    refuse_other_data(checkpoint, cli)
     checkpoint.refuse_other(cli.model)
-    _refuse_other_data(checkpoint, cli)
     _say_differences(checkpoint, cli, untold)
 
 
-def _refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
-    """Refuse settings of the data under which the checkpoint's weights mean something else."""
-    stored, own = checkpoint.data["init_args"], cli.datamodule.hparams
-    for name in MUST_AGREE:
-        before, now = (
-            # data modules of one kind have the same names; of another, not all of them
-            as_list(given.get(name)) if ARGUMENTS[name].names == "several" else given.get(name)
-            for given in (stored, own)
-        )
-        if before != now:
+def refuse_other_data(checkpoint: Checkpoint, cli: ForecastCLI) -> None:
+    """Refuse settings of the data under which the checkpoint's weights mean something else.
+
+    Nothing is said of data of another class: that is told of the model.
+
+    Args:
+        checkpoint: what was trained.
+        cli: has made the data module.
+
+    Raises:
+        InputError: names the setting, both values, where this one is from, and the remedy.
+    """
+    stored, own = checkpoint.data, cli.datamodule.hparams
+    if stored["class_path"] != own["_class_path"]:
+        return
+    for name in (*MUST_AGREE, "time_column"):
+        before, now = (_shown(name, given.get(name)) for given in (stored["init_args"], own))
+        # another time column is told, but with none there is one feature less
+        if before != now and (name in MUST_AGREE or _NONE in (before, now)):
+            source, remedy = _source(f"data.init_args.{name}", checkpoint, cli)
             raise InputError(
-                f"data.{name} is {own.get(name)}, but the checkpoint {checkpoint.path} was trained "
-                f"with {stored.get(name)}; leave it as it was"
+                f"{name} is {now}{source} and {before} in the checkpoint {checkpoint.path}; "
+                f"{remedy}, or train again"
             )
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return the value of an argument as text, the same of all that mean the same."""
+    if ARGUMENTS[name].names is not None:
+        return ", ".join(map(repr, as_list(value))) or _NONE
+    return _NONE if value is None else str(value)
+
+
+def _source(path: str, checkpoint: Checkpoint, cli: ForecastCLI) -> tuple[str, str]:
+    """Return where a value is from, and how to leave it out."""
+    source = cli.composer.where(path)
+    if not source or source == f" in {checkpoint.path}":  # a null, or the default
+        return "", "leave it as it was"
+    if not cli.is_trained:
+        return source, "give it as it was"
+    flag = source.removeprefix(" in ") if cli.composer.is_typed(path) else "--config"
+    return source, f"leave {flag} out"
 
 
 def _say_differences(checkpoint: Checkpoint, cli: ForecastCLI, untold: Collection[str]) -> None:

@@ -15,7 +15,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, WholeCheckpoints, blamed
 from transformertf.cli import runs
-from transformertf.cli.agreement import MAY_DIFFER, require_agreement
+from transformertf.cli.agreement import MAY_DIFFER, refuse_other_data, require_agreement
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
@@ -130,7 +130,7 @@ def load(
     """
     # loggers and callbacks of a training configuration belong to its fit
     cli = ForecastCLI(composer, ("logger", "callbacks"), is_trained=True, shares=shares)
-    cli.build()
+    cli.build(check=lambda made: refuse_other_data(checkpoint, made))
     _take_over(checkpoint, cli)
     cli.set_up(phase)
     return cli

@@ -105,6 +105,7 @@ class ForecastCLI(LightningCLI):
 
     Attributes:
         given: the resolved configuration.
+        is_trained: as given.
         links: what of the data becomes which argument of the model.
         datamodule: made by `build`.
         model: made by `build`.
@@ -123,7 +124,7 @@ class ForecastCLI(LightningCLI):
         shares: bool = True,
         writes_run: bool = False,
     ) -> None:
-        self._shares, self._is_trained = shares, is_trained
+        self._shares, self.is_trained = shares, is_trained
         self._composer = composer
         self.given = composer.compose()
         for key in (*without, *(() if writes_run else WRITING)):
@@ -156,6 +157,11 @@ class ForecastCLI(LightningCLI):
             run=False,
             auto_configure_optimizers=False,
         )
+
+    @property
+    def composer(self) -> Composer:
+        """What names the sources of values."""
+        return self._composer
 
     @property
     def model_name(self) -> str:
@@ -214,16 +220,23 @@ class ForecastCLI(LightningCLI):
         """Make nothing: LightningCLI asks for it in its constructor, a command by `build`."""
 
     @users_mistakes()
-    def build(self, parent: WindowDataModule | None = None, folder: Path | None = None) -> None:
+    def build(
+        self,
+        parent: WindowDataModule | None = None,
+        folder: Path | None = None,
+        check: Callable[["ForecastCLI"], None] = lambda _: None,
+    ) -> None:
         """Make the data module, ask it what the model must know, then make the model.
 
         Args:
             parent: whose scaling and categories a fit takes along.
             folder: what a configuration names as places to write lies in it.
+            check: refuses data, before a model of other sizes is.
         """
         if self.config["num_threads"] is not None:  # before anything computes
             torch.set_num_threads(self.config["num_threads"])
         self._make_data()
+        check(self)
         if parent is not None:
             self.datamodule.fitted.inherit(parent.fitted)
         self._ask_data()
@@ -306,7 +319,7 @@ class ForecastCLI(LightningCLI):
     @property
     def precision(self) -> str | None:
         """The precision where none is chosen: of the weights, and to train, of the data."""
-        trains = not self._is_trained and self.datamodule.hparams["dtype"] == "float64"
+        trains = not self.is_trained and self.datamodule.hparams["dtype"] == "float64"
         return "64-true" if trains else precision_of(self.model)
 
     def _make_averaging(self) -> list[Callback]:

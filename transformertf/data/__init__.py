@@ -16,6 +16,7 @@ from transformertf.data.arguments import ARGUMENTS, Missing, Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.columns import Columns, as_list
 from transformertf.data.datamodule import EncoderDecoderDataModule
+from transformertf.data.rates import usual_step
 from transformertf.data.series import Codes, FloatArray, IntArray, Series
 from transformertf.data.summary import Summary, summary_of
 from transformertf.data.time_series import TimeSeriesDataModule
@@ -35,4 +36,5 @@ __all__ = [
     "WindowDataModule",
     "as_list",
     "summary_of",
+    "usual_step",
 ]

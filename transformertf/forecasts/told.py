@@ -26,6 +26,7 @@ def remarks(data: WindowDataModule, steps: int | None = None) -> Iterator[str]:
         if data.origin.kind == "auto":
             yield from _ends(series)
         yield from _beyond(series, steps, data.tgt_seq_len)
+        yield from _shorter(data, steps)
         if data.columns.indicators and data.scaling.impute == "interpolate":
             yield from _level(series, len(data.columns.known))
     yield from trained_rows(data, steps)
@@ -60,6 +61,26 @@ def _beyond(series: Sequence[Series], steps: int | None, trained: int) -> Iterat
             f"{whose} covers the first {horizon}"
             + (f" (likewise in {more} more series)" if more else "")
             + ("; --horizon N goes further" if steps is None else "")
+        )
+
+
+def _shorter(data: EncoderDecoderDataModule, steps: int | None) -> Iterator[str]:
+    """Tell of forecasts that end before as many steps as were asked for."""
+    if steps is None:
+        return
+    series, few, total, least = data.forecast_series, 0, 0, steps
+    for run, last in _forecast(data):
+        reach, end = _reach(run, series[run.series], steps, last, data.tgt_seq_len)
+        # rows behind each origin, of which the last has fewest
+        rows = end - 1 - run.origin - run.step * np.arange(run.count)
+        given = np.minimum(rows, reach)
+        few, total = few + int((given < steps).sum()), total + run.count
+        least = min(least, int(given.min()))
+    if few:
+        yield (
+            f"horizon {steps}: {few} of {total} forecasts end before, after {least} steps at the "
+            "least, where the rows do, or a stretch without a gap; append the rows to come, with "
+            "their known covariates"
         )
 
 

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from transformertf.data.reading.units import other_unit
 from transformertf.errors import InputError, nearest
 
 
@@ -51,7 +52,8 @@ def _find(name: str, header: Sequence[str], where: Path | str) -> str:
     if same:
         count = max(len(same), header.count(same[0]))
         raise InputError(f"{where}: {count} columns are named {name!r}; rename all but one")
-    raise InputError(f"{where}: no column {name!r}; {_layout(header) or nearest(name, header)}")
+    hint = _layout(header) or other_unit(name, header) or nearest(name, header)
+    raise InputError(f"{where}: no column {name!r}; {hint}")
 
 
 def _layout(header: Sequence[str]) -> str | None:
