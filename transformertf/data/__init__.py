@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformertf.data.base import WindowDataModule
     from transformertf.data.columns import Columns, as_list
     from transformertf.data.datamodule import EncoderDecoderDataModule
+    from transformertf.data.rates import usual_step
     from transformertf.data.series import Codes, FloatArray, IntArray, Series
     from transformertf.data.summary import Summary, summary_of
     from transformertf.data.time_series import TimeSeriesDataModule
@@ -41,6 +42,7 @@ __all__ = [
     "WindowDataModule",
     "as_list",
     "summary_of",
+    "usual_step",
 ]
 
 # what only looks at files does without torch, which takes seconds to import
@@ -49,6 +51,7 @@ _MODULES = {
     "base": ("WindowDataModule",),
     "columns": ("Columns", "as_list"),
     "datamodule": ("EncoderDecoderDataModule",),
+    "rates": ("usual_step",),
     "series": ("Codes", "FloatArray", "IntArray", "Series"),
     "summary": ("Summary", "summary_of"),
     "time_series": ("TimeSeriesDataModule",),

@@ -9,11 +9,17 @@ import torch
 from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch, counted, forecast_mask
-from transformertf.data import FloatArray, IntArray, Series, Stage, WindowDataModule
+from transformertf.data import (
+    FloatArray,
+    IntArray,
+    Series,
+    Stage,
+    WindowDataModule,
+    usual_step,
+)
 from transformertf.data.batches import BatchDataset
-from transformertf.data.rates import usual_step
 from transformertf.errors import at_least_one
-from transformertf.forecasts import ForecastRows, baselines, context_mean
+from transformertf.forecasts import ForecastRows, baseline_forecasts, context_mean
 from transformertf.models import LossSteps, weigh_steps
 
 _DAY = pd.Timedelta("1D")
@@ -76,7 +82,7 @@ def naive_errors(
     mean = None if datamodule.limits.context else _training_mean(datamodule)
     errors: dict[str, _Errors] = {}
     for rows, context in _rows(datamodule, stage, loss_steps):
-        found = baselines(rows, series, chosen)
+        found = baseline_forecasts(rows, series, chosen)
         if mean is None:
             found["context_mean"] = _context_means(rows, series, context)
         else:

@@ -24,7 +24,7 @@ from transformertf.forecasts.sinks import ForecastFile, ForecastFrames, Sink
 from transformertf.forecasts.tables import (
     ForecastTables,
     Horizon,
-    baselines,
+    baseline_forecasts,
     calibration_of,
     calibration_origin,
     naive_scales,

@@ -202,7 +202,7 @@ class ForecastTables:
             levels = self.calibration.levels
         frame = rows.frame(series, levels)
         if self.season is not None:
-            for name, values in baselines(rows, series, self.season).items():
+            for name, values in baseline_forecasts(rows, series, self.season).items():
                 frame[name] = values
         ids = self._ids
         for name in map(str, ids):
@@ -233,7 +233,9 @@ class ForecastTables:
         return self.data.forecast_ends
 
 
-def baselines(rows: ForecastRows, series: Sequence[Series], season: int) -> dict[str, FloatArray]:
+def baseline_forecasts(
+    rows: ForecastRows, series: Sequence[Series], season: int
+) -> dict[str, FloatArray]:
     """Return the forecasts (N,) of the naive baselines, missing where there are none.
 
     Args:
