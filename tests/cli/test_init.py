@@ -108,6 +108,17 @@ def test_a_terminal_is_asked_and_enter_takes_what_is_proposed(workdir, monkeypat
     assert tree["model"]["class_path"] == "EncoderDecoderLSTM"
 
 
+def test_answers_are_taken_where_no_calendar_tells_a_season(workdir, monkeypatch):
+    answers = iter(["", "I_ref", "", "25", "60", ""])
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    write("runs", workdir)
+    assert main(["init", "--data", "*.parquet"]) == 0
+    data = yaml.safe_load((workdir / "my.yml").read_text())["data"]["init_args"]
+    assert data["known_covariates"] == ["I_ref"]
+    assert (data["ctxt_seq_len"], data["tgt_seq_len"]) == (60, 25)
+
+
 def test_a_covariate_that_is_the_target_is_told(workdir, capsys):
     frame = prices(700)
     frame["copy"] = 2 * frame["price"]

@@ -177,8 +177,13 @@ def test_a_model_without_context_carries_its_state(tmp_path):
     )
     assert tree["model"]["class_path"] == "LSTM"
     assert tree["data"]["class_path"] == "TimeSeriesDataModule"
-    assert tree["data"]["init_args"]["carry_state"] is True
-    assert "ctxt_seq_len" not in tree["data"]["init_args"]
+    data, trainer = tree["data"]["init_args"], tree["trainer"]
+    assert data["carry_state"] is True
+    assert "ctxt_seq_len" not in data
+    # 3,780 rows of 12 runs, 70 % of which train in pieces of 100: thousands of steps all the same
+    batches = 0.7 * 3780 / (100 * data["batch_size"])
+    assert 5000 < trainer["max_epochs"] * batches < 7000
+    assert 15 < trainer["max_epochs"] / trainer["check_val_every_n_epoch"] < 25
 
 
 def test_roles_that_are_given_are_taken_as_they_are(price_file):
@@ -286,3 +291,34 @@ def test_what_a_fit_would_refuse_is_refused(tmp_path):
     frame.to_csv(tmp_path / "inf.csv", index=False)
     with pytest.raises(InputError, match="'Wind' holds an infinite value in row 5"):
         proposed(str(tmp_path / "inf.csv"), target="price")
+
+
+def test_names_are_taken_with_blanks_around_them(price_file):
+    data = arguments(price_file, target=" price ", past=[" Load forecast"])
+    assert data["target_covariate"] == "price"
+    assert data["known_past_covariates"] == ["Load forecast"]
+
+
+def test_ends_of_lines_in_names_stay_in_comments(tmp_path):
+    frame = prices().rename(columns={"currency": "cur\nrency: [", " Wind": "wind\nplan"})
+    frame.to_csv(tmp_path / "lines.csv", index=False)
+    data = arguments(str(tmp_path / "lines.csv"), target="price")
+    assert data["known_covariates"] == ["Load forecast", "wind\nplan"]
+
+
+def test_a_week_that_no_context_reaches_is_an_input(tmp_path):
+    rng, rows = np.random.default_rng(0), np.arange(12 * 672)
+    load = 5 * np.sin(2 * np.pi * rows / 672) + np.sin(2 * np.pi * rows / 96)
+    frame = pd.DataFrame({"load": load + 0.1 * rng.normal(size=len(rows))})
+    frame["time"] = pd.date_range("2024-01-01", periods=len(rows), freq="15min")
+    frame.to_parquet(tmp_path / "load.parquet")
+    data = arguments(str(tmp_path / "load.parquet"), target="load")
+    assert (data["ctxt_seq_len"], data["tgt_seq_len"], data["target_lags"]) == (192, 96, [672])
+    frame["load"] = rng.normal(size=len(rows))
+    frame.to_parquet(tmp_path / "load.parquet")
+    assert "target_lags" not in arguments(str(tmp_path / "load.parquet"), target="load")
+
+
+def test_a_sensor_without_inputs_is_refused(price_file):
+    with pytest.raises(InputError, match="LSTM: no covariate is left"):
+        proposed(price_file, target="price", known=[], past=[], context=0)

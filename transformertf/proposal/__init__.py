@@ -2,9 +2,10 @@
 
     files -> Seen -> Arranged -> Roles -> Lengths -> Proposal
 
-`looking` reads as many rows as are quick to look at, `series` finds time and series, `words` and
-`leaks` tell what columns are, `roles` hands them out, `rhythm` measures seasons and levels,
-`settings` chooses, `proposal` puts all together and `text` writes YAML. None of it needs torch.
+`writing` tells how text is written, `looking` reads as many rows as are quick to look at, `series`
+finds time and series, `words` and `leaks` tell what columns are, `roles` hands them out, `rhythm`
+measures seasons and levels, `lengths` and `settings` choose, `proposal` puts all together and
+`text` writes YAML. None of it needs torch, but for local clocks.
 """
 
 from transformertf.proposal.looking import LOOKED_AT, Seen, look

@@ -1,11 +1,13 @@
 """From what was seen and what is wished to a whole configuration."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from transformertf.data.reading import column_key
 from transformertf.errors import InputError, nearest
 from transformertf.proposal import settings
+from transformertf.proposal.lengths import Lengths, find_lengths
 from transformertf.proposal.looking import Seen
 from transformertf.proposal.roles import (
     Answers,
@@ -16,7 +18,7 @@ from transformertf.proposal.roles import (
     refuse_infinite,
 )
 from transformertf.proposal.series import Arranged, arrange
-from transformertf.proposal.settings import Lengths, Said
+from transformertf.proposal.settings import Said
 from transformertf.proposal.text import as_yaml
 
 
@@ -80,18 +82,13 @@ def propose(seen: Seen, wishes: Wishes, answers: Answers, name: str = "my.yml") 
     _check_model(wishes.model)
     arranged = arrange(seen, wishes.time, wishes.ids, wishes.zone)
     target = find_target(arranged, wishes.given.target, answers)
-    draft = settings.lengths(arranged, target, 0, wishes.context or None, wishes.horizon)
+    draft = find_lengths(arranged, target, 0, wishes.context or None, wishes.horizon)
     roles = find_roles(arranged, target, wishes.given, draft.horizon, answers)
     refuse_infinite(arranged, roles.used)
     context = wishes.context or None
-    lengths = settings.lengths(arranged, target, roles.ahead, context, wishes.horizon)
-    lengths = _asked(lengths, arranged, wishes, answers)
-    model = settings.choose_model(arranged, roles, wishes.context)
-    if wishes.model is None:
-        chosen = answers.model(model.value, list(settings.SIZES))
-        model = model if chosen == model.value else Said(chosen, "as answered")
-    else:
-        model = Said(wishes.model, "as given")
+    lengths = find_lengths(arranged, target, roles.ahead, context, wishes.horizon)
+    lengths = _asked(lengths, arranged, target, wishes, answers)
+    model = _model(arranged, roles, wishes, answers)
     tree = _tree(arranged, roles, lengths, model, wishes)
     text = as_yaml(_head(arranged, lengths, name), tree)
     leaks = [n for n in roles.left_out if roles.why[n].startswith("leak")]
@@ -99,7 +96,9 @@ def propose(seen: Seen, wishes: Wishes, answers: Answers, name: str = "my.yml") 
     return Proposal(text, roles, lengths, model.value, told)
 
 
-def _asked(proposed: Lengths, arranged: Arranged, wishes: Wishes, answers: Answers) -> Lengths:
+def _asked(
+    proposed: Lengths, arranged: Arranged, target: str, wishes: Wishes, answers: Answers
+) -> Lengths:
     """Return the lengths that are meant by those proposed, where they were not given."""
     horizon = wishes.horizon or answers.number("horizon", proposed.horizon)
     context = proposed.context
@@ -107,7 +106,27 @@ def _asked(proposed: Lengths, arranged: Arranged, wishes: Wishes, answers: Answe
         context = answers.number("context", context)
     if (context, horizon) == (proposed.context, proposed.horizon):
         return proposed
-    return settings.lengths(arranged, "", 0, context, horizon)
+    return find_lengths(arranged, target, 0, context, horizon)
+
+
+def _model(arranged: Arranged, roles: Roles, wishes: Wishes, answers: Answers) -> Said:
+    """Return the model: the one given, or what is answered to the one proposed.
+
+    Raises:
+        InputError: it would have no input.
+    """
+    model = settings.choose_model(arranged, roles, wishes.context)
+    if wishes.model is not None:
+        model = Said(wishes.model, "as given")
+    elif wishes.context != 0:
+        chosen = answers.model(model.value, list(settings.SIZES))
+        model = model if chosen == model.value else Said(chosen, "as answered")
+    if model.value in settings.SEQUENCES and not (roles.known or roles.past):
+        raise InputError(
+            f"{model.value}: no covariate is left that the target could be told from; name them in "
+            "--known, or take another model"
+        )
+    return model
 
 
 def _check_model(name: str | None) -> None:
@@ -116,24 +135,38 @@ def _check_model(name: str | None) -> None:
 
 
 def _named(wishes: Wishes, columns: list[str]) -> Wishes:
-    """Refuse names of columns that are not there, or in two roles."""
-    given = wishes.given
-    roles = {
-        "target": [given.target] if given.target else [], "known": given.known or [],
-        "past": given.past or [], "static": given.static or [], "series-id": wishes.ids or [],
-        "time": [wishes.time] if wishes.time else [],
-    }  # fmt: skip
-    seen: dict[str, str] = {}
-    for flag, names in roles.items():
-        for name in names:
+    """Return wishes with the names of columns as they were seen.
+
+    Raises:
+        InputError: a column is not there, or has two roles.
+    """
+    given, taken = wishes.given, dict[str, str]()
+
+    def named(flag: str, names: Sequence[str] | None) -> list[str] | None:
+        if names is None:
+            return None
+        found = [column_key(name) for name in names]
+        for name in found:
             if name not in columns:
                 raise InputError(f"--{flag} {name}: no such column; {nearest(name, columns)}")
-            if name in seen and (flag, seen[name]) != ("series-id", "static"):
-                raise InputError(
-                    f"--{flag} {name}: has the role of --{seen[name]} already; give it one"
-                )
-            seen[name] = flag
-    return wishes
+            other = taken.setdefault(name, flag)
+            # an id may tell something of its series, too
+            if other != flag and (other, flag) != ("static", "series-id"):
+                raise InputError(f"--{flag} {name}: has the role of --{other} already; give it one")
+        return found
+
+    def one(flag: str, name: str | None) -> str | None:
+        return None if name is None else (named(flag, [name]) or [""])[0]
+
+    return replace(
+        wishes,
+        given=Given(
+            one("target", given.target), named("known", given.known), named("past", given.past),
+            named("static", given.static),
+        ),
+        ids=named("series-id", wishes.ids),
+        time=one("time", wishes.time),
+    )  # fmt: skip
 
 
 def _head(arranged: Arranged, lengths: Lengths, name: str) -> list[str]:
@@ -160,29 +193,23 @@ def _head(arranged: Arranged, lengths: Lengths, name: str) -> list[str]:
 def _tree(
     arranged: Arranged, roles: Roles, lengths: Lengths, model: Said, wishes: Wishes
 ) -> dict[str, Any]:
-    is_sequence = model.value in settings.SEQUENCES
     shares = settings.split(arranged, lengths)
-    windows = settings.count_windows(arranged, lengths, shares)
-    make = _sequence_data if is_sequence else _window_data
-    arguments = {
-        **_columns(arranged, roles),
-        **({"time_zone": Said(wishes.zone, "as given")} if wishes.zone else {}),
-        "train_df_paths": Said(wishes.paths[0] if len(wishes.paths) == 1 else list(wishes.paths)),
-        **(
-            {"csv": Said(arranged.seen.csv, "as the files are written")}
-            if arranged.seen.csv
-            else {}
-        ),
-        **shares,
-        **make(arranged, roles, lengths, windows),
-    }
-    trainer = settings.training(model.value, lengths, windows)
-    rate = settings.learning_rate(model.value)
-    stopping = {
-        "monitor": "validation/loss",
-        "patience": settings.patience(trainer["max_epochs"].value),
-    }
+    is_sequence = model.value in settings.SEQUENCES
+    if is_sequence:
+        trainer = settings.training_along(arranged, shares)
+        own = _sequence_data(arranged, roles, lengths, shares)
+    else:
+        windows = settings.count_windows(arranged, lengths, shares)
+        apart = settings.stride(windows, lengths.season)
+        trainer = settings.training(model.value, lengths, windows // (apart.value if apart else 1))
+        own = _window_data(arranged, roles, lengths, apart)
+    stopping = {"monitor": "validation/loss", "patience": settings.patience(trainer)}
     callbacks = [{"class_path": "EarlyStopping", "init_args": stopping}]
+    rate = settings.learning_rate(model.value)
+    kind = "TimeSeriesDataModule" if is_sequence else "EncoderDecoderDataModule"
+    files = {"train_df_paths": Said(wishes.paths[0] if len(wishes.paths) == 1 else wishes.paths)}
+    if arranged.seen.csv:
+        files["csv"] = Said(arranged.seen.csv, "as the files are written")
     return {
         "seed_everything": Said(42),
         "num_threads": Said(1, "a small recurrent model gains nothing from more"),
@@ -190,16 +217,14 @@ def _tree(
         "optimizer": {"class_path": Said("Adam"), "init_args": {"lr": Said(rate)}},
         "lr_scheduler": Said("CosineWithWarmup", "up in the first steps, then down to nothing"),
         "data": {
-            "class_path": Said(
-                "TimeSeriesDataModule" if is_sequence else "EncoderDecoderDataModule"
-            ),
-            "init_args": arguments,
+            "class_path": Said(kind),
+            "init_args": {**_columns(arranged, roles, wishes.zone), **files, **shares, **own},
         },
-        "trainer": {**trainer, "callbacks": Said(callbacks)},
+        "trainer": {**trainer, "gradient_clip_val": Said(1.0), "callbacks": Said(callbacks)},
     }
 
 
-def _columns(arranged: Arranged, roles: Roles) -> dict[str, Any]:
+def _columns(arranged: Arranged, roles: Roles, zone: str | None) -> dict[str, Any]:
     """Return the roles of the columns."""
     why = roles.why
     said: dict[str, Any] = {"target_covariate": Said(roles.target)}
@@ -210,7 +235,7 @@ def _columns(arranged: Arranged, roles: Roles) -> dict[str, Any]:
     ):
         if names:
             said[key] = Said(list(names), _reasons(names, why))
-        if names and names is roles.past:
+        if names and key == "known_past_covariates":
             said["# past"] = ["what is known ahead among these belongs into known_covariates"]
     if roles.categories:
         said["categorical_covariates"] = Said(list(roles.categories), "kinds, no quantities")
@@ -218,6 +243,8 @@ def _columns(arranged: Arranged, roles: Roles) -> dict[str, Any]:
         said["series_id"] = Said(list(arranged.ids), "tells the series of the table apart")
     if arranged.time is not None:
         said["time_column"] = Said(arranged.time)
+    if zone is not None:
+        said["time_zone"] = Said(zone, "as given")
     left = [f"left out: {name} ({why[name]})" for name in roles.left_out]
     return said | ({"# left out": left} if left else {})
 
@@ -234,33 +261,38 @@ def _reasons(names: Sequence[str], why: Mapping[str, str]) -> str:
 
 
 def _window_data(
-    arranged: Arranged, roles: Roles, lengths: Lengths, windows: int
-) -> dict[str, Any]:
-    """Return what windows of context and horizon want."""
+    arranged: Arranged, roles: Roles, lengths: Lengths, apart: Said | None
+) -> dict[str, Said]:
+    """Return what windows of context and horizon want, `apart` rows between them."""
     missing = settings.gaps(arranged, roles, lengths.horizon)
     optional = {
         "calendar_features": settings.calendar(arranged, lengths.context),
+        "target_lags": settings.lags(arranged, roles.target, lengths),
         "normalize": settings.scaling(arranged, roles),
         "drop_short_series": settings.shortest(arranged, lengths, missing),
-        "stride": settings.stride(windows, lengths.season),
+        "stride": apart,
     }
     return {
         **missing,
         **{key: said for key, said in optional.items() if said is not None},
         "ctxt_seq_len": Said(lengths.context, lengths.why_context),
         "tgt_seq_len": Said(lengths.horizon, lengths.why_horizon),
-        "batch_size": Said(64),
+        "batch_size": Said(settings.BATCH),
     }
 
 
 def _sequence_data(
-    arranged: Arranged, roles: Roles, lengths: Lengths, windows: int
-) -> dict[str, Any]:
+    arranged: Arranged, roles: Roles, lengths: Lengths, shares: dict[str, Said]
+) -> dict[str, Said]:
     """Return what sequences want whose state is carried along runs."""
-    missing = settings.gaps(arranged, roles, lengths.horizon)
+    said = settings.gaps(arranged, roles, lengths.horizon)
+    if arranged.time is not None:
+        said["time_format"] = Said("relative", "runs may be longer than those in training")
     return {
-        **missing,
-        "carry_state": Said(True, "the state goes along whole runs, whatever the memory"),
-        "seq_len": Said(100, "steps that a gradient reaches back"),
-        "batch_size": Said(32, "runs at the same time"),
+        **said,
+        "carry_state": Said(True, "the state goes along whole runs, however long the memory"),
+        "batch_size": Said(settings.lanes(arranged, shares), "runs at the same time"),
+        "seq_len": Said(133, "steps that a gradient reaches back at most"),
+        "min_seq_len": Said(67, "and at least"),
+        "randomize_seq_len": Said("batch", "so that a run is not always cut at the same rows"),
     }

@@ -19,6 +19,8 @@ LONGEST = 300
 _STRONG = 0.3
 # rows of the longest stretches that are looked at for seasons, levels and leaks
 _ROWS = 200_000
+# share of a series that trains, about
+_TRAIN = 0.7
 # stretches that a series is cut into to see whether its level moves
 _STRETCHES = 10
 
@@ -31,6 +33,11 @@ def stretches(arranged: Arranged, name: str) -> list[FloatArray]:
         lambda pair: pair[0] < _ROWS, zip(np.cumsum([0, *map(len, parts)]), parts, strict=False)
     )
     return [part[:_ROWS] for _, part in kept]
+
+
+def training_rows(arranged: Arranged, name: str) -> list[FloatArray]:
+    """Return the same without the ends of series, which validate and test."""
+    return [part[: max(int(len(part) * _TRAIN), 1)] for part in stretches(arranged, name)]
 
 
 def seasons(arranged: Arranged) -> list[tuple[int, str]]:

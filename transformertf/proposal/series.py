@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from transformertf.data import FloatArray, IntArray
-from transformertf.data.reading import Clock, Table, as_index, dates_of, instants
+from transformertf.data.reading import Clock, Table, as_index, dates_of
 from transformertf.errors import InputError
 from transformertf.proposal.looking import Seen
 from transformertf.proposal.words import CALENDAR_WORDS, ID_WORDS, TIME_WORDS, has_word
@@ -201,6 +201,9 @@ def _in_zone(stamps: pd.Index | None, codes: IntArray, zone: str) -> pd.Index:
         ) from None
     if stamps.tz is not None:
         return stamps.tz_convert(zone)
+    # with it torch is imported
+    from transformertf.data.reading import instants
+
     moved = np.empty(len(stamps), dtype=np.int64)
     for code in np.unique(codes):
         rows = codes == code

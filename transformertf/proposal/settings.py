@@ -1,37 +1,28 @@
-"""Lengths, splits, scaling, model and training for the data that was seen, each with its reason."""
+"""Splits, scaling, model and training for the data that was seen, each with its reason."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from transformertf.errors import InputError
+from transformertf.proposal.lengths import Lengths
 from transformertf.proposal.rhythm import (
     DAY,
-    LONGEST,
-    WEEK,
-    cycle,
+    autocorrelation,
     is_heavy,
     level_moves,
     seasons,
     sizes_differ,
-    stretches,
+    training_rows,
 )
 from transformertf.proposal.roles import Roles
 from transformertf.proposal.series import Arranged
 
-# context and horizon where no season is found
-_PLAIN = (100, 50)
-# steps of a context that a small recurrent network goes along in milliseconds
-_LONGEST_CONTEXT = 400
-# and those that a context should have at least
-_FEW = 48
 # beyond which windows are scaled each by itself: prices have a level of 1.1, the sample runs 0.4
 _MOVES, _UNLIKE = 0.8, 3.0
 # steps of a fit over windows of `_USUAL` steps that takes one to three minutes on a core
 _STEPS, _FEWEST_STEPS, _USUAL = 2000, 600, 192
-_BATCH = 64
+BATCH = 64
 # windows of an epoch beyond which they are thinned: validation goes through all of them
 _WINDOWS = 50_000
 # batches between two validations
@@ -39,6 +30,13 @@ _EPOCH = 200
 # runs from which on whole ones validate
 _RUNS = 10
 _SHARES = (0.1, 0.2)
+# of sequences: lanes, steps that a gradient reaches back in the mean, steps of a fit
+_LANES, _PIECE, _PIECES = 32, 100, 6000
+# validations of a fit, about
+_VALIDATIONS = 20
+# how far a target goes with that of a season ago where that is worth an input, and for how many
+# seasons it must be seen
+_SAME, _SEASONS = 0.5, 10
 
 
 class Said(NamedTuple):
@@ -49,17 +47,6 @@ class Said(NamedTuple):
 
 
 Section = dict[str, Said]
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Context and horizon in steps, the season they hold, and why they are so long."""
-
-    context: int
-    horizon: int
-    season: int
-    why_context: str
-    why_horizon: str
 
 
 SEQUENCES = ("LSTM", "GRU")
@@ -88,83 +75,6 @@ _RATES = {"LSTM": 1e-2, "GRU": 1e-2, "TFT": 4e-3, "xTFT": 4e-3}
 _RATE = 5e-3
 # a step of these takes about so many times that of the others
 _COSTS = {"TFT": 2, "TemporalFusionTransformer": 2, "PFTemporalFusionTransformer": 3, "xTFT": 2}
-
-
-def lengths(
-    arranged: Arranged, target: str, ahead: int, context: int | None, horizon: int | None
-) -> Lengths:
-    """Return context and horizon.
-
-    Args:
-        arranged: the rows.
-        target: the target.
-        ahead: rows behind the end of the target, 0 without.
-        context: where it is given.
-        horizon: likewise.
-
-    Raises:
-        InputError: the series are too short.
-    """
-    season, what = _season(arranged, target)
-    row = arranged.rows
-    if horizon is None:
-        horizon, why_horizon = _horizon(season, what, ahead, row)
-    else:
-        why_horizon = "steps ahead, as given"
-    if context is None:
-        context, why_context = _context(season, what, arranged, row, horizon)
-    else:
-        why_context = "steps of the past, as given"
-    if row < context + 2 * horizon:
-        raise InputError(
-            f"--data: a series has {row} rows, too few for a context of {context} and a horizon of "
-            f"{horizon} steps and something to validate on; give --context and --horizon, or "
-            "longer series"
-        )
-    return Lengths(context, horizon, season or 1, why_context, why_horizon)
-
-
-def _season(arranged: Arranged, target: str) -> tuple[int | None, str]:
-    """Return the season of a horizon in steps, and what it is."""
-    known = seasons(arranged)
-    # one of a day is shown by more contexts than one of a week
-    short = [(n, what) for n, what in known if n <= LONGEST and (what != WEEK or len(known) == 1)]
-    if short:
-        return short[-1]
-    longest = min(LONGEST, arranged.rows // 8)
-    found = cycle(training_rows(arranged, target), longest) if longest >= 8 else None
-    return found, "the strongest cycle"
-
-
-def _horizon(season: int | None, what: str, ahead: int, rows: int) -> tuple[int, str]:
-    most = max(rows // 10, 1)
-    if ahead:
-        return ahead, "steps ahead: so far go the rows behind the end of the target"
-    if season is None:
-        return min(_PLAIN[1], most), "steps ahead: no season was found; change it as you need"
-    return (season, f"steps ahead: {what}") if season <= most else (most, "a tenth of a series")
-
-
-def _context(
-    season: int | None, what: str, arranged: Arranged, rows: int, horizon: int
-) -> tuple[int, str]:
-    most = max((rows - 2 * horizon) // 3, 1)
-    if season is None:
-        steps, why = max(_PLAIN[0], 2 * horizon), "twice the horizon or more"
-    else:
-        times = max(2, math.ceil(_FEW / season))
-        steps, why = times * season, f"{times} times {what}"
-        # where it is not broken by gaps
-        for long, name in seasons(arranged) if arranged.is_even else ():
-            if steps <= long <= _LONGEST_CONTEXT:
-                steps, why = long, name
-    return (steps, f"steps of the past: {why}") if steps <= most else (most, "a third of a series")
-
-
-def training_rows(arranged: Arranged, name: str) -> list[Any]:
-    """Return a column's values by series, without their ends, which validate and test."""
-    share = 1 - sum(_SHARES)
-    return [part[: max(int(len(part) * share), 1)] for part in stretches(arranged, name)]
 
 
 def choose_model(arranged: Arranged, roles: Roles, context: int | None) -> Said:
@@ -226,6 +136,21 @@ def calendar(arranged: Arranged, context: int) -> Said | None:
     return Said(fields, why) if fields else None
 
 
+def lags(arranged: Arranged, target: str, lengths: Lengths) -> Said | None:
+    """Return the season that a context does not reach, where the target follows it."""
+    found = [
+        (steps, what)
+        for steps, what in seasons(arranged)
+        if max(lengths.context, lengths.horizon) < steps <= arranged.rows / _SEASONS
+    ]
+    if not found or not arranged.is_even:
+        return None
+    steps, what = found[-1]
+    if autocorrelation(training_rows(arranged, target), steps)[steps] < _SAME:
+        return None
+    return Said([steps], f"the target {what} ago, which a context does not reach")
+
+
 def gaps(arranged: Arranged, roles: Roles, horizon: int) -> Section:
     """Return what rows and values that are missing want."""
     said: Section = {}
@@ -278,12 +203,16 @@ def split(arranged: Arranged, lengths: Lengths) -> Section:
 
 def count_windows(arranged: Arranged, lengths: Lengths, shares: Section) -> int:
     """Return how many windows train, about."""
-    kept = 1 - shares["val_fraction"].value - shares["test_fraction"].value
     each = lengths.context + lengths.horizon - 1
     series = arranged.total / max(arranged.rows, 1)
     if "split_by" in shares:
-        return max(int(kept * (arranged.total - series * each)), 1)
-    return max(int(kept * arranged.total - series * each), 1)
+        return max(int(_kept(shares) * (arranged.total - series * each)), 1)
+    return max(int(_kept(shares) * arranged.total - series * each), 1)
+
+
+def _kept(shares: Section) -> float:
+    """Return the share of the rows that train."""
+    return float(1 - shares["val_fraction"].value - shares["test_fraction"].value)
 
 
 def stride(windows: int, season: int) -> Said | None:
@@ -297,19 +226,40 @@ def stride(windows: int, season: int) -> Said | None:
 
 
 def training(name: str, lengths: Lengths, windows: int) -> Section:
-    """Return the trainer's arguments: steps enough for some minutes, and when to stop."""
+    """Return the trainer's arguments for windows: steps enough for some minutes.
+
+    Args:
+        name: of the model.
+        lengths: of the windows.
+        windows: how many train, after a stride.
+    """
     long = lengths.context + lengths.horizon
     steps = int(np.clip(_STEPS * _USUAL / long / _COSTS.get(name, 1), _FEWEST_STEPS, _STEPS))
-    batches = max(windows // _BATCH, 1)
-    said: Section = {}
+    batches = max(windows // BATCH, 1)
     if batches > _EPOCH:
-        epochs = max(round(steps / _EPOCH), 3)
-        said["max_epochs"] = Said(epochs)
-        said["limit_train_batches"] = Said(_EPOCH, "random windows, drawn anew in each epoch")
-    else:
-        epochs = int(np.clip(round(steps / batches), 5, 60))
-        said["max_epochs"] = Said(epochs, f"of about {batches} batches")
-    said["gradient_clip_val"] = Said(1.0)
+        return {
+            "max_epochs": Said(max(round(steps / _EPOCH), 3)),
+            "limit_train_batches": Said(_EPOCH, "random windows, drawn anew in each epoch"),
+        }
+    return _epochs(int(np.clip(round(steps / batches), 5, 60)), batches)
+
+
+def lanes(arranged: Arranged, shares: Section) -> int:
+    """Return how many runs are trained on at the same time."""
+    return int(np.clip(_kept(shares) * arranged.total / (4 * _PIECE), 1, _LANES))
+
+
+def training_along(arranged: Arranged, shares: Section) -> Section:
+    """Return the trainer's arguments for sequences, likewise."""
+    rows = _kept(shares) * arranged.total
+    batches = max(round(rows / (lanes(arranged, shares) * _PIECE)), 1)
+    return _epochs(max(round(_PIECES / batches), 5), batches)
+
+
+def _epochs(epochs: int, batches: int) -> Section:
+    said = {"max_epochs": Said(epochs, f"of about {batches} batches")}
+    if epochs >= 2 * _VALIDATIONS:
+        said["check_val_every_n_epoch"] = Said(epochs // _VALIDATIONS)
     return said
 
 
@@ -318,9 +268,10 @@ def learning_rate(name: str) -> float:
     return _RATES.get(name, _RATE)
 
 
-def patience(epochs: int) -> int:
+def patience(trainer: Section) -> int:
     """Return the validations without a better one after which a fit ends."""
-    return max(epochs // 2, 3)
+    apart = int(trainer.get("check_val_every_n_epoch", Said(1)).value)
+    return max(int(trainer["max_epochs"].value) // apart // 2, 3)
 
 
 def _length(arranged: Arranged, steps: int) -> Any:

@@ -19,7 +19,7 @@ def as_yaml(head: list[str], tree: Mapping[str, Any]) -> str:
         tree: keys to values with reasons, to trees, or to lines of comments (keys that begin
             with #).
     """
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {' '.join(line.splitlines())}".rstrip() for line in head]
     was_value = False
     for key, value in tree.items():
         is_value = isinstance(value, Said)
@@ -32,7 +32,8 @@ def as_yaml(head: list[str], tree: Mapping[str, Any]) -> str:
 def _lines(key: str, value: Any, depth: int) -> Iterator[str]:
     indent = "  " * depth
     if key.startswith("#"):
-        yield from (f"{indent}# {line}" for line in value)
+        for line in value:
+            yield from (f"{indent}# {part}" for part in wrapped(line, _WIDTH - len(indent) - 2))
     elif isinstance(value, Mapping):
         yield f"{indent}{key}:"
         for name, item in value.items():
@@ -42,6 +43,7 @@ def _lines(key: str, value: Any, depth: int) -> Iterator[str]:
 
 
 def _commented(line: str, why: str, indent: str) -> Iterator[str]:
+    why = " ".join(why.split())  # names of columns may hold ends of lines
     if not why:
         yield line
     elif len(line) + len(why) + 3 <= _WIDTH:
@@ -52,7 +54,7 @@ def _commented(line: str, why: str, indent: str) -> Iterator[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return a text in lines of so many characters; a line break in a name becomes an escape."""
+    """Return a text in lines of so many characters, but for longer words."""
     lines: list[str] = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
