@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning import Trainer
 
 from transformertf.cli import catalogue, main
-from transformertf.cli.classes import BARE_NAMES, arguments_of, data_module_for, import_class
-from transformertf.cli.help_pages import GROUPS, OF_TRAINER, READS, TRAINING_ONLY, groups_of
+from transformertf.cli.classes import (
+    BARE_NAMES,
+    SECTIONS,
+    arguments_of,
+    data_module_for,
+    import_class,
+)
+from transformertf.cli.config import TOP_LEVEL
+from transformertf.cli.help_pages import GROUPS, OF_TRAINER, READS, TRAINING_ONLY, groups_of, keys
 from transformertf.cli.lightning_cli import LINKS
 from transformertf.cli.main import COMMANDS
 from transformertf.data import ARGUMENTS
@@ -79,6 +87,24 @@ def test_a_model_shows_its_own_arguments(name, told, tmp_path):
 def test_what_a_flag_names_wins_over_a_file(told):
     words = ["-c", str(ROOT / "sample_configs" / "tft.yml"), "--model.class_path", "GRU"]
     assert told("fit", *words, "--help", "model").startswith("model GRU\n")
+
+
+def test_every_key_is_taken():
+    for key in keys("fit"):
+        section, _, name = (
+            key.partition(".init_args.") if ".init_args." in key else key.partition(".")
+        )
+        kinds = SECTIONS.get(section.rpartition(".")[2], ())
+        taken = {
+            each
+            for kind in kinds
+            for each in arguments_of(import_class(BARE_NAMES[kind], "")) or ()
+        }
+        if section == "trainer":
+            taken = set(arguments_of(Trainer) or ())
+        if section == "lr_scheduler":
+            taken |= {"interval", "monitor"}
+        assert name in taken or (not name and section in TOP_LEVEL), key
 
 
 def test_everything_is_every_group(told):

@@ -1,10 +1,11 @@
-"""The command line: `transformertf fit|validate|test|predict|evaluate|calibrate|cache`.
+"""The command line: `transformertf COMMAND`, which `main.COMMANDS` lists.
 
     words -> options -> checkpoint and composed configuration -> data and model -> trainer -> run
 
-`main` and `options` read the words, without torch. Each command has a file, which tells its steps:
-`experiment` finds the checkpoint and composes, by `config`; `lightning_cli` builds data and model
-and makes the trainer; `agreement` refuses, in between, what does not fit together.
+`main` and `options` read the words, without torch; `help_pages` and `completion` tell what the
+`catalogue` knows. Each command has a file, which tells its steps: `experiment` finds the checkpoint
+and composes, by `config`; `lightning_cli` builds data and model and makes the trainer; `agreement`
+refuses, in between, what does not fit together.
 
 `called` runs a command for Python, `keywords` are what it gives in the place of words, and
 `proposing` looks at the data for what it leaves unsaid.

@@ -4,6 +4,7 @@ All of it comes from the options of the command and from the catalogue, without 
 """
 
 import argparse
+import dataclasses
 import itertools
 import shutil
 import textwrap
@@ -193,8 +194,9 @@ def _classes_page(command: str, name: str) -> list[str]:
         lines += [f"  {each}", *_wrapped(catalogue.summary(each), 6)]
     if name == "criterion":
         lines += ["  any other elementwise loss of torch by its path: torch.nn.SmoothL1Loss"]
-    if name == "model":
-        lines += ["", "all of them take:", *_listed(_arguments(command, name, None)[1], "model.")]
+    _, common = _arguments(command, name, None)
+    if common:
+        lines += ["", "all of them take:", *_listed(common, group.prefix)]
     return [*lines, "", f"  transformertf {command} --help {name} NAME    the arguments of one"]
 
 
@@ -204,7 +206,7 @@ def _class_page(command: str, name: str, chosen: str) -> list[str]:
     prefix = GROUPS[name].prefix
     lines = [f"{name} {chosen}", *_wrapped(catalogue.summary(chosen), 2), *_listed(own, prefix)]
     if common:
-        lines += ["", "as all models:", *_listed(common, prefix)]
+        lines += ["", "as all of them:", *_listed(common, prefix)]
     return lines
 
 
@@ -218,8 +220,10 @@ def _argument_page(command: str, word: str, model: str | None) -> list[str]:
     for key, one in known.items():
         if word in (key, one.name):
             return list(_listed([one], key.removesuffix(one.name)))
-    names = [*groups_of(command), *known, *(one.name for one in known.values())]
-    raise InputError(f"--help {word}: no group or argument of that name; {nearest(word, names)}")
+    hint = nearest(word, groups_of(command))
+    if not hint.startswith("did you mean"):
+        hint = nearest(word, [*known, *(one.name for one in known.values())])
+    raise InputError(f"--help {word}: no group or argument of that name; {hint}")
 
 
 def keys(command: str, model: str | None = None) -> dict[str, Argument]:
@@ -245,7 +249,7 @@ def keys(command: str, model: str | None = None) -> dict[str, Argument]:
 def _arguments(
     command: str, name: str, chosen: str | None
 ) -> tuple[list[Argument], list[Argument]]:
-    """Return the arguments of a group: of the class that is chosen, and what all models take.
+    """Return the arguments of a group: of the class that is chosen, and what all of them take.
 
     Args:
         command: that takes them.
@@ -269,9 +273,21 @@ def _arguments(
         found = catalogue.arguments(chosen or "ForecastModule")
         own = [one for one in found if one.group == "own" and chosen]
         return own, [one for one in found if one.group == "common"]
+    elif name == "lr_scheduler":
+        return (catalogue.arguments(chosen) if chosen else []), _beside_schedules()
     else:
         found = catalogue.arguments(chosen) if chosen else []
     return [one for one in found if command not in READS or _is_of_use(command, name, one)], []
+
+
+def _beside_schedules() -> list[Argument]:
+    """Return what is said of a schedule beside its class; the model has it, too."""
+    every = catalogue.arguments("ForecastModule")
+    return [
+        dataclasses.replace(one, name=one.name.removeprefix("lr_scheduler_"))
+        for one in every
+        if one.name.startswith("lr_scheduler_")
+    ]
 
 
 def _is_of_use(command: str, group: str, one: Argument) -> bool:

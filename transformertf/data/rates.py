@@ -81,8 +81,9 @@ def length_text(length: float, is_date: bool) -> str:
 
 def _distances(time: pd.Index) -> Iterator[npt.NDArray[np.float64]]:
     """Yield the distances (n,) of time stamps, piece by piece."""
-    is_date = isinstance(time, pd.DatetimeIndex)
-    stamps, unit = (time.asi8, _SECONDS[time.unit]) if is_date else (time.to_numpy(), 1.0)
+    stamps, unit = time.to_numpy(), 1.0
+    if isinstance(time, pd.DatetimeIndex):
+        stamps, unit = time.asi8, _SECONDS[time.unit]
     for row in range(0, len(stamps) - 1, _ROWS):
         piece = stamps[row : row + _ROWS + 1]
         yield (piece[1:] - piece[:-1]).astype(np.float64) * unit
