@@ -84,8 +84,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         balance: "series" weighs training windows so that each series counts alike whatever its
             number of rows, on top of `weight_covariate`. Each window still comes once an epoch: to
             draw those of short series more often would repeat them, and leave others out.
-        series_id: columns that tell the series of a table apart; without it each file is one
-            series.
+        series_id: columns that tell the series of a table apart; else each file is one series.
         train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
             feather, or folders of parquet files. `~` and environment variables expand.
         val_df_paths: validation files, likewise.
@@ -98,8 +97,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             `{NEW: {from: OLD, scale: 1000}}`.
         val_fraction: share of each training series kept for validation, before the test part;
             only without validation files.
-        test_fraction: share at the end of each training series kept for test; only without
-            test files.
+        test_fraction: share at the end of each training series for test; only without test files.
         val_blocks: take the share for validation as so many blocks, spread evenly over the rows
             before the test part; no training window reaches into one.
         split_by: "time" takes these shares of the rows of each series, "series" of the series,
@@ -115,6 +113,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             model what comes after the forecast's origin.
         freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
             column; rows that are missing are put in, to be masked.
+        freq_tolerance: share of `freq` that time stamps may be off its grid.
         max_gap: longest gap in time that a window may cross, likewise.
         normalize: True or "global" standardises every column with training statistics;
             "series" with those of each series, and with those of all for a series that training
@@ -201,6 +200,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         missing: Literal["error", "mask"] = "error",
         impute: Impute = "last",
         freq: str | float | None = None,
+        freq_tolerance: float = 0.0,
         max_gap: str | float | None = None,
         normalize: Normalize = True,
         extra_transforms: dict[str, Any] | None = None,
