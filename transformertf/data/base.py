@@ -85,8 +85,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             number of rows, on top of `weight_covariate`. Each window still comes once an epoch: to
             draw those of short series more often would repeat them, and leave others out.
         series_id: columns that tell the series of a table apart; else each file is one series.
-        train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
-            feather, or folders of parquet files. `~` and environment variables expand.
+        train_df_paths: training files: a path, a glob or a list of them; parquet, csv, feather
+            or HDF5, or folders of parquet files. `~` and environment variables expand.
         val_df_paths: validation files, likewise.
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end, of
