@@ -126,6 +126,8 @@ ARGUMENTS: Mapping[str, Argument] = {
     "missing": Argument("fixed"),
     "impute": Argument("fixed"),
     "freq": Argument("fixed", whole_files=WholeFiles(None, "give rows at that distance")),
+    # beyond half a step a stamp would be nearer to the place of another
+    "freq_tolerance": Argument("free", bounds=Bounds(0, 0.49)),
     "max_gap": Argument("free", whole_files=WholeFiles(None, "begin a session anew after a gap")),
     "normalize": Argument("fixed"),
     "extra_transforms": Argument("fixed"),

@@ -90,10 +90,9 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         balance: "series" weighs training windows so that each series counts alike whatever its
             number of rows, on top of `weight_covariate`. Each window still comes once an epoch: to
             draw those of short series more often would repeat them, and leave others out.
-        series_id: columns that tell the series of a table apart; without it each file is one
-            series.
-        train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
-            feather, or folders of parquet files. `~` and environment variables expand.
+        series_id: columns that tell the series of a table apart; else each file is one series.
+        train_df_paths: training files: a path, a glob or a list of them; parquet, csv, feather
+            or HDF5, or folders of parquet files. `~` and environment variables expand.
         val_df_paths: validation files, likewise.
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end, of
@@ -104,8 +103,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             `{NEW: {from: OLD, scale: 1000}}`.
         val_fraction: share of each training series kept for validation, before the test part;
             only without validation files.
-        test_fraction: share at the end of each training series kept for test; only without
-            test files.
+        test_fraction: share at the end of each training series for test; only without test files.
         val_start: time, or row where there is no time_column, at which the rows for validation
             begin, in place of a share.
         test_start: where those for test begin, likewise.
@@ -124,6 +122,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             model what comes after the forecast's origin.
         freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
             column; rows that are missing are put in, to be masked.
+        freq_tolerance: share of `freq` that time stamps may be off its grid.
         max_gap: longest gap in time that a window may cross, likewise.
         normalize: True or "global" standardises every column with training statistics;
             "series" with those of each series, and with those of all for a series that training
@@ -212,6 +211,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         missing: Literal["error", "mask"] = "error",
         impute: Impute = "last",
         freq: str | float | None = None,
+        freq_tolerance: float = 0.0,
         max_gap: str | float | None = None,
         normalize: Normalize = True,
         extra_transforms: dict[str, Any] | None = None,

@@ -3,7 +3,7 @@
     files -> Table -> Panel -> Series
 
 `formats` finds and opens the files (`csv_files`, written as `dialects` say, `parquet_files`,
-`folders` of those), `frames`
+`h5_files`, `folders`), `frames`
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`

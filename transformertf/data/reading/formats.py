@@ -1,4 +1,4 @@
-"""Paths, globs and lists to tables: parquet, csv and feather, and folders of parquet files."""
+"""Paths, globs and lists to tables: parquet, csv, feather, HDF5, and folders of parquet files."""
 
 import glob
 import os
@@ -18,6 +18,7 @@ from transformertf.data.reading.dialects import (
 )
 from transformertf.data.reading.feather_files import FeatherFile, feather_columns
 from transformertf.data.reading.folders import folder_columns, open_parts, parquet_parts
+from transformertf.data.reading.h5_files import H5File, h5_columns
 from transformertf.data.reading.headers import Renamed, match_columns, scales
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
 from transformertf.data.reading.tables import (
@@ -177,16 +178,24 @@ def _open_csv(
     return file.rows, file.read
 
 
+def _open_h5(path: Path, columns: list[str], _: list[str], __: list[str], ___: Dialect) -> Opened:
+    file = H5File(path, columns)
+    return file.rows, file.read
+
+
+H5_ENDINGS = (".h5", ".hdf5")
 CSV_ENDINGS = [ending + packed for ending in SEPARATORS for packed in ("", *PACKED)]
 OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str], Dialect], Opened]] = {
     ".parquet": _open_parquet,
     ".feather": _open_feather,
     **dict.fromkeys(CSV_ENDINGS, _open_csv),
+    **dict.fromkeys(H5_ENDINGS, _open_h5),
 }
 HEADERS: dict[str, Callable[[Path, Dialect], list[str]]] = {
     ".parquet": lambda path, _: parquet_columns(path),
     ".feather": lambda path, _: feather_columns(path),
     **dict.fromkeys(CSV_ENDINGS, csv_columns),
+    **dict.fromkeys(H5_ENDINGS, lambda path, _: h5_columns(path)),
 }
 
 

@@ -70,6 +70,7 @@ class Reading:
         zone: time zone of the time stamps; None for that in which they come.
         csv: how csv files are written.
         renames: columns that have another name where they are read.
+        tolerance: share of `freq` that time stamps may be off its grid.
     """
 
     columns: Columns
@@ -83,6 +84,7 @@ class Reading:
     zone: str | None = None
     csv: Dialect = PLAIN
     renames: tuple[Renamed, ...] = ()
+    tolerance: float = 0.0
 
     @classmethod
     def of(cls, columns: Columns, given: Mapping[str, Any]) -> "Reading":
@@ -104,6 +106,7 @@ class Reading:
             given["time_zone"],
             Dialect.of(given["csv"]),
             renamed(given["rename"], columns.stored, columns.text),
+            given["freq_tolerance"],
         )
 
     def __post_init__(self) -> None:
@@ -111,6 +114,8 @@ class Reading:
         for name in ("freq", "max_gap"):
             if getattr(self, name) is not None and self.columns.time is None:
                 raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
+        if self.tolerance and self.freq is None:
+            raise InputError("freq_tolerance is a share of freq: give that, too, or leave it out")
         if self.sort and self.columns.time is None:
             raise InputError("sort wants time stamps: give time_column, or leave it out")
         if self.zone is not None:
@@ -335,7 +340,7 @@ class Reader:
         if how.max_gap is not None:
             series = break_at_gaps(series, how.max_gap)
         if how.freq is not None:
-            whole = on_grid(series, how.freq)
+            whole = on_grid(series, how.freq, how.tolerance)
             if len(whole) > len(series) and not how.mask:
                 self._refuse_gaps(series, whole)
             series = whole
