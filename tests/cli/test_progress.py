@@ -120,6 +120,34 @@ def test_a_terminal_has_a_bar_below_the_lines(fit, monkeypatch, width):
     assert all(("train" in line) == (width == 90) for line in left)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_forecasts_and_measures_shows_how_far_it_is(
+    experiment: Experiment,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(
+        bar, "Console", lambda stderr: Console(file=screen, force_terminal=terminal, width=90)
+    )
+    monkeypatch.setattr(progress, "PERIOD", 0.0)
+    words = ("--ckpt_path", str(experiment.checkpoint), "--data.batch_size", "10")
+    rows = ("--data.predict_df_paths", str(experiment.root / "test.parquet"), "--origin", "all")
+    for command, own, what in (
+        ("validate", (), "validation"), ("test", (), "test"), ("predict", rows, "forecasts"),
+    ):  # fmt: skip
+        screen.truncate(0)
+        capsys.readouterr()
+        assert main([command, *words, *own]) == 0
+        batches = -(-(45 - 8 - 4 + 1) // 10) if command != "validate" else 3
+        shown = screen.getvalue() if terminal else capsys.readouterr().err
+        assert what in shown
+        assert f"{batches}/{batches}" in shown
+        assert bool(screen.getvalue()) == terminal
+
+
 def test_a_bar_of_ones_own_takes_the_place(fit):
     callbacks = '[{"class_path": "TQDMProgressBar", "init_args": {"refresh_rate": 0}}]'
     assert fit("--trainer.callbacks", callbacks, "--trainer.enable_progress_bar", "true") == []
