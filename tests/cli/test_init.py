@@ -1,5 +1,6 @@
 """From files to a YAML that fits at once; nothing is overwritten."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.pages import ROOT
 from tests.proposal.tables import panel, prices, runs
 from transformertf.cli import main
 
@@ -124,5 +126,6 @@ def test_torch_is_not_imported(workdir):
     ended = subprocess.run(
         [sys.executable, "-c", f"{code} assert 'torch' not in sys.modules"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

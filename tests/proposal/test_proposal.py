@@ -223,13 +223,13 @@ def test_files_of_unlike_columns_are_refused(tmp_path):
     [
         ({}, "--target is not given: .* one of 'Load forecast', 'Wind', 'price'"),
         ({"target": "prise"}, "--target prise: no such column; did you mean 'price'?"),
-        ({"target": "currency"}, "--target currency: is constant or no number"),
+        ({"target": "currency"}, "--target currency: has one value only"),
         ({"target": "date"}, "--target date: is the time column"),
         ({"target": "price", "known": ["Wnd"]}, "--known Wnd: .* 'Wind'"),
         ({"target": "price", "known": ["price"]}, "--known price: has the role of --target"),
         ({"target": "price", "model": "TTF"}, "--model TTF: no such model; did you mean 'TFT'"),
         ({"target": "price", "horizon": 700}, "1200 rows, too few for a context"),
-        ({"target": "price", "time": "unit"}, "--time unit: times repeat"),
+        ({"target": "price", "time": "unit"}, "--time unit: times repeat .*1199, first 1"),
         ({"target": "price", "time": "currency"}, "time column 'currency' holds 'EUR'"),
     ],
 )
@@ -242,5 +242,47 @@ def test_times_that_repeat_want_a_column_that_tells_series_apart(tmp_path):
     frame = prices()
     frame["date"] = frame["date"].where(frame.index != 7, frame["date"][6])
     frame.to_csv(tmp_path / "twice.csv", index=False)
-    with pytest.raises(InputError, match="times repeat within a series"):
+    with pytest.raises(
+        InputError, match=r"repeat within a series \(1, first 2024-01-01 06:00:00\);"
+    ):
         proposed(str(tmp_path / "twice.csv"), target="price")
+
+
+def test_an_hour_that_comes_twice_wants_the_zone_of_its_clocks(tmp_path):
+    frame = prices(24 * 60)
+    local = pd.date_range("2023-10-01", periods=len(frame), freq="h", tz="Europe/Berlin")
+    frame["date"] = local.tz_localize(None)
+    frame["promo"] = np.random.default_rng(0).integers(0, 2, len(frame))
+    frame.to_csv(tmp_path / "local.csv", index=False)
+    with pytest.raises(InputError, match=r"first 2023-10-29 02:00:00\); where clocks are set"):
+        proposed(str(tmp_path / "local.csv"), target="price")
+    data = arguments(str(tmp_path / "local.csv"), target="price", zone="Europe/Berlin")
+    assert data["time_zone"] == "Europe/Berlin"
+    assert "series_id" not in data
+    assert "freq" not in data
+    assert "sort" not in data
+
+
+def test_series_one_after_the_other_are_told_apart_where_time_falls(tmp_path):
+    parts = [prices(300).assign(run=f"r{n}") for n in range(4)]
+    for number, part in enumerate(parts):
+        part["date"] = pd.to_datetime(part["date"]) - pd.Timedelta(days=20 * number, minutes=number)
+    pd.concat(parts).drop(columns="currency").to_csv(tmp_path / "joined.csv", index=False)
+    assert arguments(str(tmp_path / "joined.csv"), target="price")["series_id"] == ["run"]
+
+
+def test_a_date_and_an_hour_apart_are_no_series(tmp_path):
+    frame = prices()
+    dates = pd.to_datetime(frame["date"])
+    frame["date"], frame["hour"] = dates.dt.date, dates.dt.hour
+    frame.to_csv(tmp_path / "apart.csv", index=False)
+    with pytest.raises(InputError, match="times repeat within a series"):
+        proposed(str(tmp_path / "apart.csv"), target="price")
+
+
+def test_what_a_fit_would_refuse_is_refused(tmp_path):
+    frame = prices()
+    frame.loc[5, " Wind"] = np.inf
+    frame.to_csv(tmp_path / "inf.csv", index=False)
+    with pytest.raises(InputError, match="'Wind' holds an infinite value in row 5"):
+        proposed(str(tmp_path / "inf.csv"), target="price")

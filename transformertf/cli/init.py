@@ -100,7 +100,8 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         at_least_one(context=options.context)
     given = Given(targets[0], options.known, options.past, options.static)
     return Wishes(
-        _as_globs(options.data), given, options.series_id, options.time, options.horizon,
+        _as_globs(options.data), given, options.series_id, options.time,
+        options.time_zone, options.horizon,
         options.context, options.model,
     )  # fmt: skip
 

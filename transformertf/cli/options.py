@@ -141,6 +141,7 @@ def _add_init_options(parser: argparse.ArgumentParser) -> None:
         add(f"--{role}", nargs="*", metavar="COLUMN",
             help=f"{meaning} (default: found in the data)")  # fmt: skip
     add("--time", metavar="COLUMN", help="time stamps (default: found in the data)")
+    add("--time-zone", metavar="ZONE", help="of dates by local clocks, as Europe/Berlin")
     add("--horizon", type=int, metavar="STEPS",
         help="steps ahead (default: a season of the data)")  # fmt: skip
     add("--context", type=int, metavar="STEPS",

@@ -73,13 +73,14 @@ def _proposed(given: Mapping[str, Any], where: str) -> Tree:
     model = _class_name(given.get("model"))
     roles = [given.get(ROLES[role]) for role in ("target", "known", "past", "static")]
     wishes = Wishes(
-        [FRAME] if is_frame(data) else [os.fspath(path) for path in _listed(data)],
-        Given(_name(roles[0]), *map(_names, roles[1:])),
-        _names(given.get("series_id")),
-        _name(given.get("time_column")),
-        given.get("tgt_seq_len"),
-        given.get("ctxt_seq_len"),
-        model if model in SIZES else None,
+        paths=[FRAME] if is_frame(data) else [os.fspath(path) for path in _listed(data)],
+        given=Given(_name(roles[0]), *map(_names, roles[1:])),
+        ids=_names(given.get("series_id")),
+        time=_name(given.get("time_column")),
+        zone=given.get("time_zone"),
+        horizon=given.get("tgt_seq_len"),
+        context=given.get("ctxt_seq_len"),
+        model=model if model in SIZES else None,
     )
     seen = _seen(as_frame(data, "data")) if is_frame(data) else look(wishes.paths)
     proposal = propose(seen, wishes, AsProposed())

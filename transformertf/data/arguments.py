@@ -99,6 +99,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "test_df_paths": Argument("free"),
     "predict_df_paths": Argument("free"),
     "future_df_paths": Argument("free"),
+    "csv": Argument("free"),
     "val_fraction": Argument("reported"),
     "test_fraction": Argument("reported"),
     "val_blocks": Argument("reported", bounds=BLOCKS),

@@ -31,7 +31,7 @@ from transformertf.data.arguments import (
 )
 from transformertf.data.batches import BatchDataset, Delivery, Fitted, require_agreement
 from transformertf.data.columns import Columns
-from transformertf.data.reading import Reader, Reading
+from transformertf.data.reading import Dialect, Reader, Reading
 from transformertf.data.scaling import (
     ScaledRows,
     Scaling,
@@ -95,6 +95,10 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end, of
             sequences anywhere.
+        csv: how csv files are written, as `{sep: ";", decimal: ","}`: `sep`, the character between
+            columns; `decimal` and `thousands` of numbers; `comment`, which begins lines that are no
+            rows; `skiprows`, how many first lines, or a list of lines from 0, to leave out, such as
+            one of units; `encoding`. Without `sep` a tab in .tsv and .txt, else a comma.
         val_fraction: share of each training series kept for validation, before the test part;
             only without validation files.
         test_fraction: share at the end of each training series kept for test; only without
@@ -189,6 +193,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         val_df_paths: Paths = None,
         test_df_paths: Paths = None,
         predict_df_paths: Paths = None,
+        csv: dict[str, Any] | None = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
         val_blocks: int = 1,
@@ -235,7 +240,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self.short_in_training: list[str] = []
         self.reading = Reading(
             self.columns, missing == "mask", sort, freq, max_gap,
-            downsample, downsample_method, storage, time_zone,
+            downsample, downsample_method, storage, time_zone, Dialect.of(csv),
         )  # fmt: skip
         self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ import pandas as pd
 
 from transformertf.data import FloatArray, IntArray
 from transformertf.data.reading import (
+    Dialect,
     Table,
     column_key,
     columns_of,
@@ -19,9 +20,10 @@ from transformertf.data.reading import (
     open_tables,
 )
 from transformertf.errors import InputError, first_names
+from transformertf.proposal.writing import Csv, written
 
-# values looked at in all files together: a second or two, and a million rows of ten columns
-LOOKED_AT = 10**7
+# values looked at in all files together: a second or two
+LOOKED_AT = 3 * 10**6
 # so many of a column's values that are numbers tell that it is one of numbers
 _FEW = 1000
 Kind = Literal["number", "date", "text", "empty"]
@@ -35,11 +37,13 @@ class Seen:
         files: each file, or file of a folder, in the order given.
         parts: the rows looked at of each file, columns by name without blanks around it.
         rows: how many rows each file has.
+        csv: how text is written, as `csv` of a data module says it.
     """
 
     files: tuple[str, ...]
     parts: tuple[pd.DataFrame, ...]
     rows: tuple[int, ...]
+    csv: Csv = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -85,26 +89,35 @@ def look(spec: Sequence[str]) -> Seen:
         InputError: a file cannot be read, has no rows, or other columns than the first one.
     """
     paths = expand_paths(spec, "--data")
-    headers = [_names(path) for path in paths]
+    csv = written(paths[0])
+    dialect = Dialect.of(csv)
+    headers = [_names(path, dialect) for path in paths]
     for path, header in zip(paths[1:], headers[1:], strict=True):
         _refuse_unlike(path, header, paths[0], headers[0])
     names = list(headers[0])
-    tables = [table for path in paths for table in open_tables(path, names, names, dates=names)]
+    tables = [
+        table
+        for path in paths
+        for table in open_tables(path, names, names, dates=names, dialect=dialect)
+    ]
     left, parts = max(LOOKED_AT // len(names), 1), []
     for table in tables:
         parts.append(_first_rows(table, names, left))
         left = max(left - len(parts[-1]), 0)
     seen = Seen(
-        tuple(table.where for table in tables), tuple(parts), tuple(table.rows for table in tables)
+        tuple(table.where for table in tables),
+        tuple(parts),
+        tuple(table.rows for table in tables),
+        csv,
     )
     if not sum(seen.rows):
         raise InputError(f"{seen.files[0]}: has no rows; give files with data")
     return seen
 
 
-def _names(path: Path) -> dict[str, str]:
+def _names(path: Path, dialect: Dialect) -> dict[str, str]:
     """Return the columns of a file, by their names without blanks around them."""
-    header = columns_of(path)
+    header = columns_of(path, dialect)
     names = {column_key(name): name for name in header}
     if len(names) < len(header):
         twice = [

@@ -7,7 +7,14 @@ from typing import Any
 from transformertf.errors import InputError, nearest
 from transformertf.proposal import settings
 from transformertf.proposal.looking import Seen
-from transformertf.proposal.roles import Answers, Given, Roles, find_roles, find_target
+from transformertf.proposal.roles import (
+    Answers,
+    Given,
+    Roles,
+    find_roles,
+    find_target,
+    refuse_infinite,
+)
 from transformertf.proposal.series import Arranged, arrange
 from transformertf.proposal.settings import Lengths, Said
 from transformertf.proposal.text import as_yaml
@@ -22,6 +29,7 @@ class Wishes:
         given: roles of columns.
         ids: columns that tell series apart.
         time: time column.
+        zone: time zone by whose clocks dates are written.
         horizon: steps ahead.
         context: steps of the past; 0 for a model that sees no target.
         model: name of the model.
@@ -31,6 +39,7 @@ class Wishes:
     given: Given = field(default_factory=Given)
     ids: list[str] | None = None
     time: str | None = None
+    zone: str | None = None
     horizon: int | None = None
     context: int | None = None
     model: str | None = None
@@ -69,10 +78,11 @@ def propose(seen: Seen, wishes: Wishes, answers: Answers, name: str = "my.yml") 
     """
     wishes = _named(wishes, seen.columns)
     _check_model(wishes.model)
-    arranged = arrange(seen, wishes.time, wishes.ids)
+    arranged = arrange(seen, wishes.time, wishes.ids, wishes.zone)
     target = find_target(arranged, wishes.given.target, answers)
     draft = settings.lengths(arranged, target, 0, wishes.context or None, wishes.horizon)
     roles = find_roles(arranged, target, wishes.given, draft.horizon, answers)
+    refuse_infinite(arranged, roles.used)
     context = wishes.context or None
     lengths = settings.lengths(arranged, target, roles.ahead, context, wishes.horizon)
     lengths = _asked(lengths, arranged, wishes, answers)
@@ -156,7 +166,13 @@ def _tree(
     make = _sequence_data if is_sequence else _window_data
     arguments = {
         **_columns(arranged, roles),
+        **({"time_zone": Said(wishes.zone, "as given")} if wishes.zone else {}),
         "train_df_paths": Said(wishes.paths[0] if len(wishes.paths) == 1 else list(wishes.paths)),
+        **(
+            {"csv": Said(arranged.seen.csv, "as the files are written")}
+            if arranged.seen.csv
+            else {}
+        ),
         **shares,
         **make(arranged, roles, lengths, windows),
     }

@@ -123,9 +123,7 @@ def find_target(arranged: Arranged, given: str | None, answers: Answers) -> str:
     ]  # fmt: skip
     if given is not None:
         if given not in numeric:
-            problem = (
-                "is the time column or an id" if given in taken else "is constant or no number"
-            )
+            problem = _no_target(arranged, given)
             raise InputError(f"--target {given}: {problem}; {nearest(given, numeric)}")
         return given
     if not numeric:
@@ -288,6 +286,35 @@ class _Finder:
             note = f"{len(values)} whole numbers; if they name kinds, a category"
             self.why[name] = "; ".join(filter(None, [self.why.get(name), note]))
         return False
+
+
+def _no_target(arranged: Arranged, name: str) -> str:
+    """Return why a column cannot be forecast."""
+    if name in (arranged.time, *arranged.ids):
+        return "is the time column, or tells series apart"
+    known = arranged.seen.frame[name].dropna()
+    if len(known.unique()) < 2:
+        return "has one value only" if len(known) else "holds nothing"
+    return f"holds {known.iloc[0]!r}, no numbers"
+
+
+def refuse_infinite(arranged: Arranged, names: Sequence[str]) -> None:
+    """Refuse infinite values, which no fit takes.
+
+    Raises:
+        InputError: names column and row.
+    """
+    for name in names:
+        if arranged.seen.kinds[name] == "number":
+            (rows,) = np.nonzero(np.isinf(arranged.seen.numbers(name)))
+            if rows.size:
+                place = int(rows[0])
+                where = arranged.seen.files[int(arranged.seen.file[place])]
+                row = place - int(np.argmax(arranged.seen.file == arranged.seen.file[place]))
+                raise InputError(
+                    f"{where}: column {name!r} holds an infinite value in row {row} (counted from "
+                    "0); fill or cut that row"
+                )
 
 
 def _varies(arranged: Arranged, name: str) -> bool:

@@ -1,20 +1,22 @@
 """Which column is time, which ones tell series apart, and how far apart rows are."""
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from transformertf.data import FloatArray, IntArray
-from transformertf.data.reading import Clock, Table, dates_of
+from transformertf.data.reading import Clock, Table, as_index, dates_of, instants
 from transformertf.errors import InputError
 from transformertf.proposal.looking import Seen
-from transformertf.proposal.words import ID_WORDS, TIME_WORDS, has_word
+from transformertf.proposal.words import CALENDAR_WORDS, ID_WORDS, TIME_WORDS, has_word
 
 # share of steps that are one and the same where rows are even but for gaps
 _NEARLY_ALL = 0.9
@@ -22,6 +24,8 @@ _NEARLY_ALL = 0.9
 _JITTER = 1e-3
 # ids of more values than a third of the rows name rows, not series
 _FEWEST_ROWS = 3
+# share of rows whose times repeat from which on they are of several series
+_FEW_REPEATS = 0.01
 # columns among which ids of two columns are looked for
 _ID_COLUMNS = 8
 
@@ -121,46 +125,87 @@ class Arranged:
         return bool(on_grid.all() and same.mean() >= _NEARLY_ALL)
 
 
-def arrange(seen: Seen, time: str | None, ids: Sequence[str] | None) -> Arranged:
+def arrange(
+    seen: Seen, time: str | None, ids: Sequence[str] | None, zone: str | None = None
+) -> Arranged:
     """Find time and series.
 
     Args:
         seen: what was seen.
         time: name of the time column, where it is known.
         ids: columns that tell series apart, where they are known.
+        zone: time zone by whose clocks dates are written.
 
     Raises:
         InputError: the time column is none, or times repeat and no column tells series apart.
     """
-    stamps = None
-    if time is not None:
-        stamps = read_times(seen, time)
-    else:
-        for name in _time_columns(seen):
-            try:
-                stamps, time = read_times(seen, name), name
-                break
-            except InputError:
-                continue
+    stamps, time = _found_times(seen, time)
     if ids is None:
-        ids = _ids(seen, time, stamps)
-    codes, order, sorted_here = _order(seen, ids, stamps)
+        ids = [] if stamps is None else _ids(seen, time, _as_numbers(stamps))
+    codes = _codes(seen, ids)
+    if zone is not None:
+        stamps = _in_zone(stamps, codes, zone)
+    order, was_sorted = _order(codes, stamps)
     starts: IntArray = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0))
-    arranged = Arranged(
-        seen,
-        time,
-        tuple(ids),
-        None if stamps is None else stamps[order],
-        order,
-        starts,
-        sorted_here,
-    )
-    if stamps is not None and (arranged.steps <= 0).any():
-        raise InputError(
-            f"--time {time}: times repeat within a series, and no column tells series apart; name "
-            "it in --series-id, drop repeats, or see time_zone where clocks are set back"
-        )
+    own = None if stamps is None else stamps[order]
+    arranged = Arranged(seen, time, tuple(ids), own, order, starts, was_sorted)
+    if own is not None and (arranged.steps <= 0).any():
+        _refuse_repeats(arranged)
     return arranged
+
+
+def _found_times(seen: Seen, time: str | None) -> tuple[pd.Index | None, str | None]:
+    """Return the time stamps, and the column that holds them; nothing where there is none."""
+    if time is not None:
+        return read_times(seen, time), time
+    for name in _time_columns(seen):
+        with contextlib.suppress(InputError):
+            return read_times(seen, name), name
+    return None, None
+
+
+def _refuse_repeats(arranged: Arranged) -> None:
+    """Refuse times that repeat within a series.
+
+    Raises:
+        InputError: names the first one.
+    """
+    assert arranged.stamps is not None
+    numbers = _as_numbers(arranged.stamps)
+    same = (np.diff(numbers) <= 0) & (np.diff(arranged.series) == 0)
+    first = arranged.stamps[int(np.flatnonzero(same)[0])]
+    clocks = (
+        "where clocks are set back then, give --time-zone, as Europe/Berlin; else "
+        if arranged.is_date
+        else ""
+    )
+    raise InputError(
+        f"--time {arranged.time}: times repeat within a series ({int(same.sum())}, first {first}); "
+        f"{clocks}name the columns that tell series apart in --series-id, or drop repeats"
+    )
+
+
+def _in_zone(stamps: pd.Index | None, codes: IntArray, zone: str) -> pd.Index:
+    """Return dates by the clocks of a zone.
+
+    Raises:
+        InputError: there are no dates, or there is no such zone.
+    """
+    if not isinstance(stamps, pd.DatetimeIndex):
+        raise InputError(f"--time-zone {zone}: there is no time column of dates; leave it out")
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise InputError(
+            f"--time-zone {zone}: no such time zone; give its name, as Europe/Berlin"
+        ) from None
+    if stamps.tz is not None:
+        return stamps.tz_convert(zone)
+    moved = np.empty(len(stamps), dtype=np.int64)
+    for code in np.unique(codes):
+        rows = codes == code
+        moved[rows], _, _ = instants(stamps[rows], zone)
+    return as_index(moved, pd.DatetimeTZDtype(stamps.unit, zone))
 
 
 def read_times(seen: Seen, name: str) -> pd.Index:
@@ -191,18 +236,27 @@ def _time_columns(seen: Seen) -> list[str]:
     return [*named, *(n for n in dates if n not in named), *numbers]
 
 
-def _ids(seen: Seen, time: str | None, stamps: pd.Index | None) -> list[str]:
-    """Return the fewest columns that tell series apart; none where each file is one series."""
-    if stamps is None:
-        return []
-    numbers = _as_numbers(stamps)
-    if not _repeats(seen.file, numbers) and _rises(seen.file, numbers):
-        return []
+def _ids(seen: Seen, time: str | None, numbers: FloatArray) -> list[str]:
+    """Return the fewest columns that tell series apart; none where each file is one series.
+
+    Args:
+        seen: what was seen.
+        time: the time column.
+        numbers: its time stamps (rows,), as numbers.
+    """
     names = _id_columns(seen, time)
-    for count in (1, 2):
-        for some in itertools.combinations(names, count):
+    some_or_two = [some for n in (1, 2) for some in itertools.combinations(names, n)]
+    # a few repeats are mistakes, or an hour in which clocks are set back
+    if _repeats(seen.file, numbers) >= _FEW_REPEATS:
+        for some in some_or_two:
             if not _repeats(_codes(seen, some), numbers):
                 return list(some)
+    falls = np.flatnonzero((np.diff(numbers) <= 0) & (np.diff(seen.file) == 0))
+    for name in names if falls.size else ():
+        codes = _codes(seen, [name])
+        changes = np.flatnonzero((np.diff(codes) != 0) & (np.diff(seen.file) == 0))
+        if np.isin(falls, changes).all() and changes.size <= 2 * falls.size:
+            return [name]
     return []
 
 
@@ -215,7 +269,8 @@ def _id_columns(seen: Seen, time: str | None) -> list[str]:
         is_whole = seen.kinds[name] == "number" and bool((column.dropna() % 1 == 0).all())
         if name == time or not (seen.kinds[name] == "text" or is_whole) or column.isna().any():
             continue
-        if 1 < (values := column.nunique()) <= most:
+        # an hour in a column of its own is a part of the time
+        if 1 < (values := column.nunique()) <= most and not has_word(name, CALENDAR_WORDS):
             found.append((not has_word(name, ID_WORDS), is_whole, values, name))
     return [name for *_, name in sorted(found)][:_ID_COLUMNS]
 
@@ -227,28 +282,20 @@ def _codes(seen: Seen, ids: Sequence[str]) -> IntArray:
     return np.asarray(seen.frame.groupby(list(ids), sort=True).ngroup(), dtype=np.int64)
 
 
-def _order(
-    seen: Seen, ids: Sequence[str], stamps: pd.Index | None
-) -> tuple[IntArray, IntArray, bool]:
-    """Return each row's series, the order of rows by series and time, and whether time tells it."""
-    codes = _codes(seen, ids)
-    stable = np.argsort(codes, kind="stable")
+def _order(codes: IntArray, stamps: pd.Index | None) -> tuple[IntArray, bool]:
+    """Return the order of rows by series and time, and whether they did not lie in it."""
+    stable: IntArray = np.argsort(codes, kind="stable")
     if stamps is None:
-        return codes, stable, False
-    numbers = _as_numbers(stamps)
-    order = np.lexsort((numbers, codes))
-    return codes, order, not np.array_equal(order, stable)
+        return stable, False
+    order: IntArray = np.lexsort((_as_numbers(stamps), codes))
+    return order, not np.array_equal(order, stable)
 
 
-def _repeats(codes: IntArray, numbers: FloatArray) -> bool:
+def _repeats(codes: IntArray, numbers: FloatArray) -> float:
+    """Return the share of rows whose time comes a second time within what has their code."""
     order = np.lexsort((numbers, codes))
     same = (np.diff(codes[order]) == 0) & (np.diff(numbers[order]) == 0)
-    return bool(same.any())
-
-
-def _rises(codes: IntArray, numbers: FloatArray) -> bool:
-    within = np.diff(codes) == 0
-    return bool((np.diff(numbers)[within] > 0).all())
+    return float(same.mean()) if same.size else 0.0
 
 
 def _as_numbers(stamps: pd.Index) -> FloatArray:

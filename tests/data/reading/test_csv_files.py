@@ -17,6 +17,7 @@ from pandas._libs.parsers import (  # type: ignore[import-not-found]  # has no t
 )
 
 from transformertf.data.reading import csv_files
+from transformertf.data.reading.dialects import Dialect
 from transformertf.data.reading.formats import open_tables
 from transformertf.data.reading.tables import as_numbers
 from transformertf.errors import InputError
@@ -120,7 +121,7 @@ def test_a_file_in_blocks_says_what_pandas_reads_as_a_whole(folder, size, file):
     exact: Any = "round_trip"
     whole = pd.read_csv(path, skip_blank_lines=blank, low_memory=False, float_precision=exact)
     written = pd.read_csv(path, skip_blank_lines=blank, dtype="str", keep_default_na=False)
-    names = csv_files.csv_columns(path)
+    names = csv_files.csv_columns(path, Dialect())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_files, "BLOCK", size)
         for text in ([], names):

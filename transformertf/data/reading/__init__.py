@@ -2,7 +2,8 @@
 
     files -> Table -> Panel -> Series
 
-`formats` finds and opens the files (`csv_files`, `parquet_files`, `folders` of those), `frames`
+`formats` finds and opens the files (`csv_files`, written as `dialects` say, `parquet_files`,
+`folders` of those), `frames`
 takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
 `times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
 `filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
     from transformertf.data.reading.changing import Change, change_rows, check_changes
     from transformertf.data.reading.checks import all_finite
+    from transformertf.data.reading.dialects import Dialect, open_text
     from transformertf.data.reading.filling import fill_panel
     from transformertf.data.reading.following import follow
     from transformertf.data.reading.formats import (
         columns_of,
         expand_paths,
+        is_text,
         matches,
         open_tables,
         shared_files,
@@ -47,36 +50,19 @@ if TYPE_CHECKING:
     from transformertf.data.reading.tables import Table
     from transformertf.data.reading.text_dates import dates_of
     from transformertf.data.reading.times import Clock, as_index, require_dates
+    from transformertf.data.reading.zones import instants
 
 # what only looks at files does without torch, which takes seconds to import
 _MODULES = {
     "asked": ("row_at",),
-    "cache": (
-        "cache_entries",
-        "cache_root",
-        "clear_cache",
-        "size_text",
-    ),
-    "changing": (
-        "Change",
-        "change_rows",
-        "check_changes",
-    ),
+    "cache": ("cache_entries", "cache_root", "clear_cache", "size_text"),
+    "changing": ("Change", "change_rows", "check_changes"),
     "checks": ("all_finite",),
+    "dialects": ("Dialect", "open_text"),
     "filling": ("fill_panel",),
     "following": ("follow",),
-    "formats": (
-        "columns_of",
-        "expand_paths",
-        "matches",
-        "open_tables",
-        "shared_files",
-    ),
-    "frames": (
-        "as_frame",
-        "frame_table",
-        "is_frame",
-    ),
+    "formats": ("columns_of", "expand_paths", "is_text", "matches", "open_tables", "shared_files"),
+    "frames": ("as_frame", "frame_table", "is_frame"),
     "grouping": ("Numbering",),
     "headers": ("column_key",),
     "memory": (
@@ -89,26 +75,13 @@ _MODULES = {
         "slices",
         "worked_on",
     ),
-    "panel": (
-        "Rules",
-        "optional_columns",
-    ),
-    "reader": (
-        "Reader",
-        "Reading",
-        "named",
-    ),
-    "steps": (
-        "STEP_ROWS",
-        "next_times",
-    ),
+    "panel": ("Rules", "optional_columns"),
+    "reader": ("Reader", "Reading", "named"),
+    "steps": ("STEP_ROWS", "next_times"),
     "tables": ("Table",),
     "text_dates": ("dates_of",),
-    "times": (
-        "Clock",
-        "as_index",
-        "require_dates",
-    ),
+    "times": ("Clock", "as_index", "require_dates"),
+    "zones": ("instants",),
 }
 
 

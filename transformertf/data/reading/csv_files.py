@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from transformertf.data.reading.dialects import Dialect, last_line_end, masked, open_text
 from transformertf.data.reading.tables import ahead
 from transformertf.errors import InputError
 
@@ -24,13 +25,7 @@ MISSING = (
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
 _TRUE, _FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
-_BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n?|\n")
-# a quote stands for itself where it does not begin a field
-_QUOTED = re.compile(rb'(?<![^,\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)')
-# the first line that is not blank
-_HEADER = re.compile(rb"(?:[ \t]*(?:\r\n?|\n))*+[^\r\n]*(?:\r\n?|\n|\Z)")
-_BLANK = re.compile(rb"^[ \t]*\n", re.MULTILINE)
 _WHOLE, _REAL, _TRUTH = pa.int64(), pa.float64(), pa.bool_()
 # dates as nearly all files have them; any others are read as text
 _DATES = (pa.date32(), pa.timestamp("s"))
@@ -39,14 +34,17 @@ _TEXT = pa.string()
 _AS_WRITTEN = pa.dictionary(pa.int32(), pa.string())
 
 
-def csv_columns(path: Path) -> list[str]:
+def csv_columns(path: Path, dialect: Dialect) -> list[str]:
     """Return the names of the columns as they are written; those that have none as pandas does."""
-    # pandas before 3.1 decodes rows below the header, too, of columns that nobody may read
-    errors = "surrogateescape"
-    names = pd.read_csv(path, nrows=0, encoding_errors=errors).columns
-    first = pd.read_csv(
-        path, nrows=1, header=None, dtype="str", keep_default_na=False, encoding_errors=errors
-    )
+    how: dict[str, Any] = {
+        "sep": dialect.separator(path),
+        # pandas before 3.1 decodes rows below the header, too, of columns that nobody may read
+        "encoding_errors": "surrogateescape",
+    }
+    with open_text(path, dialect) as file:
+        names = pd.read_csv(file, nrows=0, **how).columns
+    with open_text(path, dialect) as file:
+        first = pd.read_csv(file, nrows=1, header=None, dtype="str", keep_default_na=False, **how)
     # pandas tells repeated names apart by numbers
     return [own or str(name) for own, name in zip(first.iloc[0], names, strict=True)]
 
@@ -56,7 +54,7 @@ class Block:
     """Whole rows of a file.
 
     Attributes:
-        begin: byte at which they begin.
+        begin: byte at which they begin, of the text as it is opened.
         end: byte after them.
         rows: how many there are.
     """
@@ -78,22 +76,35 @@ class CsvFile:
         columns: those to read.
         text: those of them that are kept as written.
         dates: those of them that may hold dates.
+        dialect: how it is written.
 
     Raises:
         InputError: a quote does not end, or there are zero bytes.
     """
 
     def __init__(
-        self, path: Path, columns: Sequence[str], text: Collection[str], dates: Collection[str]
+        self,
+        path: Path,
+        columns: Sequence[str],
+        text: Collection[str],
+        dates: Collection[str],
+        dialect: Dialect,
     ) -> None:
-        header = csv_columns(path)
-        self.path = path
+        header = csv_columns(path, dialect)
+        self.path, self.dialect = path, dialect
+        self._sep = dialect.separator(path)
+        blank = b"[" + b" \t".replace(self._sep.encode(), b"") + b"]*"
+        self._blank = re.compile(b"^" + blank + rb"\n", re.MULTILINE)
+        # up to the first line that is not blank
+        self._head = re.compile(
+            rb"(?:" + blank + rb"(?:\r\n?|\n))*+[^\r\n]*(?:\r\n?|\n|\Z)"
+        )
         self._width = len(header)
         # Arrow knows them by their place, as names may come twice
         self._places = {name: str(header.index(name)) for name in columns}
         self._dates = {self._places[name] for name in dates if name in self._places}
         self._types: dict[str, pa.DataType] = {self._places[name]: _AS_WRITTEN for name in text}
-        with path.open("rb") as file:
+        with open_text(path, dialect) as file:
             self._blocks = [block for block in self._survey(file) if block.rows]
 
     @property
@@ -114,32 +125,46 @@ class CsvFile:
             yield table.rename_columns(names)
 
     def _tables(self, places: list[str]) -> Iterator[pa.Table]:
-        with self.path.open("rb") as file:
+        with open_text(self.path, self.dialect) as file:
+            end = 0
             for block in self._blocks:
-                file.seek(block.begin)
-                yield self._read(file.read(block.end - block.begin), block, places)
+                file.read(block.begin - end)  # the header, or blank lines
+                end = block.end
+                yield self._read(file.read(end - block.begin), block, places)
 
     def _survey(self, file: BinaryIO) -> Iterator[Block]:
         """Find where blocks begin and end, and count their rows."""
-        begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
-        begin += len(self._next(file, begin, _header_end))
-        while text := self._next(file, begin, _last_line_end):
+        text, rest = self._next(file, b"", 0, self._header_end)
+        begin = len(text)
+        while True:
+            text, rest = self._next(file, rest, begin, last_line_end)
+            if not text:
+                return
             yield Block(begin, begin + len(text), self._count(text))
             begin += len(text)
 
-    def _next(self, file: BinaryIO, begin: int, find: Callable[[bytes, bool], int]) -> bytes:
-        """Return what comes next, masked, as much of it as `find` says."""
-        size = BLOCK
+    def _next(
+        self, file: BinaryIO, rest: bytes, begin: int, find: Callable[[bytes, bool], int]
+    ) -> tuple[bytes, bytes]:
+        """Return what comes next, masked, as much of it as `find` says, and what is read of more.
+
+        Args:
+            file: read on from.
+            rest: what was read and comes first.
+            begin: byte at which that begins.
+            find: takes a masked text, and whether it is the end of the file.
+        """
+        content, size = rest, max(BLOCK, len(rest))
         while True:
-            file.seek(begin)
-            content = file.read(size)
+            content += file.read(size - len(content))
             if b"\0" in content:
                 raise InputError(
                     f"{self.path}: not a readable csv file (zero bytes in line "
                     f"{self._line(begin + content.index(0))}); it was not written to its end, or "
-                    "is no text: write it again"
+                    "is no text in UTF-8: write it again, or name its encoding, as csv: {encoding: "
+                    "utf-16}"
                 )
-            text, open_quote = masked(content)
+            text, open_quote = masked(content, self._sep)
             at_end = len(content) < size
             if at_end and open_quote is not None:
                 line = self._line(begin + open_quote)
@@ -149,8 +174,14 @@ class CsvFile:
                 )
             end = find(text, at_end)
             if end or at_end:
-                return text[:end]
+                return text[:end], content[end:]
             size *= 2
+
+    def _header_end(self, text: bytes, at_end: bool) -> int:
+        """Return where the header ends in a masked text, 0 where that is not seen yet."""
+        match = self._head.match(text)
+        assert match is not None
+        return match.end() if at_end or match.end() < len(text) else 0
 
     def _count(self, text: bytes) -> int:
         """Return how many rows there are in a masked text."""
@@ -163,11 +194,11 @@ class CsvFile:
         if self._width == 1:
             return rows
         blanks = ends
-        for blank in (b" ", b"\t"):
+        for blank in b" \t".replace(self._sep.encode(), b""):
             if blank in text:
-                blanks = blanks | (codes == ord(blank))
+                blanks = blanks | (codes == blank)
         if blanks[0] or (ends[:-1] & blanks[1:]).any():
-            rows -= len(_BLANK.findall(text if ends[-1] else text + b"\n"))
+            rows -= len(self._blank.findall(text if ends[-1] else text + b"\n"))
         return rows
 
     def _read(self, content: bytes, block: Block, places: list[str]) -> pa.Table:
@@ -186,7 +217,14 @@ class CsvFile:
                 texts = self._parse(content, odd, self._types)
             for place in odd:
                 table = table.set_column(places.index(place), place, texts[place])
-        return pa.table({place: _plain(table[place]) for place in places})
+        return pa.table({place: self._plain(place, table[place]) for place in places})
+
+    def _plain(self, place: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return a column as pandas would have it, numbers in groups of digits as numbers."""
+        plain, dialect = _plain(column), self.dialect
+        if column.type == _TEXT and dialect.thousands is not None and place not in self._dates:
+            return _ungrouped(plain, dialect.decimal, dialect.thousands)
+        return plain
 
     def _settle(self, place: str, column: pa.ChunkedArray, content: bytes) -> bool:
         """Keep the type of a column; whether it can be left at that, or is to be text."""
@@ -216,7 +254,9 @@ class CsvFile:
             pa.BufferReader(content),
             pyarrow.csv.ReadOptions(column_names=[str(n) for n in range(self._width)]),
             pyarrow.csv.ParseOptions(
-                newlines_in_values=b'"' in content, ignore_empty_lines=self._width > 1
+                delimiter=self._sep,
+                newlines_in_values=b'"' in content,
+                ignore_empty_lines=self._width > 1,
             ),
             pyarrow.csv.ConvertOptions(
                 include_columns=places,
@@ -224,6 +264,7 @@ class CsvFile:
                 null_values=MISSING,
                 true_values=_TRUE,
                 false_values=_FALSE,
+                decimal_point=self.dialect.decimal,
             ),
         )
 
@@ -233,18 +274,19 @@ class CsvFile:
         Raises:
             InputError: a row has more.
         """
-        text, _ = masked(content)
+        text, _ = masked(content, self._sep)
+        sep = self._sep.encode()
         text += b"" if text.endswith((b"\r", b"\n")) else b"\n"
         rows: list[bytes] = []
         begin = 0
         for match in _LINE_END.finditer(text):
             row, fields = content[begin : match.start()], 1
-            if row.strip(b" \t") or self._width == 1:
-                fields += text.count(b",", begin, match.start())
+            if not self._blank.fullmatch(row + b"\n") or self._width == 1:
+                fields += text.count(sep, begin, match.start())
                 if fields > self._width:
                     is_first = block == self._blocks[0] and not rows
                     self._refuse(block.begin + begin, fields, is_first=is_first)
-                rows.append(row + b"," * (self._width - fields))
+                rows.append(row + sep * (self._width - fields))
             begin = match.end()
         return b"\n".join(rows) + b"\n"
 
@@ -264,47 +306,13 @@ class CsvFile:
     def _line(self, place: int) -> int:
         """Return the line of a byte, counted from 1."""
         ends, returns = 0, 0
-        with self.path.open("rb") as file:
+        cuts: list[int] = []
+        with open_text(self.path, self.dialect, cuts) as file:
             for begin in range(0, place, BLOCK):
                 content = file.read(min(BLOCK, place - begin))
                 ends += content.count(b"\n")
                 returns += content.count(b"\r")
-        return 1 + (ends or returns)
-
-
-def masked(content: bytes) -> tuple[bytes, int | None]:
-    """Return a text without delimiters and ends of lines in quotes, and where a quote stays open.
-
-    Args:
-        content: begins with a row.
-
-    Returns:
-        As many bytes, and the place of the quote that does not end.
-    """
-    if b'"' not in content:
-        return content, None
-    open_quote = None
-
-    def mask(match: re.Match[bytes]) -> bytes:
-        nonlocal open_quote
-        if not match["end"]:
-            open_quote = match.start()
-        return b"q" * len(match[0])
-
-    return _QUOTED.sub(mask, content), open_quote
-
-
-def _header_end(text: bytes, at_end: bool) -> int:
-    """Return where the header ends in a masked text, 0 where that is not seen yet."""
-    match = _HEADER.match(text)
-    assert match is not None
-    return match.end() if at_end or match.end() < len(text) else 0
-
-
-def _last_line_end(text: bytes, at_end: bool) -> int:
-    """Return where the last whole row ends in a masked text, 0 where there is none."""
-    # the last byte may be the first half of an end
-    return len(text) if at_end else text.rfind(b"\n") + 1 or text.rfind(b"\r", 0, -1) + 1
+        return 1 + (ends or returns) + sum(cut <= place for cut in cuts)
 
 
 @contextmanager
@@ -331,3 +339,18 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         lost = pc.is_in(column, value_set=pa.array(MISSING))
         return pc.if_else(lost, pa.scalar(None, _TEXT), column)
     return column
+
+
+def _ungrouped(column: pa.ChunkedArray, decimal: str, thousands: str) -> pa.ChunkedArray:
+    """Return text as numbers, where all of it is such, in groups of three digits or without."""
+    groups = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+"
+    number = rf"^[+-]?(?:(?:\d+|{groups})(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)"
+    words = pc.utf8_trim_whitespace(column)
+    if not pc.all(pc.match_substring_regex(words, rf"{number}(?:[eE][+-]?\d+)?$")).as_py():
+        return column
+    digits = pc.replace_substring(pc.replace_substring(words, thousands, ""), decimal, ".")
+    digits = pc.replace_substring_regex(digits, r"^\+", "")
+    try:
+        return digits.cast(_WHOLE)
+    except pa.ArrowInvalid:
+        return digits.cast(_REAL)

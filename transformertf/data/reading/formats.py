@@ -8,6 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from transformertf.data.reading.csv_files import CsvFile, csv_columns
+from transformertf.data.reading.dialects import (
+    PACKED,
+    SEPARATORS,
+    Dialect,
+    ending_of,
+    stem_path,
+)
 from transformertf.data.reading.feather_files import FeatherFile, feather_columns
 from transformertf.data.reading.folders import folder_columns, open_parts, parquet_parts
 from transformertf.data.reading.headers import match_columns
@@ -104,7 +111,7 @@ def _identity(path: Path) -> tuple[int, int] | str:
 
 def series_names(paths: Sequence[Path]) -> list[str]:
     """Return a name for each file: its stem, or its shortest path that tells it apart."""
-    stems = _shortest([path.absolute().with_suffix("").parts for path in paths])
+    stems = _shortest([stem_path(path.absolute()).parts for path in paths])
     whole = _shortest([path.absolute().parts for path in paths])
     return [
         stem or long or str(path.absolute())
@@ -128,35 +135,42 @@ def _shortest(parts: Sequence[tuple[str, ...]]) -> list[str]:
     return [shortest(own) for own in parts]
 
 
-# of a file, the columns asked for, those that are text and those that may be dates: its rows and
-# its pieces
+# of a file, the columns asked for, those that are text, those that may be dates, and how text is
+# written: its rows and its pieces
 Opened = tuple[int, ReadArrow]
 
 
-def _open_parquet(path: Path, columns: list[str], text: list[str], _: list[str]) -> Opened:
+def _open_parquet(
+    path: Path, columns: list[str], text: list[str], _: list[str], __: Dialect
+) -> Opened:
     file = ParquetFile(path, columns, text)
     return file.rows, file.read
 
 
-def _open_feather(path: Path, columns: list[str], _: list[str], __: list[str]) -> Opened:
+def _open_feather(
+    path: Path, columns: list[str], _: list[str], __: list[str], ___: Dialect
+) -> Opened:
     file = FeatherFile(path, columns)
     return file.rows, file.read
 
 
-def _open_csv(path: Path, columns: list[str], text: list[str], dates: list[str]) -> Opened:
-    file = CsvFile(path, columns, text, dates)
+def _open_csv(
+    path: Path, columns: list[str], text: list[str], dates: list[str], dialect: Dialect
+) -> Opened:
+    file = CsvFile(path, columns, text, dates, dialect)
     return file.rows, file.read
 
 
-OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str]], Opened]] = {
+CSV_ENDINGS = [ending + packed for ending in SEPARATORS for packed in ("", *PACKED)]
+OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str], Dialect], Opened]] = {
     ".parquet": _open_parquet,
     ".feather": _open_feather,
-    ".csv": _open_csv,
+    **dict.fromkeys(CSV_ENDINGS, _open_csv),
 }
-HEADERS: dict[str, Callable[[Path], list[str]]] = {
-    ".parquet": parquet_columns,
-    ".feather": feather_columns,
-    ".csv": csv_columns,
+HEADERS: dict[str, Callable[[Path, Dialect], list[str]]] = {
+    ".parquet": lambda path, _: parquet_columns(path),
+    ".feather": lambda path, _: feather_columns(path),
+    **dict.fromkeys(CSV_ENDINGS, csv_columns),
 }
 
 
@@ -166,6 +180,7 @@ def open_tables(
     optional: Collection[str] = (),
     text: Collection[str] = (),
     dates: Collection[str] = (),
+    dialect: Dialect = Dialect(),  # noqa: B008  frozen
 ) -> list[Table]:
     """Open a file, or each parquet file in a folder, for its wanted columns.
 
@@ -177,6 +192,7 @@ def open_tables(
         optional: those of them that need not be there.
         text: those of them to keep as written, where what is written is text.
         dates: those of them that may hold dates, where what is written is text.
+        dialect: how csv files are written.
 
     Returns:
         The tables; of a folder, files without rows are left out.
@@ -188,19 +204,19 @@ def open_tables(
         with readable(path, "folder of parquet files"):
             return open_parts(path, wanted, optional, text)
     ending = _ending(path)
-    kind = f"{ending[1:]} file"
+    kind = _kind(ending)
     with readable(path, kind):
         state = FileState.of(path)
-        names = match_columns(wanted, HEADERS[ending](path), path, optional)
+        names = match_columns(wanted, HEADERS[ending](path, dialect), path, optional)
         columns = list(dict.fromkeys(names.values()))
         as_written, times = (
             [names[name] for name in own if name in names] for own in (text, dates)
         )
-        rows, read = OPENERS[ending](path, columns, as_written, times)
+        rows, read = OPENERS[ending](path, columns, as_written, times, dialect)
     return [Table(str(path), rows, names, to_frames(read), kind, state=state)]
 
 
-def columns_of(path: Path) -> list[str]:
+def columns_of(path: Path, dialect: Dialect = Dialect()) -> list[str]:  # noqa: B008  frozen
     """Return the names of the columns of a file, or of the files and folders of a folder.
 
     Raises:
@@ -210,8 +226,13 @@ def columns_of(path: Path) -> list[str]:
         with readable(path, "folder of parquet files"):
             return folder_columns(path)
     ending = _ending(path)
-    with readable(path, f"{ending[1:]} file"):
-        return HEADERS[ending](path)
+    with readable(path, _kind(ending)):
+        return HEADERS[ending](path, dialect)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file is text, by its ending."""
+    return ending_of(path) in CSV_ENDINGS
 
 
 def _ending(path: Path) -> str:
@@ -220,13 +241,20 @@ def _ending(path: Path) -> str:
     Raises:
         InputError: it is another one, or there is no file.
     """
-    ending = path.suffix.lower()
+    ending = ending_of(path)
     if ending not in OPENERS:
+        plain = [known for known in OPENERS if known.count(".") == 1]
         raise InputError(
             f"{path}: cannot read {repr(ending) if ending else 'a file without ending'}; expected "
-            f"one of {', '.join(sorted(OPENERS))}; convert it"
+            f"one of {', '.join(sorted(plain))}, text also with {' or '.join(PACKED)} behind it; "
+            "convert it"
         )
     if not path.is_file():
         what = "a link to what is not there" if path.is_symlink() else "no file"
         raise InputError(f"{path}: expected a file, found {what}; correct the path")
     return ending
+
+
+def _kind(ending: str) -> str:
+    """Return what kind of file an ending means, for messages."""
+    return "csv file" if ending in CSV_ENDINGS else f"{ending[1:]} file"

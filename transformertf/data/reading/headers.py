@@ -57,15 +57,21 @@ def _find(name: str, header: Sequence[str], where: Path | str) -> str:
 def _layout(header: Sequence[str]) -> str | None:
     """Return what is wrong where a header is no list of names; None where it may be one."""
     if any("\0" in name for name in header):
-        return "it holds zeros: expected text in UTF-8, save it as that"
+        return (
+            "it holds zeros: expected text in UTF-8, save it as that, or name its encoding, as "
+            "csv: {encoding: utf-16}"
+        )
     if header and all(_is_number(name) for name in header):
         return f"expected names of columns in its first line, found {header[0]!r}; put them there"
     first = header[0] if len(header) == 1 else ""
     if first.startswith("#"):
-        return f"expected names of columns in its first line, found {first!r}; cut that line"
-    for separator in (";", "\t", "|"):
+        return f"expected names of columns in its first line, found {first!r}; leave such lines out by csv: {{comment: '#'}}"
+    for separator in (";", "\t", "|", ","):
         if separator in first:
-            return f"expected commas between columns, found {separator!r}; separate by commas"
+            # with semicolons, the comma is mostly the decimal one
+            own = f"sep: {'tab' if separator == chr(9) else repr(separator)}"
+            also = " (and decimal: ',' where numbers are written so)" if separator == ";" else ""
+            return f"its columns are separated by {separator!r}; say so by csv: {{{own}}}{also}"
     return None
 
 

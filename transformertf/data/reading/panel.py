@@ -16,6 +16,7 @@ import pandas as pd
 
 from transformertf.data.arguments import Missing
 from transformertf.data.columns import Columns
+from transformertf.data.reading.dialects import Dialect, stem_path
 from transformertf.data.reading.formats import expand_paths, open_tables, series_names
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.grouping import Grouping
@@ -31,7 +32,7 @@ MakeArray = Callable[[str, tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Rules:
-    """What of a table is let through.
+    """How tables are read, and what of them is let through.
 
     Attributes:
         missing: what may be missing.
@@ -39,6 +40,7 @@ class Rules:
         sort: sort the rows of a series by time where they are not.
         time_kind: what the time column held in training; None where that is not known.
         zone: time zone of the time stamps; None for that in which they come.
+        csv: how csv files are written.
     """
 
     missing: Missing = "nothing"
@@ -46,6 +48,7 @@ class Rules:
     sort: bool = False
     time_kind: TimeKind | None = None
     zone: str | None = None
+    csv: Dialect = Dialect()
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,11 @@ def optional_columns(columns: Columns, rules: Rules) -> list[str]:
 
 
 def open_files(
-    spec: str | Sequence[str], argument: str, columns: Columns, optional: Collection[str]
+    spec: str | Sequence[str],
+    argument: str,
+    columns: Columns,
+    optional: Collection[str],
+    rules: Rules,
 ) -> list[Table]:
     """Open the tables of files, for the columns that have a role.
 
@@ -125,6 +132,7 @@ def open_files(
         argument: name of the argument they were given to, for messages.
         columns: roles of the columns.
         optional: those of them that need not be there.
+        rules: how they are read.
 
     Raises:
         InputError: a file or a column is not there, or not readable.
@@ -133,7 +141,7 @@ def open_files(
     return [
         table
         for path in expand_paths(spec, argument)
-        for table in open_tables(path, columns.stored, optional, columns.text, dates)
+        for table in open_tables(path, columns.stored, optional, columns.text, dates, rules.csv)
     ]
 
 
@@ -146,12 +154,12 @@ def open_all(
         spec: a path, a glob or a list of them.
         argument: name of the argument they were given to, for messages.
         columns: roles of the columns.
-        rules: whether the target's column may be missing.
+        rules: how they are read, and whether the target's column may be missing.
 
     Raises:
         InputError: a file or a column is not there, or not readable.
     """
-    tables = open_files(spec, argument, columns, optional_columns(columns, rules))
+    tables = open_files(spec, argument, columns, optional_columns(columns, rules), rules)
     lacking = [table for table in tables if columns.target not in table.headers]
     if lacking:
         more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
@@ -165,7 +173,10 @@ def open_all(
 
 
 def open_future(
-    spec: str | Sequence[str] | pd.DataFrame, columns: Columns, names: Sequence[str]
+    spec: str | Sequence[str] | pd.DataFrame,
+    columns: Columns,
+    names: Sequence[str],
+    rules: Rules,
 ) -> tuple[list[Table], list[str]]:
     """Open tables of future rows: ids, time and known covariates, and what else they have.
 
@@ -175,6 +186,7 @@ def open_future(
         spec: a path, a glob or a list of them, or a frame.
         columns: roles of the columns.
         names: name of the one series of each table to forecast, where there are no id columns.
+        rules: how they are read.
 
     Returns:
         The tables, and, without id columns, the name of the series that each one goes on with.
@@ -187,7 +199,7 @@ def open_future(
     if isinstance(spec, pd.DataFrame):
         tables = [frame_table(spec, columns.stored, optional, "the future frame")]
     else:
-        tables = open_files(spec, "future_df_paths", columns, optional)
+        tables = open_files(spec, "future_df_paths", columns, optional, rules)
     tables = [replace(table, future=True) for table in tables]
     if columns.ids:
         return tables, []
@@ -202,7 +214,7 @@ def _name_of(table: Table, names: frozenset[str]) -> str:
     path = table.path.absolute()
     own = {
         "/".join(parts[-depth:])
-        for parts in (path.parts, path.with_suffix("").parts)
+        for parts in (path.parts, stem_path(path).parts)
         for depth in range(1, len(parts) + 1)
     }
     found = own.intersection(names)

@@ -12,6 +12,7 @@ import pandas as pd
 from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
+from transformertf.data.reading.dialects import Dialect
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import following, odd_row_ahead
 from transformertf.data.reading.frames import frame_table
@@ -44,6 +45,7 @@ class Reading:
         method: how.
         storage: where the columns are kept.
         zone: time zone of the time stamps; None for that in which they come.
+        csv: how csv files are written.
     """
 
     columns: Columns
@@ -55,6 +57,7 @@ class Reading:
     method: DownsampleMethod
     storage: Storage
     zone: str | None = None
+    csv: Dialect = Dialect()
 
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
@@ -123,7 +126,7 @@ class Reader:
         """
         if argument not in self._series:
             how = self.how
-            rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone)
+            rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone, how.csv)
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
@@ -180,7 +183,7 @@ class Reader:
 
     def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
         """Return the id columns as they are given, a row for each series, by its name."""
-        tables, _ = self._open(argument, spec, Rules(missing))
+        tables, _ = self._open(argument, spec, Rules(missing, csv=self.how.csv))
         numbering, found = SeriesNumbering(self.how.columns.ids), []
         for table in tables:
             for piece in table.pieces(numbering.ids):
@@ -225,7 +228,7 @@ class Reader:
         columns = self._columns(rules)
         tables, names = self._open(argument, spec, rules)
         if future is not None:
-            later, theirs = open_future(future, columns, names)
+            later, theirs = open_future(future, columns, names, rules)
             tables, names = [*tables, *later], [*names, *theirs]
         in_memory = any(isinstance(given, pd.DataFrame) for given in (spec, future))
         weighted = columns.weight is not None

@@ -221,7 +221,10 @@ class readable:  # noqa: N801  a context manager
             elif isinstance(error, pd.errors.ParserError):
                 remedy = "see that each row has as many fields as the first one"
             elif isinstance(error, UnicodeError) and self.kind == "csv file":
-                remedy = "expected text in UTF-8: save it as that"
+                remedy = (
+                    "expected text in UTF-8: save it as that, or name its encoding, as csv: "
+                    "{encoding: latin-1}"
+                )
             raise InputError(
                 f"{self.where}: not a readable {self.kind} ({reason}); {remedy}"
             ) from error

@@ -70,7 +70,7 @@ def _settled(
     wall: pd.DatetimeIndex, sources: Sources, begin: int, name: str, zone: str, *, sort: bool
 ) -> IntArray:
     """Return the instants (n,) of a series that begins at a row; see `in_zone`."""
-    stamps, skipped, twice = _instants(wall, zone)
+    stamps, skipped, twice = instants(wall, zone)
     if skipped.size:
         _, row = sources.locate(begin + int(skipped[0]))
         raise InputError(
@@ -96,8 +96,13 @@ def _readings(wall: pd.DatetimeIndex, zone: str) -> tuple[pd.DatetimeIndex, pd.D
     return first, second
 
 
-def _instants(wall: pd.DatetimeIndex, zone: str) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the instants (n,) that clocks show, the rows that they skip, and those shown twice."""
+def instants(wall: pd.DatetimeIndex, zone: str) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the instants (n,) that clocks show, the rows that they skip, and those shown twice.
+
+    Args:
+        wall: (n,) dates of a series as written, in its order.
+        zone: whose clocks.
+    """
     first, second = _readings(wall, zone)
     stamps, twice = first.asi8.copy(), np.flatnonzero(first != second)
     skipped = np.flatnonzero(first.isna())
