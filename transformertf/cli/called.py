@@ -49,9 +49,9 @@ def call_fit(
         InputError: as the command.
     """
     options = _options("fit", name=name, ckpt_path=ckpt_path, allow=list(allow))
-    if config is not None:
-        options.config = [YamlFile.read(config)]
     with _as_command(allow):
+        if config is not None:
+            options.config = [YamlFile.read(config)]
         folder = fit(options, (), call)
     if folder is None:
         raise InputError(f"{call.name}: nothing to do; raise epochs to go on")

@@ -73,8 +73,8 @@ def _proposed(given: Mapping[str, Any], where: str) -> Tree:
     model = _class_name(given.get("model"))
     roles = [given.get(ROLES[role]) for role in ("target", "known", "past", "static")]
     wishes = Wishes(
-        [FRAME] if is_frame(data) else [os.fspath(path) for path in _listed(data)],
-        Given(_name(roles[0]), *map(_names, roles[1:])),
+        paths=[FRAME] if is_frame(data) else [os.fspath(path) for path in _listed(data)],
+        given=Given(_name(roles[0]), *map(_names, roles[1:])),
         ids=_names(given.get("series_id")),
         time=_name(given.get("time_column")),
         zone=given.get("time_zone"),
