@@ -31,7 +31,7 @@ from transformertf.cli.classes import (
 )
 from transformertf.cli.interpolation import as_text, part_of, resolve
 from transformertf.cli.synonyms import meant_by, misplaced
-from transformertf.cli.yaml_file import YamlFile, quote_names
+from transformertf.cli.yaml_file import RENAME, YamlFile, quote_names
 from transformertf.data import ARGUMENTS, Csv, Rescaled
 from transformertf.errors import InputError, nearest
 
@@ -55,7 +55,7 @@ OPTION_KEYS = {
     "experiment_name": "--name",
 }
 # their values name something, and are text whatever YAML would read
-NAMING = (*(name for name, row in ARGUMENTS.items() if row.names is not None), "rename", "from")
+NAMING = (*(name for name, row in ARGUMENTS.items() if row.names is not None), RENAME, "from")
 # of csv files, what is a character, or as good as text
 WRITTEN = ("sep", "decimal", "thousands", "comment", "encoding")
 DEFAULT_OPTIMIZER = "Adam"
@@ -209,7 +209,7 @@ class Composer:
     def _check_reading(self, arguments: Tree) -> None:
         """Check the keys of what says how files are read."""
         prefix = "data.init_args"
-        known = {f"{prefix}.csv": (arguments.get("csv"), Csv)}
+        known: dict[str, tuple[Any, type]] = {f"{prefix}.csv": (arguments.get("csv"), Csv)}
         if isinstance(renames := arguments.get("rename"), dict):
             known |= {f"{prefix}.rename.{new}": (how, Rescaled) for new, how in renames.items()}
         for path, (given, kind) in known.items():
@@ -367,8 +367,8 @@ def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
         if key.endswith("+"):
             raise InputError(f"--{key}: lists are replaced as a whole; give all of --{key[:-1]}")
         if not values:
-            hint = meant_by(key, {})
-            raise InputError(f"--{key} wants a value" + ("" if hint is None else f"; {hint}"))
+            meant = meant_by(key, {})
+            raise InputError(f"--{key} wants a value" + ("" if meant is None else f"; {meant}"))
     return flags
 
 
@@ -380,7 +380,7 @@ def _parse_value(key: str, text: str) -> Any:
     if parents[-1:] == ["csv"] and leaf in WRITTEN:
         return text
     try:
-        if leaf in NAMING or parents[-1:] == ["rename"]:
+        if leaf in NAMING or parents[-1:] == [RENAME]:
             text = quote_names(text)
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException):

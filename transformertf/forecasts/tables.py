@@ -147,9 +147,10 @@ class ForecastTables:
             for name, values in self._baselines(rows, series, self.season).items():
                 frame[name] = values
         ids = self._ids
-        taken = [name for name in ids if name in frame or table_levels([name]) or name in NAIVE]
-        rest = ids.drop(columns=taken).iloc[rows.series]
-        return frame.assign(**{name: rest[name].array for name in rest})
+        for name in map(str, ids.columns):
+            if name not in frame and name not in NAIVE and not table_levels([name]):
+                frame[name] = ids[name].array[rows.series]
+        return frame
 
     @cached_property
     def places(self) -> IntArray:

@@ -101,12 +101,12 @@ def on_grid(series: Series, freq: str | float, tolerance: float = 0.0) -> Series
     if isinstance(time, pd.DatetimeIndex):
         offset = _date_step("freq", freq)
         lay, length = partial(_date_grid, offset=offset), _length(offset)
-        if tolerance and length is None:
-            raise InputError(
-                f"freq_tolerance: {freq!r} has no fixed length; give freq as one, or leave "
-                "freq_tolerance out"
-            )
         if tolerance:
+            if length is None:
+                raise InputError(
+                    f"freq_tolerance: {freq!r} has no fixed length; give freq as one, or leave "
+                    "freq_tolerance out"
+                )
             lay = partial(_jittered_grid, step=length, tolerance=tolerance)
     else:
         length = _number_step("freq", freq)
