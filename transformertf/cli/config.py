@@ -32,7 +32,7 @@ from transformertf.cli.classes import (
 )
 from transformertf.cli.interpolation import as_text, part_of, resolve
 from transformertf.cli.synonyms import meant_by, misplaced
-from transformertf.cli.yaml_file import YamlFile, quote_names
+from transformertf.cli.yaml_file import RENAME, YamlFile, quote_names
 from transformertf.data import ARGUMENTS, Csv, Rescaled
 from transformertf.errors import InputError, nearest
 
@@ -56,7 +56,7 @@ OPTION_KEYS = {
     "experiment_name": "--name",
 }
 # their values name something, and are text whatever YAML would read
-NAMING = (*(name for name, row in ARGUMENTS.items() if row.names is not None), "rename", "from")
+NAMING = (*(name for name, row in ARGUMENTS.items() if row.names is not None), RENAME, "from")
 # of csv files, what is a character, or as good as text
 WRITTEN = ("sep", "decimal", "thousands", "comment", "encoding")
 DEFAULT_OPTIMIZER = "Adam"
@@ -389,7 +389,7 @@ def _parse_value(key: str, text: str) -> Any:
     if parents[-1:] == ["csv"] and leaf in WRITTEN:
         return text
     try:
-        if leaf in NAMING or parents[-1:] == ["rename"]:
+        if leaf in NAMING or parents[-1:] == [RENAME]:
             text = quote_names(text)
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException):

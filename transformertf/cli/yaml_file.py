@@ -20,6 +20,8 @@ NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 # OmegaConf takes a number alone for a file that cannot be read
 _NO_YAML = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OverflowError, OSError)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+# the one key that names something by a mapping
+RENAME = "rename"
 # the byte order marks that such a file begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -112,7 +114,8 @@ def _names(node: yaml.Node | None, naming: Collection[str]) -> Iterator[yaml.Sca
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
             yield key
-        if getattr(key, "value", None) in naming:
+        name = getattr(key, "value", None)
+        if name in naming and (name == RENAME or not isinstance(value, yaml.MappingNode)):
             yield from _named(value)
         yield from _names(value, naming)
 

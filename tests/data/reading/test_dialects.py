@@ -149,7 +149,7 @@ def test_what_a_file_is_written_like_is_told_with_the_key_to_give(tmp_path, cont
         (";", "csv: expected keys and values"),
     ],
 )
-def test_what_a_dialect_cannot_be_is_refused(given: Any, told):
+def test_what_a_dialect_cannot_be_is_refused(given: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):
         Dialect.of(given)
 

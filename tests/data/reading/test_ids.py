@@ -8,9 +8,9 @@ import pytest
 from transformertf.data import EncoderDecoderDataModule
 
 
-def ids_of(train: object, **given: Any) -> pd.DataFrame:
+def ids_of(train: Any, **given: Any) -> pd.DataFrame:
     """Return the ids of the training series."""
-    data = EncoderDecoderDataModule("y", "x", train_df_paths=train, **given)  # type: ignore[arg-type]
+    data = EncoderDecoderDataModule("y", "x", train_df_paths=train, **given)
     return data.stages.ids("train_df_paths")
 
 

@@ -202,7 +202,7 @@ def open_future(
     spec: str | Sequence[str] | pd.DataFrame,
     columns: Columns,
     names: Sequence[str],
-    rules: Rules,
+    rules: Rules = Rules(),  # noqa: B008  frozen
 ) -> tuple[list[Table], list[str]]:
     """Open tables of future rows: ids, time and known covariates, and what else they have.
 
