@@ -65,7 +65,7 @@ def imported(folder):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("transformertf", ["plot", "loggers"]),
+        ("transformertf", ["plot", "loggers", "hdf5"]),
         ("scripts", ["dev", "plot", "bench"]),
         ("tests", ["dev", "plot", "loggers", "bench"]),
     ],

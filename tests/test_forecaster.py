@@ -268,6 +268,20 @@ def test_what_is_neither_paths_nor_a_frame_is_told_in_one_line(forecaster, given
 
 
 @pytest.mark.parametrize(
+    "own", [lambda unit: unit.map({"a": 7, "b": 11, "c": 3, "d": 5}), lambda unit: unit]
+)
+def test_forecasts_join_the_data_by_their_ids(forecaster, own):
+    frame = make_frame()
+    frame["unit"] = own(frame["unit"])
+    found = forecaster.predict(frame)
+    assert found["unit"].dtype == frame["unit"].dtype
+    joined = found.merge(frame.rename(columns={"t": "time"}), on=["unit", "time"])
+    assert len(joined) == len(found)
+    assert (joined["actual"] == joined["y"]).all()
+    assert (joined["series"] == joined["unit"].astype(str)).all()
+
+
+@pytest.mark.parametrize(
     "given", [Path, str, lambda p: [p], lambda p: iter([p]), lambda p: pd.Series([str(p)])]
 )
 def test_paths_come_in_any_sequence(forecaster, folder, given):

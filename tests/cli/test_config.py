@@ -195,7 +195,7 @@ def test_unknown_optimizers_and_schedulers_name_those_that_are(section: str, kno
 
 def test_a_loss_without_arguments_takes_none() -> None:
     criterion = {"class_path": "MSELoss", "init_args": {"reduction": "mean"}}
-    with pytest.raises(InputError, match=r"unknown key 'model.*reduction' in first; known: none"):
+    with pytest.raises(InputError, match=r"unknown key 'model.*reduction' in first; leave it out"):
         compose(first={"model": {"init_args": {"criterion": criterion}}})
 
 
@@ -389,4 +389,15 @@ def test_a_time_that_yaml_would_count_by_sixties_is_refused(tmp_path: Path) -> N
     assert YamlFile.read(path).tree()["data"]["init_args"] == {
         "origin": "12:30",
         "at": "2024-01-01 12:30:00",
+    }
+
+
+def test_a_loss_takes_its_arguments_without_a_class_of_arguments():
+    composer = Composer()
+    composer.add_tree("first", {"model": "TFT", "data": {"target_covariate": "y"}})
+    composer.add_flags(["--model.criterion.quantiles", "[0.1, 0.5]"])
+    criterion = composer.compose()["model"]["init_args"]["criterion"]
+    assert criterion == {
+        "class_path": "transformertf.nn.losses.QuantileLoss",
+        "init_args": {"quantiles": [0.1, 0.5]},
     }

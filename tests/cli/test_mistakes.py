@@ -259,7 +259,7 @@ def test_predict_options(experiment: Experiment, workdir: Path, fails: Fails) ->
     predict = (
         "predict", "--ckpt_path", experiment.checkpoint, "--data.predict_df_paths", "run.parquet",
     )  # fmt: skip
-    assert "expected a name that ends in .parquet" in fails(*predict, "--output", "f.csv")
+    assert "expected a name that ends in .parquet" in fails(*predict, "--output", "f.xlsx")
     assert "the folder" in fails(*predict, "--output", "none/f.parquet")
     assert "origin every:N wants a whole number" in fails(*predict, "--origin", "every:0")
     assert "neither auto, last, all, every:N, end nor a time stamp" in fails(

@@ -1,7 +1,10 @@
 """Roles of columns, and the order of the features that follows from them."""
 
+from typing import Any
+
 import pytest
 
+from transformertf.data import EncoderDecoderDataModule
 from transformertf.data.columns import Columns, as_list
 from transformertf.errors import InputError
 
@@ -65,3 +68,11 @@ def test_an_id_has_no_other_role():
     for ids in (("y",), ("t",), ("a",), ("i", "i")):
         with pytest.raises(InputError, match=r"two roles among .* and series_id"):
             Columns(("a",), (), "y", "t", ids)
+
+
+def test_one_lag_is_a_list_of_it() -> None:
+    given: dict[str, Any] = {"ctxt_seq_len": 4, "tgt_seq_len": 2}
+    alone, listed = (EncoderDecoderDataModule("y", "x", target_lags=lags, **given)
+                     for lags in (3, [3]))  # fmt: skip
+    assert alone.columns == listed.columns
+    assert alone.hparams["target_lags"] == listed.hparams["target_lags"] == [3]

@@ -77,9 +77,9 @@ ARGUMENTS = {
         ["target_lags: 2 is less than tgt_seq_len 3", "raise it, or leave it out"],
     ),
     "a lag twice": ({"target_lags": [4, 4]}, ["target_lags: 4 is there twice", "give it once"]),
-    "a lag alone": (
-        {"target_lags": 24},
-        ["target_lags must be a list of whole numbers of steps, found 24", "as [24, 168]"],
+    "a lag that is no number": (
+        {"target_lags": True},
+        ["target_lags must be a list of whole numbers of steps, found True", "as [24, 168]"],
     ),
     "a lag of part of a step": (
         {"target_lags": [4.5]},

@@ -89,7 +89,27 @@ def test_missing_actuals_in_one_piece_only(tmp_path, missing):
     pd.testing.assert_frame_equal(read, pd.concat(pieces, ignore_index=True))
 
 
-@pytest.mark.parametrize("name", ["forecasts.csv", "forecasts", "forecasts.parquet.gz"])
+def test_a_csv_file_holds_the_same_digits(tmp_path):
+    path = tmp_path / "forecasts.csv"
+    path.write_text("series,origin,step,time,prediction\n")  # of forecasts before
+    pieces = [make_table(), make_table(1).assign(prediction=[0.1, 1 / 3, 2e-17], actual=np.nan)]
+    with ForecastFile(path) as file:
+        for piece in pieces:
+            file.write(piece)
+    assert os.listdir(tmp_path) == [path.name]
+    read = pd.read_csv(path, parse_dates=["origin", "time"], dtype={"prediction": "str"})
+    assert [float(text) for text in read["prediction"]] == [0.0] * 3 + [0.1, 1 / 3, 2e-17]
+    assert (read["time"] == pd.concat(pieces, ignore_index=True)["time"]).all()
+    assert read["actual"].isna().tolist() == [False] * 3 + [True] * 3
+
+
+def test_a_csv_file_that_holds_no_forecasts_stays(tmp_path):
+    (tmp_path / "data.csv").write_text("t,y\n0,1\n")
+    with pytest.raises(InputError, match="would overwrite what is no table of forecasts"):
+        ForecastFile(tmp_path / "data.csv")
+
+
+@pytest.mark.parametrize("name", ["forecasts.xlsx", "forecasts", "forecasts.parquet.gz"])
 def test_another_ending_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"expected a name that ends in \.parquet"):
         ForecastFile(tmp_path / name)

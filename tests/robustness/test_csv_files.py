@@ -45,7 +45,7 @@ CSV: dict[str, tuple[Lines, str | None]] = {
     "a comma at the end of rows": (lambda lines: wider(lines, ""), "and no row ends with one"),
     "decimal commas": (
         lambda lines: [lines[0], *(line.replace(".", ",") for line in lines[1:])],
-        "have 8 fields, expected 4 as in its first line; see that no number is written with a",
+        "have 8 fields, expected 4 as in its first line; see that no number is written with ','",
     ),
     "a shorter row": (
         lambda lines: [*lines[:5], "2.0,1.0", *lines[6:]],
@@ -53,21 +53,24 @@ CSV: dict[str, tuple[Lines, str | None]] = {
     ),
     "semicolons": (
         lambda lines: [line.replace(",", ";").replace(".", ",") for line in lines],
-        "no column 'known'; expected commas between columns, found ';'; separate by commas",
+        "no column 'known'; its columns are separated by ';'; say so by csv: {sep: ';'}",
     ),
-    "tabs": (lambda lines: [line.replace(",", "\t") for line in lines], "commas between columns"),
-    "bars": (lambda lines: [line.replace(",", "|") for line in lines], "found '|'; separate by"),
+    "tabs": (lambda lines: [line.replace(",", "\t") for line in lines], "by csv: {sep: tab}"),
+    "bars": (lambda lines: [line.replace(",", "|") for line in lines], "by csv: {sep: '|'}"),
     "a header only": (lambda lines: lines[:1], "run.csv: no rows"),
     "no header": (lambda lines: lines[1:], "names of columns in its first line, found '0.0'; put"),
     "a comment first": (
         lambda lines: ["# made today", *lines],
-        "found '# made today'; cut that line",
+        "found '# made today'; leave such lines out by csv: {comment: '#'}",
     ),
     "a comment later": (
         lambda lines: [*lines[:5], "# a pause", *lines[5:]],
-        "time column 't' holds '# a pause' in row 4 ",
+        "stamp or a finite number; leave such lines out by csv: {comment: '#'}, or write dates",
     ),
-    "a row of units": (lambda lines: [lines[0], "s,m,m,m", *lines[1:]], "holds 's' in row 0 "),
+    "a row of units": (
+        lambda lines: [lines[0], "s,m,m,m", *lines[1:]],
+        "leave a row of units out by csv: {skiprows: [1]}, or ",
+    ),
     "the header again": (lambda lines: [*lines[:9], lines[0], *lines[9:]], "holds 't' in row 8 "),
     "a name twice": (
         lambda lines: ["t,known,past,known", *lines[1:]],
@@ -82,7 +85,7 @@ CSV: dict[str, tuple[Lines, str | None]] = {
     "Fortran's exponent": (lambda lines: with_value(lines, "1.0D+3"), "found '1.0D+3' in row 4 "),
     "a decimal comma in quotes": (
         lambda lines: with_value(lines, '"1,5"'),
-        "found '1,5' in row 4 ",
+        "found '1,5' in row 4 (counted from 0); make its comma a decimal one by csv: {decimal",
     ),
     "hexadecimal": (lambda lines: with_value(lines, "0x1F"), "found '0x1F' in row 4 "),
     "another minus": (lambda lines: with_value(lines, "\u22121"), "found '\u22121' in row 4 "),

@@ -15,7 +15,7 @@ import transformertf.data.transform
 import transformertf.models
 import transformertf.nn
 from transformertf.class_paths import find_object
-from transformertf.data import EncoderDecoderDataModule, TimeSeriesDataModule
+from transformertf.data import ARGUMENTS, EncoderDecoderDataModule, TimeSeriesDataModule
 from transformertf.errors import InputError, nearest
 from transformertf.models import ForecastModule
 
@@ -54,8 +54,9 @@ MODELS = [name for name, _ in _classes(transformertf.models, of=ForecastModule)]
 SECTIONS = {
     "model": MODELS,
     "data": list(DATA_MODULES.values()),
-    "callbacks": [name for name, _ in _classes(lightning.pytorch.callbacks)],
-    "logger": [name for name, _ in _classes(lightning.pytorch.loggers)],
+    # less the bases, which do nothing
+    "callbacks": [name for name, _ in _classes(lightning.pytorch.callbacks) if name != "Callback"],
+    "logger": [name for name, _ in _classes(lightning.pytorch.loggers) if name != "Logger"],
     "optimizer": [name for name, _ in _classes(torch.optim, of=torch.optim.Optimizer)],
     "lr_scheduler": [
         name
@@ -107,6 +108,16 @@ def arguments_of(cls: type) -> list[str] | None:
         if inspect.Parameter.VAR_KEYWORD not in kinds or base is torch.nn.Module:
             return [name for name in names if name != "self"]
     return None
+
+
+def keys_of_sections() -> dict[str, list[str]]:
+    """Return the keys of each section of a configuration, of all models those of any."""
+    models = (arguments_of(getattr(transformertf.models, name)) or [] for name in MODELS)
+    return {
+        "data": list(ARGUMENTS),
+        "trainer": arguments_of(lightning.Trainer) or [],
+        "model": [key for keys in models for key in keys],
+    }
 
 
 def data_module_for(model: type) -> str:

@@ -5,6 +5,7 @@ Bare names of this package's classes become full paths, so that `MSELoss` means 
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +25,14 @@ from transformertf.cli.classes import (
     arguments_of,
     data_module_for,
     import_class,
+    keys_of_sections,
     never_null,
     refuse_other_batches,
 )
 from transformertf.cli.interpolation import as_text, part_of, resolve
-from transformertf.cli.yaml_file import YamlFile, quote_names
-from transformertf.data import ARGUMENTS
+from transformertf.cli.synonyms import meant_by, misplaced
+from transformertf.cli.yaml_file import RENAME, YamlFile, quote_names
+from transformertf.data import ARGUMENTS, Csv, Rescaled
 from transformertf.errors import InputError, nearest
 
 Tree = dict[str, Any]
@@ -52,8 +55,12 @@ OPTION_KEYS = {
     "experiment_name": "--name",
 }
 # their values name something, and are text whatever YAML would read
-NAMING = tuple(name for name, row in ARGUMENTS.items() if row.names is not None)
+NAMING = (*(name for name, row in ARGUMENTS.items() if row.names is not None), RENAME, "from")
+# of csv files, what is a character, or as good as text
+WRITTEN = ("sep", "decimal", "thousands", "comment", "encoding")
 DEFAULT_OPTIMIZER = "Adam"
+# an option of one letter, which a command would have taken were it one of its own
+_LETTER = re.compile(r"-[A-Za-z]")
 
 
 @dataclass
@@ -169,9 +176,11 @@ class Composer:
         refuse_other_batches(model, import_class(data, "data.class_path"))
         for section in ("model", "data"):
             tree[section].setdefault("init_args", {})
+        _name_criterion(tree["model"]["init_args"])
         self._check_classes(tree, "")
         _give_optimizer(tree)
         arguments = tree["data"]["init_args"]
+        self._check_reading(arguments)
         if "extra_transforms" in arguments:
             arguments["extra_transforms"] = _shorten(arguments["extra_transforms"])
         return tree
@@ -197,13 +206,24 @@ class Composer:
         for key, value in node.items():
             self._check_classes(value, f"{path}.{key}".lstrip("."))
 
+    def _check_reading(self, arguments: Tree) -> None:
+        """Check the keys of what says how files are read."""
+        prefix = "data.init_args"
+        known: dict[str, tuple[Any, type]] = {f"{prefix}.csv": (arguments.get("csv"), Csv)}
+        if isinstance(renames := arguments.get("rename"), dict):
+            known |= {f"{prefix}.rename.{new}": (how, Rescaled) for new, how in renames.items()}
+        for path, (given, kind) in known.items():
+            if isinstance(given, dict):
+                self._check_keys(given, path, list(kind.__annotations__))
+
     def _check_keys(self, tree: Tree, prefix: str, known: Sequence[str] | None) -> None:
         for key in tree:
             if known is not None and key not in known:
                 path = f"{prefix}.{key}" if prefix else key
                 # a misspelt option of the command is left over as a flag
                 options = () if prefix or not self.is_typed(path) else COMMAND_OPTIONS
-                hint = nearest(key, [*known, *options])
+                sections = keys_of_sections() | {prefix.partition(".")[0]: known}
+                hint = meant_by(key, sections) or nearest(key, [*known, *options])
                 raise InputError(f"unknown key {path!r}{self.where(path)}; {hint}")
 
     def _refuse_options(self, tree: Tree) -> None:
@@ -254,9 +274,8 @@ def _shape(tree: Tree, source: str) -> Tree:
             shaped["trainer"][key] = _shape_words(shaped["trainer"][key])
     _lift_optimizer(shaped, source)
     arguments = shaped.get("model", {}).get("init_args", {})
-    if isinstance(arguments.get("criterion"), str):
-        name = arguments["criterion"]
-        arguments["criterion"] = {"class_path": BARE_NAMES.get(name, name)}
+    if arguments.get("criterion") is not None:
+        arguments["criterion"] = _shape_class(arguments["criterion"], "model.criterion", source)
     refuse_foreign(shaped, "", f" in {source}")
     return shaped
 
@@ -339,23 +358,29 @@ def _split_flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
             flags.append((key, [value] if equals else []))
-        elif flags:
+        elif flags and not _LETTER.fullmatch(word):
             flags[-1][1].append(word)
         else:
-            raise InputError(f"unexpected argument {word!r}; options start with --")
+            hint = misplaced(word) or "options start with --"
+            raise InputError(f"unexpected argument {word!r}; {hint}")
     for key, values in flags:
+        if key.endswith("+"):
+            raise InputError(f"--{key}: lists are replaced as a whole; give all of --{key[:-1]}")
         if not values:
-            raise InputError(f"--{key} wants a value")
+            meant = meant_by(key, {})
+            raise InputError(f"--{key} wants a value" + ("" if meant is None else f"; {meant}"))
     return flags
 
 
 def _parse_value(key: str, text: str) -> Any:
     """Return a flag's value as YAML would read it; paths, and what is not YAML, are text."""
-    leaf = key.rpartition(".")[2]
+    *parents, leaf = key.split(".")
     if leaf.endswith("_df_paths") and not text.startswith("["):
         return text
+    if parents[-1:] == ["csv"] and leaf in WRITTEN:
+        return text
     try:
-        if leaf in NAMING:
+        if leaf in NAMING or parents[-1:] == [RENAME]:
             text = quote_names(text)
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException):
@@ -384,6 +409,13 @@ def _lift_optimizer(tree: Tree, source: str) -> None:
             raise InputError(f"{key} is given twice: at top level and in model.init_args; keep one")
         if value is not None:
             tree[key] = _shape_class(value, key, source)
+
+
+def _name_criterion(arguments: Tree) -> None:
+    """Name the one loss that takes quantiles, where only these are given."""
+    criterion = arguments.get("criterion")
+    if isinstance(criterion, dict) and "quantiles" in (criterion.get("init_args") or {}):
+        criterion.setdefault("class_path", BARE_NAMES["QuantileLoss"])
 
 
 def _give_optimizer(tree: Tree) -> None:

@@ -83,7 +83,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
             help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
     if command == "predict":
         add("--output", type=Path, default=Path("forecasts.parquet"), metavar="FILE",
-            help="parquet file to write (default: %(default)s)")  # fmt: skip
+            help="parquet or csv file to write (default: %(default)s)")  # fmt: skip
         add("--origin",
             help="where forecasts start: auto, last, all, every:N, end, or a time")  # fmt: skip
     if command in ("predict", "evaluate"):

@@ -20,6 +20,8 @@ NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 # OmegaConf takes a number alone for a file that cannot be read
 _NO_YAML = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OverflowError, OSError)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+# the one key that names something by a mapping
+RENAME = "rename"
 # the byte order marks that such a file begins with
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -81,10 +83,18 @@ class YamlFile:
 
 
 def quote_names(text: str) -> str:
-    """Return YAML of a name, or a list of names, with quotes round what has none."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    named = root.value if isinstance(root, yaml.SequenceNode) else [root]
-    return _quote(text, [name for name in named if isinstance(name, yaml.ScalarNode)])
+    """Return YAML of one name or several, with quotes round what has none."""
+    return _quote(text, _named(yaml.compose(text, Loader=yaml.SafeLoader)))
+
+
+def _named(node: yaml.Node | None) -> list[yaml.ScalarNode]:
+    """Return a name, those of a list, or those that a mapping gives to its keys."""
+    named: list[Any] = [node]
+    if isinstance(node, yaml.SequenceNode):
+        named = node.value
+    elif isinstance(node, yaml.MappingNode):
+        named = [value for _, value in node.value]
+    return [name for name in named if isinstance(name, yaml.ScalarNode)]
 
 
 def _names(node: yaml.Node | None, naming: Collection[str]) -> Iterator[yaml.ScalarNode]:
@@ -97,9 +107,9 @@ def _names(node: yaml.Node | None, naming: Collection[str]) -> Iterator[yaml.Sca
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
             yield key
-        if getattr(key, "value", None) in naming:
-            named = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            yield from (name for name in named if isinstance(name, yaml.ScalarNode))
+        name = getattr(key, "value", None)
+        if name in naming and (name == RENAME or not isinstance(value, yaml.MappingNode)):
+            yield from _named(value)
         yield from _names(value, naming)
 
 

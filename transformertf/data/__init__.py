@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformertf.data.arguments import ARGUMENTS, Missing, Stage
+    from transformertf.data.arguments import ARGUMENTS, Csv, Missing, Rescaled, Stage
     from transformertf.data.base import WindowDataModule
     from transformertf.data.columns import Columns, as_list
     from transformertf.data.datamodule import EncoderDecoderDataModule
@@ -26,10 +26,12 @@ __all__ = [
     "ARGUMENTS",
     "Codes",
     "Columns",
+    "Csv",
     "EncoderDecoderDataModule",
     "FloatArray",
     "IntArray",
     "Missing",
+    "Rescaled",
     "Series",
     "Stage",
     "TimeSeriesDataModule",
@@ -39,7 +41,7 @@ __all__ = [
 
 # what only looks at files does without torch, which takes seconds to import
 _MODULES = {
-    "arguments": ("ARGUMENTS", "Missing", "Stage"),
+    "arguments": ("ARGUMENTS", "Csv", "Missing", "Rescaled", "Stage"),
     "base": ("WindowDataModule",),
     "columns": ("Columns", "as_list"),
     "datamodule": ("EncoderDecoderDataModule",),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypedDict, Union, get_args, get_origin
 
 from transformertf.batch import Stage as Stage
 from transformertf.errors import LARGEST, InputError, nearest
@@ -28,9 +28,23 @@ Distributed = Literal["auto", False]
 Balance = Literal["series"]
 Dtype = Literal["float32", "float64"]
 Normalize = bool | Literal["global", "series", "window"]
+# a column of another name, and what makes its numbers those of the unit wanted
+Rescaled = TypedDict("Rescaled", {"from": str, "scale": float}, total=False)
+Rename = dict[str, str | Rescaled]
 # of an argument after the fit: it gives the weights their meaning and stays as it was; it may be
 # another, which is reported; or another without a word, for no forecast depends on it
 AfterFit = Literal["fixed", "reported", "free"]
+
+
+class Csv(TypedDict, total=False):
+    """How csv files are written, where that is not as usual."""
+
+    sep: str
+    decimal: str
+    thousands: str
+    comment: str
+    skiprows: int | list[int]
+    encoding: str
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "predict_df_paths": Argument("free"),
     "future_df_paths": Argument("free"),
     "csv": Argument("free"),
+    "rename": Argument("reported"),
     "val_fraction": Argument("reported"),
     "test_fraction": Argument("reported"),
     "val_blocks": Argument("reported", bounds=BLOCKS),
@@ -109,6 +124,8 @@ ARGUMENTS: Mapping[str, Argument] = {
     "missing": Argument("fixed"),
     "impute": Argument("fixed"),
     "freq": Argument("fixed", whole_files=WholeFiles(None, "give rows at that distance")),
+    # beyond half a step a stamp would be nearer to the place of another
+    "freq_tolerance": Argument("free", bounds=Bounds(0, 0.49)),
     "max_gap": Argument("free", whole_files=WholeFiles(None, "begin a session anew after a gap")),
     "normalize": Argument("fixed"),
     "extra_transforms": Argument("fixed"),

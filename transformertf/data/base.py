@@ -14,6 +14,7 @@ from transformertf.batch import Batch, BatchKind
 from transformertf.checkpoint import describe
 from transformertf.data.arguments import (
     Balance,
+    Csv,
     Distributed,
     DownsampleMethod,
     Dtype,
@@ -22,6 +23,7 @@ from transformertf.data.arguments import (
     Normalize,
     Paths,
     RandomLengths,
+    Rename,
     SplitBy,
     Stage,
     Storage,
@@ -31,13 +33,8 @@ from transformertf.data.arguments import (
 )
 from transformertf.data.batches import BatchDataset, Delivery, Fitted, require_agreement
 from transformertf.data.columns import Columns
-from transformertf.data.reading import Dialect, Reader, Reading
-from transformertf.data.scaling import (
-    ScaledRows,
-    Scaling,
-    Vocabularies,
-    tell_unknown,
-)
+from transformertf.data.reading import Reader, Reading
+from transformertf.data.scaling import ScaledRows, Scaling, Vocabularies, tell_unknown
 from transformertf.data.series import Series, ShortSeries
 from transformertf.data.source import Source
 from transformertf.data.windows import (
@@ -87,22 +84,20 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         balance: "series" weighs training windows so that each series counts alike whatever its
             number of rows, on top of `weight_covariate`. Each window still comes once an epoch: to
             draw those of short series more often would repeat them, and leave others out.
-        series_id: columns that tell the series of a table apart; without it each file is one
-            series.
-        train_df_paths: training files: a path, a glob or a list of them; parquet, csv or
-            feather, or folders of parquet files. `~` and environment variables expand.
+        series_id: columns that tell the series of a table apart; else each file is one series.
+        train_df_paths: training files: a path, a glob or a list of them; parquet, csv, feather
+            or HDF5, or folders of parquet files. `~` and environment variables expand.
         val_df_paths: validation files, likewise.
         test_df_paths: test files, likewise.
         predict_df_paths: files to forecast, likewise; the target may be missing at their end, of
             sequences anywhere.
-        csv: how csv files are written, as `{sep: ";", decimal: ","}`: `sep`, the character between
-            columns; `decimal` and `thousands` of numbers; `comment`, which begins lines that are no
-            rows; `skiprows`, how many first lines, or a list of lines from 0, to leave out, such as
-            one of units; `encoding`. Without `sep` a tab in .tsv and .txt, else a comma.
+        csv: how csv files are written: `sep`, `decimal`, `thousands`, `comment`, `skiprows` (a
+            number of lines, or a list from 0) and `encoding`.
+        rename: columns of other names, or units, in some files: `{NEW: OLD}`, or
+            `{NEW: {from: OLD, scale: 1000}}`.
         val_fraction: share of each training series kept for validation, before the test part;
             only without validation files.
-        test_fraction: share at the end of each training series kept for test; only without
-            test files.
+        test_fraction: share at the end of each training series for test; only without test files.
         val_blocks: take the share for validation as so many blocks, spread evenly over the rows
             before the test part; no training window reaches into one.
         split_by: "time" takes these shares of the rows of each series, "series" of the series,
@@ -118,6 +113,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
             model what comes after the forecast's origin.
         freq: distance of rows in time, as "15min", "1h", "D", or a number in the unit of the time
             column; rows that are missing are put in, to be masked.
+        freq_tolerance: share of `freq` that time stamps may be off its grid.
         max_gap: longest gap in time that a window may cross, likewise.
         normalize: True or "global" standardises every column with training statistics;
             "series" with those of each series, and with those of all for a series that training
@@ -193,7 +189,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         val_df_paths: Paths = None,
         test_df_paths: Paths = None,
         predict_df_paths: Paths = None,
-        csv: dict[str, Any] | None = None,
+        csv: Csv | None = None,
+        rename: Rename | None = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
         val_blocks: int = 1,
@@ -203,6 +200,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         missing: Literal["error", "mask"] = "error",
         impute: Impute = "last",
         freq: str | float | None = None,
+        freq_tolerance: float = 0.0,
         max_gap: str | float | None = None,
         normalize: Normalize = True,
         extra_transforms: dict[str, Any] | None = None,
@@ -238,10 +236,7 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         self.fitted = Fitted(self.scaling, self.vocabularies, dtype, self.make_dataset)
         self.short = ShortSeries(drop_short_series)
         self.short_in_training: list[str] = []
-        self.reading = Reading(
-            self.columns, missing == "mask", sort, freq, max_gap,
-            downsample, downsample_method, storage, time_zone, Dialect.of(csv),
-        )  # fmt: skip
+        self.reading = Reading.of(self.columns, dict(self.hparams))
         self._reader = Reader(self.reading, self.short, lambda: self.scaling.time_kind)
         self.stages = Stages(
             self.hparams,

@@ -52,7 +52,7 @@ def _lags(given: Any) -> tuple[int, ...]:
     Raises:
         InputError: they are no list of whole numbers.
     """
-    lags = [] if given is None else given
+    lags = [] if given is None else [given] if type(given) is int else given
     try:
         return tuple(operator.index(lag) for lag in lags)
     except TypeError:

@@ -62,7 +62,7 @@ class EncoderDecoderDataModule(WindowDataModule):
     def __init__(
         self,
         *args: Any,
-        target_lags: list[int] | None = None,
+        target_lags: list[int] | int | None = None,
         future_df_paths: Paths = None,
         ctxt_seq_len: int = 500,
         tgt_seq_len: int = 300,
@@ -76,6 +76,8 @@ class EncoderDecoderDataModule(WindowDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        # one lag and a list of it are the same
+        self.hparams["target_lags"] = None if target_lags is None else list(self.columns.lags)
         if not self.columns.encoder_features(add_target_to_past):
             raise InputError(
                 "the encoder has no real input: give covariates or a time column, or leave "

@@ -1,4 +1,4 @@
-"""Forecasts to a parquet file, by one process or by several, or to memory."""
+"""Forecasts to a parquet or csv file, by one process or by several, or to memory."""
 
 import contextlib
 from pathlib import Path
@@ -18,14 +18,18 @@ from transformertf.checkpoint import (
     put,
     refuse_link,
     sweep,
+    whole_file,
 )
 from transformertf.errors import InputError
 
+ENDINGS = (".parquet", ".csv")
+
 
 class ForecastFile:
-    """A parquet file written piece by piece, there only once it is whole.
+    """A parquet or csv file, there only once it is whole.
 
     Of several processes each writes a part, in the order of their ranks; the first one joins them.
+    Parts are parquet, written piece by piece, whatever the file is.
 
     Args:
         path: the file; its folder must exist.
@@ -36,8 +40,8 @@ class ForecastFile:
     """
 
     def __init__(self, path: Path, flag: str = "--output") -> None:
-        if path.suffix != ".parquet":
-            raise InputError(f"{flag} {path}: expected a name that ends in .parquet")
+        if path.suffix not in ENDINGS:
+            raise InputError(f"{flag} {path}: expected a name that ends in {' or '.join(ENDINGS)}")
         if path.is_dir():
             raise InputError(f"{flag} {path}: expected a file, found a folder")
         if path.exists() and not (path.is_file() and _holds_forecasts(path)):
@@ -99,7 +103,7 @@ class ForecastFile:
                 if self._writer is not None:
                     self._writer.close()
                     if error is None and self._rank == 0:
-                        put(self._open(), self._part(0), self.path)
+                        self._put()
             done = error is None
         finally:
             if self._file is not None:
@@ -109,6 +113,17 @@ class ForecastFile:
             mine = range(self._ranks) if self._rank == 0 else [] if done else [self._rank]
             for rank in mine:
                 self._part(rank).unlink(missing_ok=True)
+
+    def _put(self) -> None:
+        """Bring the whole table to its place."""
+        if self.path.suffix != ".csv":
+            put(self._open(), self._part(0), self.path)
+            return
+        self._open().flush()
+        with whole_file(self.path) as file, pyarrow.parquet.ParquetFile(self._part(0)) as table:
+            for number in range(table.num_row_groups):
+                rows = table.read_row_group(number).to_pandas()
+                rows.to_csv(file, index=False, header=number == 0, lineterminator="\n")
 
     def _part(self, rank: int) -> Path:
         return part_of(self.path, self._token, rank)
@@ -135,8 +150,11 @@ class ForecastFile:
 
 def _holds_forecasts(path: Path) -> bool:
     try:
-        names = pyarrow.parquet.read_schema(path).names
-    except (pa.ArrowException, OSError):
+        if path.suffix == ".csv":
+            names = pd.read_csv(path, nrows=0).columns
+        else:
+            names = pyarrow.parquet.read_schema(path).names
+    except (pa.ArrowException, OSError, ValueError):
         return False
     return {"series", "origin", "step", "time", "prediction"} <= set(names)
 

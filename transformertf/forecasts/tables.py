@@ -18,17 +18,18 @@ from transformertf.data import (
     Stage,
     WindowDataModule,
 )
-from transformertf.data.windows import Ends, Origin, Windows
+from transformertf.data.windows import PREDICT_PATHS, Ends, Origin, Windows
 from transformertf.errors import InputError
 from transformertf.forecasts.baselines import naive, naive_scale, seasonal_naive
 from transformertf.forecasts.calibration import Calibration
 from transformertf.forecasts.paths import roll
-from transformertf.forecasts.rows import ForecastRows
+from transformertf.forecasts.rows import ForecastRows, table_levels
 from transformertf.models import ForecastModule
 
 # paths of each window, for quantiles beyond the trained horizon
 SAMPLES = 200
 CALIBRATION_WINDOWS = 10_000
+NAIVE = ("naive", "seasonal_naive")
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,10 @@ class ForecastTables:
         Args:
             rows: of one batch or more.
             levels: levels of the model's quantiles; None for a point forecast.
+
+        Returns:
+            See `ForecastRows.frame`; then naive forecasts, and the id columns with their types, but
+            for those of which the table has the name.
         """
         series = self.data.forecast_series
         if self.calibration is not None:
@@ -141,6 +146,10 @@ class ForecastTables:
         if self.season is not None:
             for name, values in self._baselines(rows, series, self.season).items():
                 frame[name] = values
+        ids = self._ids
+        for name in map(str, ids.columns):
+            if name not in frame and name not in NAIVE and not table_levels([name]):
+                frame[name] = ids[name].array[rows.series]
         return frame
 
     @cached_property
@@ -150,6 +159,16 @@ class ForecastTables:
         places = np.empty(len(names), dtype=np.int64)
         places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
         return places
+
+    @cached_property
+    def _ids(self) -> pd.DataFrame:
+        """The id columns of each series (S,) as they are given; none where a file is a series."""
+        series, stage = self.data.forecast_series, self.data.forecast_stage
+        if not self.data.columns.ids:
+            return pd.DataFrame(index=range(len(series)))
+        stages = self.data.stages
+        argument = PREDICT_PATHS if stage is None else stages.argument(stage[0])
+        return stages.ids(argument).loc[[one.name for one in series]]
 
     @cached_property
     def _ends(self) -> Ends:

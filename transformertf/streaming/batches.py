@@ -38,8 +38,8 @@ class SessionBatches:
         future = replace(
             columns, past=(), ids=(), static=(), past_categories=(), static_categories=()
         )
-        kind, zone = data.scaling.time_kind, data.reading.zone
-        rules = Rules("target", columns.indicators, False, kind, zone)
+        kind, how = data.scaling.time_kind, data.reading
+        rules = Rules("target", columns.indicators, False, kind, how.zone, renames=how.renames)
         self._read_future = RowReader("future", future, rules, data.vocabularies)
         masked = data.layout.masked if isinstance(data, EncoderDecoderDataModule) else ()
         self._sees_time = columns.time not in masked

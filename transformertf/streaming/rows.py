@@ -84,8 +84,8 @@ class RowReader:
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a frame whose columns have the names and types that they are wanted under."""
         optional = (*self._optional, *self.columns.ids)
-        table = frame_table(frame, self.columns.stored, optional, self.where)
-        if all(
+        table = frame_table(frame, self.columns.stored, optional, self.where, self.rules.renames)
+        if not table.scales and all(
             name == header and name in frame and not isinstance(frame[name].dtype, _CONVERTED)
             for name, header in table.headers.items()
         ):

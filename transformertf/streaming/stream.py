@@ -108,7 +108,9 @@ class Stream:
         self._sequences = model.takes == "sequences"
         missing: Missing = "target" if self._sequences else "nothing"
         how, kind = data.reading, data.scaling.time_kind
-        rules = Rules(missing, data.columns.indicators, how.sort, kind, how.zone)
+        rules = Rules(
+            missing, data.columns.indicators, how.sort, kind, how.zone, renames=how.renames
+        )
         columns = data.columns.to_forecast
         self._read = RowReader("rows", columns, rules, data.vocabularies)
         # what a state must be of

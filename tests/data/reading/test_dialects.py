@@ -118,7 +118,10 @@ def test_a_packed_file_that_is_cut_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("t;B\n0;1\n", r"no column 'B'; its columns are separated by ';'; say so by csv: {sep: ';'}"),
+        (
+            "t;B\n0;1\n",
+            r"no column 'B'; its columns are separated by ';'; say so by csv: {sep: ';'}",
+        ),
         ("t\tB\n0\t1\n", r"separated by '\\t'; say so by csv: {sep: tab}"),
         ("# MBI-1\nt,B\n0,1\n", r"found '# MBI-1'; leave such lines out by csv: {comment: '#'}"),
     ],
@@ -146,7 +149,7 @@ def test_what_a_file_is_written_like_is_told_with_the_key_to_give(tmp_path, cont
         (";", "csv: expected keys and values"),
     ],
 )
-def test_what_a_dialect_cannot_be_is_refused(given: Any, told):
+def test_what_a_dialect_cannot_be_is_refused(given: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):
         Dialect.of(given)
 

@@ -181,7 +181,9 @@ def test_a_missing_column_names_file_and_nearest_column(tmp_path, frame, ending,
 def test_an_unknown_ending_names_those_that_work(tmp_path, name):
     path = tmp_path / name
     path.touch()
-    with pytest.raises(InputError, match=r"cannot read .*one of \.csv, \.feather, \.parquet"):
+    with pytest.raises(
+        InputError, match=r"cannot read .*one of \.csv, \.feather, \.h5, \.hdf5, \.parquet"
+    ):
         read_table(path, ["a"])
 
 

@@ -229,6 +229,50 @@ def test_numbers_may_be_off_by_a_millionth_of_a_step_and_by_their_rounding():
     assert len(on_grid(make_series(pd.Index(seconds)), 0.001)) == 5000
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "number"])
+def test_stamps_may_be_off_by_a_share_of_a_step(zone):
+    generator = np.random.default_rng(1)
+    rows = np.sort(generator.choice(500, 400, replace=False))
+    rows -= rows[0]
+    shift = np.append(0.0, generator.uniform(-0.2, 0.2, 399))
+    # 10 ms each, through the end of summer time
+    numbers = (rows + shift) * 10
+    dates = pd.Timestamp("2023-10-29 00:59:59") + pd.to_timedelta(numbers, "ms")
+    local = None if zone == "number" or zone is None else dates.tz_localize("UTC").tz_convert(zone)
+    time = pd.Index(numbers) if zone == "number" else dates if local is None else local
+    freq = 10 if zone == "number" else "10ms"
+    series = make_series(time)
+    with pytest.raises(InputError, match=r"as freq_tolerance: 0\.2, round"):
+        on_grid(series, freq)
+    with pytest.raises(InputError, match="is not on the grid"):
+        on_grid(series, freq, 0.1)
+    found = on_grid(series, freq, 0.21)
+    there = ~np.isnan(found.values[:, 0])
+    assert np.flatnonzero(there).tolist() == rows.tolist()
+    assert found.time is not None
+    assert found.time.dtype == time.dtype
+    assert (found.time[there] == time).all()
+    assert found.time.is_monotonic_increasing
+    # what is put in lies on the grid
+    put = found.time[~there] - time[0]
+    offset = put / pd.Timedelta("10ms") if zone != "number" else put / 10
+    np.testing.assert_allclose(offset, np.flatnonzero(~there), atol=1e-6)
+
+
+def test_two_stamps_of_one_place_are_refused_whatever_the_tolerance():
+    time = pd.Index([0.0, 0.9, 1.1, 2.0])
+    series = make_series(time)
+    with pytest.raises(InputError, match=r"row 2 .*is not on the grid"):
+        on_grid(series, 1, 0.3)
+
+
+def test_a_step_of_the_calendar_has_no_tolerance():
+    time = pd.date_range("2024-01-01", periods=4, freq="MS")
+    series = make_series(time)
+    with pytest.raises(InputError, match="freq_tolerance: 'MS' has no fixed length"):
+        on_grid(series, "MS", 0.1)
+
+
 def test_each_stretch_has_its_grid():
     series = make_series(pd.Index([0.0, 2.0, 100.3, 101.3, 103.3]), breaks=(2,))
     filled = on_grid(series, 1)

@@ -3,13 +3,12 @@
     files -> Table -> Panel -> Series
 
 `formats` finds and opens the files (`csv_files`, written as `dialects` say, `parquet_files`,
-`folders` of those), `frames`
-takes what is in memory, `headers` says which column is meant, `tables` gives rows in pieces,
-`times` reads time stamps (`text_dates` how they are written), `grouping` tells the series apart,
-`filling` puts each row into its place in a `panel`, `checks` refuses what cannot be used, `gaps`
-completes and thins, `following` goes on after the last row. `cache` and `memory` say where columns
-lie, `kept` whether they are as they were written; `reader` does it all for a data module, once in a
-stage.
+`feather_files`, `h5_files`, `folders`), `frames` takes what is in memory, `headers` says which
+column is meant, `tables` gives rows in pieces, `times` reads time stamps (`text_dates` how they are
+written), `grouping` tells the series apart, `filling` puts each row into its place in a `panel`,
+`checks` refuses what cannot be used, `gaps` completes and thins, `following` goes on after the last
+row. `cache` and `memory` say where columns lie, `kept` whether they are as they were written;
+`reader` does it all for a data module, once in a stage.
 """
 
 from importlib import import_module

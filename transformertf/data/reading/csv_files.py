@@ -96,9 +96,7 @@ class CsvFile:
         blank = b"[" + b" \t".replace(self._sep.encode(), b"") + b"]*"
         self._blank = re.compile(b"^" + blank + rb"\n", re.MULTILINE)
         # up to the first line that is not blank
-        self._head = re.compile(
-            rb"(?:" + blank + rb"(?:\r\n?|\n))*+[^\r\n]*(?:\r\n?|\n|\Z)"
-        )
+        self._head = re.compile(rb"(?:" + blank + rb"(?:\r\n?|\n))*+[^\r\n]*(?:\r\n?|\n|\Z)")
         self._width = len(header)
         # Arrow knows them by their place, as names may come twice
         self._places = {name: str(header.index(name)) for name in columns}
@@ -295,8 +293,9 @@ class CsvFile:
         if is_first:
             raise InputError(
                 f"{self.path}: its rows, from line {line} on, have {fields} fields, expected "
-                f"{self._width} as in its first line; see that no number is written with a comma, "
-                "and no row ends with one"
+                f"{self._width} as in its first line; see that no number is written with "
+                f"{self._sep!r}, and no row ends with one, or name what is between columns, as "
+                "csv: {sep: ';'}"
             )
         raise InputError(
             f"{self.path}: not a readable csv file (Expected {self._width} fields in line {line}, "

@@ -22,6 +22,8 @@ PACKED = {".gz": "gzip", ".zst": "zstd"}
 _PIECE = 2**20
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n?|\n")
+_GROUPED = re.compile(r"[+-]?\d{1,3}([,. '_])\d{3}(\1\d{3})*([.,]\d+)?")
+_COMMA = re.compile(r"[+-]?\d*,\d+")
 # as people type them
 _NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "blank": " "}
 _DECIMALS = (".", ",")
@@ -64,7 +66,9 @@ class Dialect:
         for name in given:
             if name not in names:
                 raise InputError(f"csv: unknown key {name!r}; {nearest(str(name), names)}")
-        said = {name: value for name, value in given.items() if value is not None}
+            if given[name] is None:
+                raise InputError(f"csv: {name} has no value; write it in quotes, as '#'")
+        said = dict(given)
         for name in ("sep", "decimal", "thousands", "comment"):
             if name in said:
                 said[name] = _character(name, said[name])
@@ -100,6 +104,10 @@ class Dialect:
         return ";" if usual == self.decimal else usual
 
 
+# as `to_csv` of pandas writes
+PLAIN = Dialect()
+
+
 def _character(name: str, given: object) -> str:
     value = _NAMED.get(given, given) if isinstance(given, str) else given
     if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in '"\r\n\0':
@@ -132,6 +140,28 @@ def ending_of(path: Path) -> str:
 def stem_path(path: Path) -> Path:
     """Return a path without the ending of its file."""
     return path.with_name(path.name[: len(path.name) - len(ending_of(path))])
+
+
+def hint_of(value: object, path: Path, row: int) -> str:
+    """Return what to say of a csv file so that a value is read, or left out; or nothing.
+
+    Args:
+        value: of a column of numbers or time stamps, which it is none of.
+        path: its file.
+        row: its row, counted from 0.
+    """
+    is_csv = any(ending_of(path).startswith(ending) for ending in SEPARATORS)
+    if not isinstance(value, str) or not is_csv:
+        return ""
+    if value.lstrip().startswith(("#", "%", "!")):
+        return f"leave such lines out by csv: {{comment: {value.lstrip()[0]!r}}}, or "
+    if _GROUPED.fullmatch(value.strip()):
+        return "name what groups its digits by csv: {thousands: ','}, or "
+    if _COMMA.fullmatch(value.strip()):
+        return "make its comma a decimal one by csv: {decimal: ','}, or "
+    if row == 0 and not any(character.isdigit() for character in value):
+        return "leave a row of units out by csv: {skiprows: [1]}, or "
+    return ""
 
 
 def open_text(path: Path, dialect: Dialect, cuts: list[int] | None = None) -> BinaryIO:
@@ -272,7 +302,7 @@ def _without_comments(
 def _quoted(sep: str, comment: str | None) -> re.Pattern[bytes]:
     """Return the pattern of quotes; one stands for itself where it does not begin a field."""
     own = re.escape(sep.encode())
-    quoted = rb'(?<![^' + own + rb'\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)'
+    quoted = rb"(?<![^" + own + rb'\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)'
     if comment is None:
         return re.compile(quoted)
     # nor in a line that is no row

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from transformertf.data.reading.headers import match_columns
+from transformertf.data.reading.headers import Renamed, match_columns, scales
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
 from transformertf.data.reading.tables import Table, readable, shown, to_frames
 from transformertf.errors import InputError
@@ -101,7 +101,11 @@ def folder_columns(folder: Path) -> list[str]:
 
 
 def open_parts(
-    folder: Path, wanted: Sequence[str], optional: Collection[str], text: Collection[str]
+    folder: Path,
+    wanted: Sequence[str],
+    optional: Collection[str],
+    text: Collection[str],
+    renames: Sequence[Renamed],
 ) -> list[Table]:
     """Open the parquet files of a folder, each with the columns of its own and its folders' keys.
 
@@ -110,6 +114,7 @@ def open_parts(
         wanted: columns to read, which the tables carry under these names.
         optional: those of them that need not be there.
         text: those of them that are names, which stay as the folders write them.
+        renames: columns that have another name in the files, or the folders.
 
     Returns:
         A table for each file that has rows; of a folder without rows one table.
@@ -125,19 +130,24 @@ def open_parts(
             states.append(FileState.of(path))
             headers.append(parquet_columns(path))
     own, given = (
-        [match_columns(wanted, [*part], path, wanted) for part, path in zip(of, files, strict=True)]
+        [
+            match_columns(wanted, [*part], path, wanted, renames)
+            for part, path in zip(of, files, strict=True)
+        ]
         for of in (headers, keys)
     )
     found = {name for names in (*own, *given) for name in names}
     there = dict.fromkeys(name for part in (*headers, *keys) for name in part)
-    match_columns([name for name in wanted if name not in found], [*there], folder, optional)
+    lacking = [name for name in wanted if name not in found]
+    match_columns(lacking, [*there], folder, optional)
     told = [
         {name: pa.scalar(part[key], pa.string()) for name, key in names.items()}
         for part, names in zip(keys, given, strict=True)
     ]
     whole = {name: name not in text and _are_whole(name, told) for name in found}
     tables = []
-    for path, names, values, state in zip(files, own, told, states, strict=True):
+    parts = zip(files, own, given, told, states, strict=True)
+    for path, names, keyed, values, state in parts:
         with readable(path, "parquet file"):
             file = ParquetFile(path, [*names.values()], [names[n] for n in text if n in names])
         typed = {
@@ -145,8 +155,12 @@ def open_parts(
         }
         part = _Part(file, names, values, typed)
         headers_of = {name: name for name in wanted if name in found}
-        read = to_frames(part.read)
-        tables.append(Table(str(path), file.rows, headers_of, read, "parquet file", state=state))
+        read, scaled = to_frames(part.read), scales({**keyed, **names}, renames)
+        tables.append(
+            Table(
+                str(path), file.rows, headers_of, read, "parquet file", state=state, scales=scaled
+            )
+        )
     whole_folder = Table(str(folder), 0, {}, lambda _: iter([]))
     return [table for table in tables if table.rows] or [whole_folder]
 

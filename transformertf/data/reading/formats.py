@@ -1,4 +1,4 @@
-"""Paths, globs and lists to tables: parquet, csv and feather, and folders of parquet files."""
+"""Paths, globs and lists to tables: parquet, csv, feather, HDF5, and folders of parquet files."""
 
 import glob
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from transformertf.data.reading.csv_files import CsvFile, csv_columns
 from transformertf.data.reading.dialects import (
     PACKED,
+    PLAIN,
     SEPARATORS,
     Dialect,
     ending_of,
@@ -17,7 +18,8 @@ from transformertf.data.reading.dialects import (
 )
 from transformertf.data.reading.feather_files import FeatherFile, feather_columns
 from transformertf.data.reading.folders import folder_columns, open_parts, parquet_parts
-from transformertf.data.reading.headers import match_columns
+from transformertf.data.reading.h5_files import H5File, h5_columns
+from transformertf.data.reading.headers import Renamed, match_columns, scales
 from transformertf.data.reading.parquet_files import ParquetFile, parquet_columns
 from transformertf.data.reading.tables import (
     ReadArrow,
@@ -161,16 +163,24 @@ def _open_csv(
     return file.rows, file.read
 
 
+def _open_h5(path: Path, columns: list[str], _: list[str], __: list[str], ___: Dialect) -> Opened:
+    file = H5File(path, columns)
+    return file.rows, file.read
+
+
+H5_ENDINGS = (".h5", ".hdf5")
 CSV_ENDINGS = [ending + packed for ending in SEPARATORS for packed in ("", *PACKED)]
 OPENERS: dict[str, Callable[[Path, list[str], list[str], list[str], Dialect], Opened]] = {
     ".parquet": _open_parquet,
     ".feather": _open_feather,
     **dict.fromkeys(CSV_ENDINGS, _open_csv),
+    **dict.fromkeys(H5_ENDINGS, _open_h5),
 }
 HEADERS: dict[str, Callable[[Path, Dialect], list[str]]] = {
     ".parquet": lambda path, _: parquet_columns(path),
     ".feather": lambda path, _: feather_columns(path),
     **dict.fromkeys(CSV_ENDINGS, csv_columns),
+    **dict.fromkeys(H5_ENDINGS, lambda path, _: h5_columns(path)),
 }
 
 
@@ -180,7 +190,8 @@ def open_tables(
     optional: Collection[str] = (),
     text: Collection[str] = (),
     dates: Collection[str] = (),
-    dialect: Dialect = Dialect(),  # noqa: B008  frozen
+    dialect: Dialect = PLAIN,
+    renames: Sequence[Renamed] = (),
 ) -> list[Table]:
     """Open a file, or each parquet file in a folder, for its wanted columns.
 
@@ -193,6 +204,7 @@ def open_tables(
         text: those of them to keep as written, where what is written is text.
         dates: those of them that may hold dates, where what is written is text.
         dialect: how csv files are written.
+        renames: columns that have another name in it.
 
     Returns:
         The tables; of a folder, files without rows are left out.
@@ -202,21 +214,23 @@ def open_tables(
     """
     if path.is_dir():
         with readable(path, "folder of parquet files"):
-            return open_parts(path, wanted, optional, text)
+            return open_parts(path, wanted, optional, text, renames)
     ending = _ending(path)
     kind = _kind(ending)
     with readable(path, kind):
         state = FileState.of(path)
-        names = match_columns(wanted, HEADERS[ending](path, dialect), path, optional)
+        header = HEADERS[ending](path, dialect)
+        names = match_columns(wanted, header, path, optional, renames)
         columns = list(dict.fromkeys(names.values()))
         as_written, times = (
             [names[name] for name in own if name in names] for own in (text, dates)
         )
         rows, read = OPENERS[ending](path, columns, as_written, times, dialect)
-    return [Table(str(path), rows, names, to_frames(read), kind, state=state)]
+    scaled = scales(names, renames)
+    return [Table(str(path), rows, names, to_frames(read), kind, state=state, scales=scaled)]
 
 
-def columns_of(path: Path, dialect: Dialect = Dialect()) -> list[str]:  # noqa: B008  frozen
+def columns_of(path: Path, dialect: Dialect = PLAIN) -> list[str]:
     """Return the names of the columns of a file, or of the files and folders of a folder.
 
     Raises:

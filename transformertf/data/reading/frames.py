@@ -6,7 +6,7 @@ from contextlib import suppress
 import pandas as pd
 import pyarrow as pa
 
-from transformertf.data.reading.headers import column_key, match_columns
+from transformertf.data.reading.headers import Renamed, column_key, match_columns, scales
 from transformertf.data.reading.tables import Table, to_frame
 from transformertf.errors import InputError
 
@@ -38,6 +38,7 @@ def frame_table(
     wanted: Sequence[str],
     optional: Collection[str] = (),
     where: str = "the frame",
+    renames: Sequence[Renamed] = (),
 ) -> Table:
     """Return a table of a frame, with the wanted columns.
 
@@ -48,6 +49,7 @@ def frame_table(
         wanted: columns to read.
         optional: those of them that need not be there.
         where: its name, for messages.
+        renames: columns that have another name in it.
 
     Raises:
         InputError: a column is missing.
@@ -60,4 +62,5 @@ def frame_table(
             raise InputError(
                 f"{where}: no column {name!r}, which is its index; give frame.reset_index()"
             )
-    return Table.of_frame(where, frame, match_columns(wanted, header, where, optional))
+    names = match_columns(wanted, header, where, optional, renames)
+    return Table.of_frame(where, frame, names, scales(names, renames))

@@ -78,7 +78,7 @@ _MOST_ROWS = 10**7
 _MOST_GROWTH = 100
 
 
-def on_grid(series: Series, freq: str | float) -> Series:
+def on_grid(series: Series, freq: str | float, tolerance: float = 0.0) -> Series:
     """Put rows in where time stamps are missing, with values NaN and category codes -1.
 
     Each stretch without a break is on a grid of its own, from its first to its last stamp;
@@ -89,10 +89,11 @@ def on_grid(series: Series, freq: str | float) -> Series:
         freq: distance of rows. For dates text: a length of time as "15min", or a step of the
             calendar as "D" and "MS", which keep to the wall clock of the stamps' time zone. For
             numbers one in the unit of the time column; stamps may be off by a millionth of it.
+        tolerance: share of `freq` that stamps may be off the grid, which stay as they are.
 
     Raises:
         InputError: no time stamps; a step that is none, or not for such stamps; a stamp off
-            the grid; a grid that is mostly gaps.
+            the grid; a grid that is mostly gaps; a tolerance of a step of no fixed length.
     """
     time = _stamps(series, "freq")
     lay: Callable[[pd.Index], Grid]
@@ -100,9 +101,16 @@ def on_grid(series: Series, freq: str | float) -> Series:
     if isinstance(time, pd.DatetimeIndex):
         offset = _date_step("freq", freq)
         lay, length = partial(_date_grid, offset=offset), _length(offset)
+        if tolerance:
+            if length is None:
+                raise InputError(
+                    f"freq_tolerance: {freq!r} has no fixed length; give freq as one, or leave "
+                    "freq_tolerance out"
+                )
+            lay = partial(_jittered_grid, step=length, tolerance=tolerance)
     else:
         length = _number_step("freq", freq)
-        lay = partial(_number_grid, step=length)
+        lay = partial(_number_grid, step=length, tolerance=tolerance)
     grids, places, rows = [], [], 0
     for first, end, is_whole in _stretches(series, time, length):
         grid, place = time[first:end], np.arange(end - first)
@@ -245,18 +253,38 @@ def _numbers(time: pd.Index) -> tuple[npt.NDArray[Any], float]:
     return stamps.astype(np.float64), rounding
 
 
-def _number_grid(stretch: pd.Index, step: float) -> Grid:
+def _number_grid(stretch: pd.Index, step: float, tolerance: float = 0.0) -> Grid:
     stamps, rounding = _numbers(stretch)
+    grid, place, off = _lay(stamps, step, max(_OFF_GRID, tolerance) * step + rounding)
+    return pd.Index(grid), place, off
+
+
+def _jittered_grid(stretch: pd.Index, step: pd.Timedelta, tolerance: float) -> Grid:
+    assert isinstance(stretch, pd.DatetimeIndex)
+    length = step.as_unit("ns").value
+    grid, place, off = _lay(stretch.as_unit("ns").asi8, length, tolerance * length)
+    dates = pd.DatetimeIndex(grid.view("M8[ns]")).as_unit(stretch.unit)
+    return dates.tz_localize("UTC").tz_convert(stretch.tz), place, off
+
+
+def _lay(stamps: npt.NDArray[Any], step: float, near: float) -> tuple[Any, IntArray, BoolArray]:
+    """Lay a grid from the first stamp on; see `Grid`.
+
+    Args:
+        stamps: (rows,) rising.
+        step: of the grid.
+        near: how far a stamp may be from its place.
+    """
     since = stamps - stamps[0]
     since = since if since.dtype.kind == "f" else since.astype(np.int64)
     place = np.rint(since / step).astype(np.int64)
-    off = np.abs(since - place * step) > _OFF_GRID * step + rounding
+    off = np.abs(since - place * step) > near
     off[1:] |= place[1:] == place[:-1]
     rows = np.arange(place[-1] + 1) * step
     grid = stamps[0] + (rows if rows.dtype.kind == "f" else rows.astype(stamps.dtype))
     if not off.any():
         grid[place] = stamps  # as they are written
-    return pd.Index(grid), place, off
+    return grid, place, off
 
 
 def _date_grid(stretch: pd.Index, offset: Offset) -> Grid:
@@ -297,8 +325,8 @@ def _off_grid(series: Series, row: int, grid: pd.Index, freq: str | float) -> In
     near = grid[grid.get_indexer(pd.Index([stamp]), method="nearest")[0]]
     return InputError(
         f"series {series.name!r}: the time stamp of row {row} (counted from 0), {stamp}, is not on "
-        f"the grid of freq={freq!r}: expected {near}, the nearest there is; round the time stamps, "
-        "or give another freq"
+        f"the grid of freq={freq!r}: expected {near}, the nearest there is; let stamps be off by a "
+        "share of freq, as freq_tolerance: 0.2, round the time stamps, or give another freq"
     )
 
 

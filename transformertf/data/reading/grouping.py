@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transformertf.data.reading.tables import Table, changed, shown
+from transformertf.data.reading.tables import Table, changed, plain, shown
 from transformertf.data.reading.times import Clock, Stamps
 from transformertf.data.series import IntArray
 from transformertf.errors import InputError
+
+# a number as it is written where numbers are, none with more digits than int64 has
+_NUMBER = re.compile(r"0|-?[1-9]\d{0,17}")
 
 
 class Numbering:
@@ -131,6 +135,24 @@ class SeriesNumbering:
         keys = zip(*(column[first].tolist() for column in own), strict=True)
         numbers = [self._series.setdefault(key, len(self._series)) for key in keys]
         return np.array(numbers, dtype=np.int64)[codes], missing
+
+
+def typed_ids(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return id columns with the types that a user's table of them has.
+
+    Args:
+        frame: as they are read.
+        kind: of the table; in a csv file all ids are text.
+    """
+    columns = {name: plain(frame[name]) for name in frame}
+    for name, column in columns.items():
+        if pd.api.types.infer_dtype(column) == "string":  # of whatever kind
+            columns[name] = column.astype("str")
+    if kind == "csv file":
+        for name, column in columns.items():
+            if column.map(lambda value: _NUMBER.fullmatch(str(value)) is not None).all():
+                columns[name] = column.astype("int64")
+    return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True)

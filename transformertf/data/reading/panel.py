@@ -16,10 +16,11 @@ import pandas as pd
 
 from transformertf.data.arguments import Missing
 from transformertf.data.columns import Columns
-from transformertf.data.reading.dialects import Dialect, stem_path
+from transformertf.data.reading.dialects import PLAIN, Dialect, stem_path
 from transformertf.data.reading.formats import expand_paths, open_tables, series_names
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.grouping import Grouping
+from transformertf.data.reading.headers import Renamed
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import Stamps, as_index
 from transformertf.data.series import CodeArray, Codes, FloatArray, IntArray, Series, TimeKind
@@ -41,6 +42,7 @@ class Rules:
         time_kind: what the time column held in training; None where that is not known.
         zone: time zone of the time stamps; None for that in which they come.
         csv: how csv files are written.
+        renames: columns that have another name where they are read.
     """
 
     missing: Missing = "nothing"
@@ -48,7 +50,8 @@ class Rules:
     sort: bool = False
     time_kind: TimeKind | None = None
     zone: str | None = None
-    csv: Dialect = Dialect()
+    csv: Dialect = PLAIN
+    renames: tuple[Renamed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,9 @@ def open_files(
     return [
         table
         for path in expand_paths(spec, argument)
-        for table in open_tables(path, columns.stored, optional, columns.text, dates, rules.csv)
+        for table in open_tables(
+            path, columns.stored, optional, columns.text, dates, rules.csv, rules.renames
+        )
     ]
 
 
@@ -172,11 +177,32 @@ def open_all(
     return tables, [] if columns.ids else series_names([table.path for table in tables])
 
 
+def open_ids(
+    spec: str | Sequence[str] | pd.DataFrame, argument: str, columns: Columns, rules: Rules
+) -> list[Table]:
+    """Open tables for their id columns alone.
+
+    Args:
+        spec: a path, a glob or a list of them, or a frame.
+        argument: name of the argument they were given to, for messages.
+        columns: roles of the columns.
+        rules: how they are read.
+    """
+    ids = columns.ids
+    if isinstance(spec, pd.DataFrame):
+        return [frame_table(spec, ids, renames=rules.renames)]
+    return [
+        table
+        for path in expand_paths(spec, argument)
+        for table in open_tables(path, ids, (), ids, (), rules.csv, rules.renames)
+    ]
+
+
 def open_future(
     spec: str | Sequence[str] | pd.DataFrame,
     columns: Columns,
     names: Sequence[str],
-    rules: Rules,
+    rules: Rules = Rules(),  # noqa: B008  frozen
 ) -> tuple[list[Table], list[str]]:
     """Open tables of future rows: ids, time and known covariates, and what else they have.
 
@@ -197,7 +223,7 @@ def open_future(
     needed = {*columns.known_ahead, *columns.ids, columns.time}
     optional = [name for name in columns.stored if name not in needed]
     if isinstance(spec, pd.DataFrame):
-        tables = [frame_table(spec, columns.stored, optional, "the future frame")]
+        tables = [frame_table(spec, columns.stored, optional, "the future frame", rules.renames)]
     else:
         tables = open_files(spec, "future_df_paths", columns, optional, rules)
     tables = [replace(table, future=True) for table in tables]

@@ -12,14 +12,22 @@ import pandas as pd
 from transformertf.data.arguments import DownsampleMethod, Missing, Storage
 from transformertf.data.columns import Columns, check_calendar
 from transformertf.data.reading.cache import cached_array, cached_panel, panel_key, row_bytes
-from transformertf.data.reading.dialects import Dialect
+from transformertf.data.reading.dialects import PLAIN, Dialect
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.following import following, odd_row_ahead
 from transformertf.data.reading.frames import frame_table
 from transformertf.data.reading.gaps import break_at_gaps, downsample, on_grid
-from transformertf.data.reading.grouping import SeriesNumbering
+from transformertf.data.reading.grouping import SeriesNumbering, typed_ids
+from transformertf.data.reading.headers import Renamed, renamed
 from transformertf.data.reading.memory import KeepArray, chosen, keep_in_memory
-from transformertf.data.reading.panel import Panel, Rules, open_all, open_future, optional_columns
+from transformertf.data.reading.panel import (
+    Panel,
+    Rules,
+    open_all,
+    open_future,
+    open_ids,
+    optional_columns,
+)
 from transformertf.data.reading.tables import Table
 from transformertf.data.reading.times import require_dates
 from transformertf.data.series import AnyArray, Series, ShortSeries, TimeKind
@@ -46,6 +54,8 @@ class Reading:
         storage: where the columns are kept.
         zone: time zone of the time stamps; None for that in which they come.
         csv: how csv files are written.
+        renames: columns that have another name where they are read.
+        tolerance: share of `freq` that time stamps may be off its grid.
     """
 
     columns: Columns
@@ -57,13 +67,40 @@ class Reading:
     method: DownsampleMethod
     storage: Storage
     zone: str | None = None
-    csv: Dialect = Dialect()
+    csv: Dialect = PLAIN
+    renames: tuple[Renamed, ...] = ()
+    tolerance: float = 0.0
+
+    @classmethod
+    def of(cls, columns: Columns, given: Mapping[str, Any]) -> "Reading":
+        """Return what the arguments of a data module say.
+
+        Args:
+            columns: roles of the columns.
+            given: the arguments.
+        """
+        return cls(
+            columns,
+            given["missing"] == "mask",
+            given["sort"],
+            given["freq"],
+            given["max_gap"],
+            given["downsample"],
+            given["downsample_method"],
+            given["storage"],
+            given["time_zone"],
+            Dialect.of(given["csv"]),
+            renamed(given["rename"], columns.stored, columns.text),
+            given["freq_tolerance"],
+        )
 
     def __post_init__(self) -> None:
         """Refuse what needs time stamps without a time column."""
         for name in ("freq", "max_gap"):
             if getattr(self, name) is not None and self.columns.time is None:
                 raise InputError(f"{name} wants time stamps: give time_column, or leave it out")
+        if self.tolerance and self.freq is None:
+            raise InputError("freq_tolerance is a share of freq: give that, too, or leave it out")
         if self.sort and self.columns.time is None:
             raise InputError("sort wants time stamps: give time_column, or leave it out")
         if self.zone is not None:
@@ -121,7 +158,9 @@ class Reader:
         """
         if argument not in self._series:
             how = self.how
-            rules = Rules(missing, how.mask, how.sort, self.time_kind(), how.zone, how.csv)
+            rules = Rules(
+                missing, how.mask, how.sort, self.time_kind(), how.zone, how.csv, how.renames
+            )
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
@@ -167,7 +206,7 @@ class Reader:
         rows = [max(0, one.observed + thinned - len(one)) for one in series]
         frame = pd.DataFrame(index=range(sum(rows)))
         if columns.ids:
-            ids = self._ids(argument, spec, missing).loc[[one.name for one in series]]
+            ids = self.ids(argument, spec).loc[[one.name for one in series]]
             frame = ids.iloc[np.repeat(np.arange(len(ids)), rows)].reset_index(drop=True)
         if columns.time is not None:
             made = [following(one, more) for one, more in zip(series, rows, strict=True)]
@@ -176,18 +215,31 @@ class Reader:
         nothing = dict.fromkeys(columns.known_ahead, np.nan)
         return frame.assign(**nothing | dict.fromkeys(columns.known_categories))
 
-    def _ids(self, argument: str, spec: Spec, missing: Missing) -> pd.DataFrame:
-        """Return the id columns as they are given, a row for each series, by its name."""
-        tables, _ = self._open(argument, spec, Rules(missing, csv=self.how.csv))
-        numbering, found = SeriesNumbering(self.how.columns.ids), []
-        for table in tables:
+    def ids(self, argument: str, spec: Spec) -> pd.DataFrame:
+        """Return the id columns as they are given, a row for each series, by its name.
+
+        Text of csv files that is whole numbers all through, as `7` but not `07`, is such numbers.
+
+        Args:
+            argument: what the series were given to.
+            spec: a path, a glob or a list of them, or a frame.
+        """
+        numbering = SeriesNumbering(self.how.columns.ids)
+        found: list[pd.DataFrame] = []
+        rules = Rules(csv=self.how.csv, renames=self.how.renames)
+        for table in open_ids(spec, argument, self.how.columns, rules):
             for piece in table.pieces(numbering.ids):
                 known = len(numbering)
                 numbers, first = np.unique(
                     numbering.number(piece, table.where)[0], return_index=True
                 )
-                found.append(piece.iloc[first[numbers >= known]])
-        return pd.concat(found, ignore_index=True).set_axis(numbering.names)
+                new = piece.iloc[first[numbers >= known]]
+                found.append(typed_ids(new, table.kind))
+        whole = pd.concat(found, ignore_index=True).set_axis(numbering.names)
+        mixed = [
+            name for name in whole if pd.api.types.infer_dtype(whole[name]).startswith("mixed")
+        ]
+        return whole.astype(dict.fromkeys(mixed, "str"))
 
     def clear(self) -> None:
         """Let go of all series."""
@@ -233,7 +285,9 @@ class Reader:
     def _open(self, argument: str, spec: Spec, rules: Rules) -> tuple[list[Table], list[str]]:
         columns = self._columns(rules)
         if isinstance(spec, pd.DataFrame):
-            return [frame_table(spec, columns.stored, optional_columns(columns, rules))], ["frame"]
+            optional = optional_columns(columns, rules)
+            table = frame_table(spec, columns.stored, optional, renames=rules.renames)
+            return [table], ["frame"]
         return open_all(spec, argument, columns, rules)
 
     def _columns(self, rules: Rules) -> Columns:
@@ -251,7 +305,7 @@ class Reader:
         if how.max_gap is not None:
             series = break_at_gaps(series, how.max_gap)
         if how.freq is not None:
-            whole = on_grid(series, how.freq)
+            whole = on_grid(series, how.freq, how.tolerance)
             if len(whole) > len(series) and not how.mask:
                 self._refuse_gaps(series, whole)
             series = whole

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from transformertf.data.reading.dialects import hint_of
 from transformertf.data.series import FloatArray
 from transformertf.errors import InputError
 from transformertf.utils.files import LIMITS, FileState
@@ -85,6 +86,7 @@ class Table:
         kind: what kind of file it is, for messages.
         future: whether its rows follow those of the tables that are forecast.
         state: of the file, before anything of it was read; None of what is no file.
+        scales: what numbers of wanted columns are multiplied by.
     """
 
     where: str
@@ -94,10 +96,15 @@ class Table:
     kind: str = "table"
     future: bool = False
     state: FileState | None = None
+    scales: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of_frame(
-        cls, where: str, frame: pd.DataFrame, headers: Mapping[str, str] | None = None
+        cls,
+        where: str,
+        frame: pd.DataFrame,
+        headers: Mapping[str, str] | None = None,
+        scales: Mapping[str, float] | None = None,
     ) -> "Table":
         """Return a table of what is in memory; labels of columns that are no text, as text.
 
@@ -105,6 +112,7 @@ class Table:
             where: its name, for messages.
             frame: the rows, of whatever types.
             headers: see there; each column under its own name if not given.
+            scales: see there.
         """
         place = {str(name): number for number, name in enumerate(frame.columns)}
 
@@ -112,7 +120,8 @@ class Table:
             columns = {name: _of_file(frame.iloc[:, place[name]], where) for name in names}
             yield pd.DataFrame(columns, frame.index, copy=False)
 
-        return cls(where, len(frame), headers or {name: name for name in place}, read)
+        headers = headers or {name: name for name in place}
+        return cls(where, len(frame), headers, read, scales=scales or {})
 
     @property
     def path(self) -> Path:
@@ -132,12 +141,22 @@ class Table:
                 rows += len(piece)
                 if rows > self.rows:
                     break
-                columns = {name: piece[header] for name, header in headers.items()}
+                columns = {
+                    name: self._scaled(name, piece[header], rows - len(piece))
+                    for name, header in headers.items()
+                }
                 if len(piece):  # files may have empty row groups
                     yield pd.DataFrame(columns, piece.index, copy=False)
             if rows != self.rows:
                 found = "more" if rows > self.rows else rows
                 raise ValueError(f"expected {self.rows} rows, found {found}")
+
+    def _scaled(self, name: str, column: pd.Series, begin: int) -> pd.Series:
+        """Return a column in the unit it is wanted in; `begin` is its first row in the table."""
+        if name not in self.scales:
+            return column
+        numbers = as_numbers(column, self.where, begin) * self.scales[name]
+        return pd.Series(numbers, column.index)
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
@@ -271,10 +290,11 @@ def as_numbers(column: pd.Series, where: str, begin: int) -> FloatArray:
                 f"{begin + int(np.argmax(large))} (counted from 0); correct it"
             ) from None
     row = int(np.argmax(no_numbers(column)))
+    hint = hint_of(column.iloc[row], Path(where), begin + row)
     raise InputError(
         f"{where}: column {column.name!r} must be numeric, found {shown(column.iloc[row])} in row "
-        f"{begin + row} (counted from 0); convert the column, name it in categorical_covariates, "
-        "or leave it out"
+        f"{begin + row} (counted from 0); {hint}convert the column, name it in "
+        "categorical_covariates, or leave it out"
     )
 
 

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
 from transformertf.data.reading.compact_dates import COMPACT
+from transformertf.data.reading.dialects import hint_of
 from transformertf.data.reading.tables import shown
 from transformertf.errors import InputError
 
@@ -295,6 +297,6 @@ def refuse_stamp(value: object, name: str, where: str, row: int) -> NoReturn:
     """Refuse what is no time stamp, in a row of a time column of a table."""
     raise InputError(
         f"{where}: time column {name!r} holds {shown(value)} in row {row} (counted from 0), "
-        "expected a time stamp or a finite number; write dates alike in all rows, such as "
-        "2024-01-31 13:00, and fill or cut other rows"
+        f"expected a time stamp or a finite number; {hint_of(value, Path(where), row)}write dates "
+        "alike in all rows, such as 2024-01-31 13:00, and fill or cut other rows"
     )

@@ -276,6 +276,12 @@ class Stages:
         missing, future = self.missing_at_predict, self._spec(FUTURE_PATHS)
         return self.reader.read(argument, spec, missing, future)
 
+    def ids(self, argument: str) -> pd.DataFrame:
+        """Return the id columns of the series of an argument, a row for each, by its name."""
+        spec = self._spec(argument)
+        assert spec is not None
+        return self.reader.ids(argument, spec)
+
     def shared_files(self, stage: Stage) -> list[Path]:
         """Return the files of a stage that are trained on, too."""
         argument, train = OWN_PATHS[stage], OWN_PATHS["train"]
