@@ -159,6 +159,15 @@ def test_a_test_part_too_short_is_told_and_no_matter_of_a_fit(folder):
     assert lines["test"] == "1 series, 3 rows, 97 to 99, too short for a window"
 
 
+def test_dates_with_a_zone_beside_dates_without(folder):
+    for name, zone in (("a", None), ("b", "Europe/Berlin")):
+        dates = pd.date_range("2024-03-01 06:00", periods=60, freq="h", tz=zone)
+        make_rows(60).assign(t=dates).to_parquet(f"{name}.parquet")
+    data = fitted(train_df_paths="a.parquet", val_df_paths="b.parquet", time_column="t")
+    _, lines = told(data)
+    assert lines["time"] == ("t, 2024-03-01 06:00:00+01:00 to 2024-03-03 17:00:00, rows 1 h apart")
+
+
 def test_nothing_is_read_again(folder):
     make_rows(200).to_csv("run.csv", index=False)
     data = fitted(train_df_paths="run.csv", val_fraction=0.2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,12 +82,16 @@ def length_text(length: float, is_date: bool) -> str:
 
 def _distances(time: pd.Index) -> Iterator[npt.NDArray[np.float64]]:
     """Yield the distances (n,) of time stamps, piece by piece."""
-    stamps, unit = time.to_numpy(), 1.0
     if isinstance(time, pd.DatetimeIndex):
         stamps, unit = time.asi8, _SECONDS[time.unit]
+    else:
+        stamps, unit = time.to_numpy(), 1.0
+    # small types do not hold all differences
+    wide: Any = {"f": np.float64, "u": np.uint64}.get(stamps.dtype.kind, np.int64)
     for row in range(0, len(stamps) - 1, _ROWS):
-        piece = stamps[row : row + _ROWS + 1]
-        yield (piece[1:] - piece[:-1]).astype(np.float64) * unit
+        piece = stamps[row : row + _ROWS + 1].astype(wide)
+        with np.errstate(over="ignore"):
+            yield (piece[1:] - piece[:-1]).astype(np.float64) * unit
 
 
 def _marks(distances: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -148,6 +148,12 @@ def test_rows_at_another_rate_are_told():
     )
 
 
+def test_numbers_near_the_largest_are_told_as_any(recwarn):
+    (line,) = unlike(fitted(make_series("a")), make_series("new", 1.7e308))
+    assert "'a' is -1.7e+308 to 1.7e+308" in line
+    assert not recwarn
+
+
 def test_only_the_rows_of_a_section_count():
     ranges, one = fitted(make_series("a")), moved(make_series("new"), 0, 30.0)
     assert not list(ranges.unlike(COLUMNS, [one], [Part(0, "new", 8, 40)], level=True))

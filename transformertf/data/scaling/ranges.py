@@ -134,15 +134,16 @@ class Ranges:
         )
         room = np.fmax(_BEYOND * (self.high - self.low), _ROUNDING * own)
         far = (low < self.low - room) | (high > self.high + room)
-        return far, (size > 0) & (size * _UNIT <= self.size)
+        return far, (size > 0) & (size <= self.size / _UNIT)
 
     def beyond(self, column: int, low: FloatArray, high: FloatArray, where: str) -> str:
         """Return a line on smallest and largest values (n,) that go beyond training."""
         least, most = self.low[column], self.high[column]
         first, last = np.fmin.reduce(low), np.fmax.reduce(high)
-        far = max(least - first, last - most)
         found, usual = max(abs(first), abs(last)), max(abs(least), abs(most))
-        is_other = found >= _UNIT * usual > 0 or usual >= _UNIT * found > 0
+        with np.errstate(over="ignore"):  # of numbers near the largest there are
+            far = max(least - first, last - most)
+            is_other = found / _UNIT >= usual > 0 or usual / _UNIT >= found > 0
         return (
             f"{self.columns[column]!r} is {first:.4g} to {last:.4g}{where}, in training it was "
             f"{least:.4g} to {most:.4g}: up to {far:.4g} beyond what the model has seen"
