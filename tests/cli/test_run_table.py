@@ -115,6 +115,14 @@ def test_a_fit_leaves_its_record(experiment: Experiment, monkeypatch: pytest.Mon
     assert not list(folder.glob(".running*"))
 
 
+def test_records_that_no_fit_wrote(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"state": [], "epochs": "3", "seconds": {}, "best": {"MAE": "low"}, "parent": 1}
+    make_run("a", 0, {}, wrong)
+    make_run("a", 1, [1, {"a": None}], {"best": [1]})
+    rows = [row.split() for row in table(capsys)[2:]]
+    assert rows == [["a/version_0", "unknown"], ["a/version_1", "unknown"]]
+
+
 def test_mistakes(workdir: Path, fails: Fails, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs"]) == 0
     assert "no runs in" in capsys.readouterr().err

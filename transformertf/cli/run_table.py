@@ -22,6 +22,9 @@ from transformertf.cli.tables import show
 from transformertf.errors import InputError, nearest
 from transformertf.places import try_lock
 
+_NUMBER = (int, float)
+# of what is shown of a record: what is of another kind was not written by a fit
+_KINDS = {"state": str, "epochs": _NUMBER, "seconds": _NUMBER, "best": dict}
 # ten times as fast as the one in Python, where it is there
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -58,7 +61,10 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """What was measured with the best checkpoint, by short name."""
         best = self.record.get("best") or {}
-        return {key.removeprefix("validation/"): value for key, value in best.items()}
+        return {
+            key.removeprefix("validation/"): value
+            for key, value in best.items() if isinstance(value, _NUMBER)
+        }  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, for programs."""
@@ -93,7 +99,11 @@ def _record(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / folders.RECORD).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        key: value for key, value in found.items() if isinstance(value, _KINDS.get(key, object))
+    }
 
 
 def _state(folder: Path, record: Mapping[str, Any]) -> str:
@@ -118,9 +128,10 @@ def _goes_on(folder: Path) -> bool:
 def _settings(folder: Path) -> dict[str, Any]:
     try:
         text = (folder / folders.CONFIG).read_text(encoding="utf-8")
-        return folders.flat(yaml.load(text, Loader=_LOADER))
+        tree = yaml.load(text, Loader=_LOADER)
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError):
         return {}
+    return folders.flat(tree) if isinstance(tree, dict) else {}
 
 
 def _sorted(found: Sequence[Run], metric: str) -> list[Run]:
@@ -197,5 +208,7 @@ def _duration(seconds: float | None) -> str:
 
 def _parent(run: Run) -> str:
     path = run.record.get("parent")
-    folder = folders.folder_of(Path(path)) if path else None
-    return f"{folder.parent.name}/{folder.name}" if folder else path or ""
+    if not isinstance(path, str):
+        return ""
+    folder = folders.folder_of(Path(path))
+    return path if folder is None else f"{folder.parent.name}/{folder.name}"

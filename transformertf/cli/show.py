@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from transformertf.callbacks import MADE_WITH
-from transformertf.checkpoint import Checkpoint
+from transformertf.checkpoint import Checkpoint, blamed
 from transformertf.cli import runs
 from transformertf.cli.experiment import require_checkpoint
 from transformertf.cli.tables import show as show_table
@@ -31,7 +31,9 @@ def show(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Print a card of a checkpoint's model, data and training."""
     if flags:
         raise InputError(f"show: unknown argument {flags[0]!r}; known: CHECKPOINT, -n, --json")
-    card = card_of(require_checkpoint(options))
+    checkpoint = require_checkpoint(options)
+    with blamed(checkpoint.place):
+        card = card_of(checkpoint)
     if options.json:
         print(json.dumps(card, indent=2, ensure_ascii=False, default=str))
         return
