@@ -343,6 +343,8 @@ def _forms(value: Schema) -> list[Schema]:
         value["items"] = [_opened(part) for part in value.pop("prefixItems")]
     elif isinstance(value.get("items"), dict):
         value["items"] = _opened(value["items"])
+    if "properties" in value:
+        value["properties"] = {name: _opened(part) for name, part in value["properties"].items()}
     if isinstance(value.get("additionalProperties"), dict):
         value["additionalProperties"] = _opened(value["additionalProperties"])
     return [value]

@@ -51,6 +51,10 @@ class YamlFile:
             reason = error.strerror or error
             raise InputError(f"--config {path}: cannot be read ({reason})") from error
 
+    def text(self) -> str:
+        """Return the text, without its byte order mark."""
+        return self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
+
     def tree(self, naming: Collection[str] = ()) -> dict[str, Any]:
         """Return what it holds; keys are text, `${...}` stays as it is.
 
@@ -63,7 +67,8 @@ class YamlFile:
         """
         place = f"--config {self.path}"
         try:
-            text, root = self._text(), self.root()
+            text = self.text()
+            root = self.root()
             _measure(root, place, DEEPEST, {})
             quoted = _quote(text, _names(root, naming))
             tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(quoted)), resolve=False)
@@ -77,13 +82,10 @@ class YamlFile:
         named: dict[str, Any] = _with_names(tree)
         return named
 
-    def _text(self) -> str:
-        return self.content.decode("utf-16" if self.content.startswith(UTF_16) else "utf-8-sig")
-
     def root(self) -> yaml.Node | None:
         """Return its nodes, which know their lines; None where it is empty."""
         # tags are only read here; what they would construct, OmegaConf refuses
-        return yaml.compose(self._text(), Loader=yaml.SafeLoader)
+        return yaml.compose(self.text(), Loader=yaml.SafeLoader)
 
 
 def quote_names(text: str) -> str:
