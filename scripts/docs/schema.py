@@ -165,18 +165,17 @@ def _section(section: str, kinds: Mapping[str, type]) -> Schema:
     """Return the definitions of a section: its names, its forms, and each of its classes."""
     defs: Schema = {}
     spellings = {name: _spellings(name, kind) for name, kind in kinds.items()}
-    every = [path for paths in spellings.values() for path in paths]
-    names = [{"enum": every}, _ref("foreign"), _ref("interpolation")]
-    defs[f"{section}.name"] = {"anyOf": names}
+    defs[f"{section}.name"] = _names(spellings)
     cases = []
     for name, kind in kinds.items():
         key = name.rpartition(".")[2]
-        defs[key] = _arguments(kind, frozenset({"optimizer"}) if _is(kind, LRScheduler) else None)
+        is_schedule = issubclass(kind, LRScheduler)
+        defs[key] = _arguments(kind, frozenset({"optimizer"} if is_schedule else ()))
         if section in LOOSE:
             defs[f"{key}.beside"] = _beside(key, defs[key], section)
-        then = f"{key}.beside" if section in LOOSE else None
         within = {"properties": {"init_args": _or_null(_ref(key))}}
-        cases.append(_if_class(spellings[name], _ref(then) if then else within))
+        then = _ref(f"{key}.beside") if section in LOOSE else within
+        cases.append(_if_class(spellings[name], then))
     node: Schema = {
         "type": "object",
         "properties": {"class_path": _ref(f"{section}.name")},
@@ -196,8 +195,15 @@ def _section(section: str, kinds: Mapping[str, type]) -> Schema:
     return defs
 
 
-def _is(kind: type, base: type) -> bool:
-    return issubclass(kind, base)
+def _names(spellings: Mapping[str, list[str]]) -> Schema:
+    """Return the names of classes: an editor suggests the short ones, and takes their paths."""
+    every = [path for paths in spellings.values() for path in paths]
+    short = [path for path in every if path in spellings or "." not in path]
+    own = [re.escape(path) for path in every if path.startswith("transformertf.")]
+    forms = [{"enum": short}, _ref("foreign"), _ref("interpolation")]
+    if own:
+        forms.insert(1, {"type": "string", "pattern": f"^({'|'.join(own)})$"})
+    return {"anyOf": forms}
 
 
 def _if_class(spellings: list[str], then: Schema) -> Schema:
@@ -246,9 +252,9 @@ def _drawn(kind: type, without: frozenset[str]) -> Schema:
     return drawn
 
 
-def _arguments(kind: type, without: frozenset[str] | None = None) -> Schema:
+def _arguments(kind: type, without: frozenset[str] = frozenset()) -> Schema:
     """Return the arguments of a class as properties."""
-    skipped = OBJECTS | (without or set())
+    skipped = OBJECTS | without
     taken = inspect.signature(kind).parameters
     named = {
         name: _ref(TAKES[name]) if name in TAKES else _list_of(_ref(TAKES_SEVERAL[name]))
@@ -318,7 +324,7 @@ def _extras(name: str, kind: type) -> Schema:
         return {"x-group": group, "x-after-fit": row.after_fit}
     if issubclass(kind, ForecastModule):
         if name in LINKED:
-            return {"x-group": "linked"}
+            return {"x-group": "linked", "doNotSuggest": True}
         common = name in inspect.signature(ForecastModule).parameters and name != "output_dim"
         return {"x-group": "common" if common else "own"}
     return {}
@@ -337,6 +343,8 @@ def _forms(value: Schema) -> list[Schema]:
         value["items"] = [_opened(part) for part in value.pop("prefixItems")]
     elif isinstance(value.get("items"), dict):
         value["items"] = _opened(value["items"])
+    if "properties" in value:
+        value["properties"] = {name: _opened(part) for name, part in value["properties"].items()}
     if isinstance(value.get("additionalProperties"), dict):
         value["additionalProperties"] = _opened(value["additionalProperties"])
     return [value]

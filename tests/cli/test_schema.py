@@ -16,6 +16,7 @@ from scripts.docs import schema as drawing
 from tests.cli.conftest import Experiment
 from transformertf.cli import catalogue, main
 from transformertf.cli.yaml_file import YamlFile
+from transformertf.data import ARGUMENTS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*ROOT.glob("sample_configs/*.yml"), *ROOT.glob("configs/**/*.yml")])
@@ -128,6 +129,28 @@ def test_every_form_that_the_command_takes_is_valid(text: str) -> None:
 def test_mistakes_are_refused_where_they_are(text: str, place: str) -> None:
     (error,) = found(yaml.safe_load(text))
     assert error.startswith(place)
+
+
+def test_each_default_is_valid() -> None:
+    whole = catalogue.whole()
+    told = {
+        f"{name}.{key}": (node, node["default"])
+        for name, part in whole["$defs"].items()
+        for key, node in part.get("properties", {}).items()
+        if isinstance(node, dict) and "default" in node
+    }
+    assert len(told) > 200
+    for place, (node, default) in told.items():
+        validator = jsonschema.Draft7Validator(node | {"$defs": whole["$defs"]})
+        assert validator.is_valid(default), place
+
+
+def test_groups_name_arguments_that_are_there() -> None:
+    assert set(drawing.WINDOWS) <= set(ARGUMENTS)
+    groups = {one.name: one.group for one in catalogue.arguments("EncoderDecoderDataModule")}
+    assert groups["target_covariate"] == groups["series_id"] == "columns"
+    assert groups["ctxt_seq_len"] == groups["stride"] == "windows"
+    assert groups["train_df_paths"] == groups["batch_size"] == "data"
 
 
 def test_each_argument_of_ours_has_a_text() -> None:

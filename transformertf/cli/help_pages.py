@@ -294,10 +294,9 @@ def _is_of_use(command: str, group: str, one: Argument) -> bool:
     """Whether a command that goes on from a checkpoint takes an argument."""
     if group == "trainer":
         return one.name in OF_TRAINER
-    of_stage = one.name.startswith(STAGES) and one.name.endswith(("_paths", "_fraction", "_blocks"))
     if one.after_fit == "fixed" or one.name in TRAINING_ONLY:
         return False
-    return not of_stage or one.name.startswith(READS[command])
+    return not one.name.startswith(STAGES) or one.name.startswith(READS[command])
 
 
 def _listed(arguments: Sequence[Argument], prefix: str) -> Iterator[str]:
