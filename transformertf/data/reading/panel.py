@@ -202,7 +202,7 @@ def open_future(
     spec: str | Sequence[str] | pd.DataFrame,
     columns: Columns,
     names: Sequence[str],
-    rules: Rules = Rules(),  # noqa: B008  frozen
+    rules: Rules = Rules(),
 ) -> tuple[list[Table], list[str]]:
     """Open tables of future rows: ids, time and known covariates, and what else they have.
 
