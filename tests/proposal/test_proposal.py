@@ -322,3 +322,16 @@ def test_a_week_that_no_context_reaches_is_an_input(tmp_path):
 def test_a_sensor_without_inputs_is_refused(price_file):
     with pytest.raises(InputError, match="LSTM: no covariate is left"):
         proposed(price_file, target="price", known=[], past=[], context=0)
+
+
+def test_the_hour_of_a_day_is_no_time_and_a_cycle_of_a_unit_is(tmp_path):
+    rng, hours = np.random.default_rng(0), np.arange(600)
+    frame = pd.DataFrame({"hour": hours % 24, "y": np.sin(hours / 4) + 0.1 * rng.normal(size=600)})
+    frame.to_csv(tmp_path / "hours.csv", index=False)
+    data = arguments(str(tmp_path / "hours.csv"), target="y")
+    assert "time_column" not in data
+    assert data["known_covariates"] == ["hour"]
+    frame["unit"], frame["cycle"] = hours // 150, hours % 150
+    frame.to_csv(tmp_path / "units.csv", index=False)
+    data = arguments(str(tmp_path / "units.csv"), target="y")
+    assert (data["time_column"], data["series_id"]) == ("cycle", ["unit"])

@@ -17,7 +17,7 @@ _QUARTERS = (89 * DAY, 93 * DAY)
 LONGEST = 300
 # a season is one where a value goes so far with that of a season before
 _STRONG = 0.3
-# rows of the longest stretches that are looked at for seasons, levels and leaks
+# rows that are looked at for seasons and levels
 _ROWS = 200_000
 # share of a series that trains, about
 _TRAIN = 0.7
@@ -25,14 +25,14 @@ _TRAIN = 0.7
 _STRETCHES = 10
 
 
-def stretches(arranged: Arranged, name: str) -> list[FloatArray]:
+def stretches(arranged: Arranged, name: str, rows: int = _ROWS) -> list[FloatArray]:
     """Return the values of a column by series, up to so many rows in all; NaN where missing."""
     values = arranged.numbers(name)
     parts = np.split(values, arranged.starts[1:])
     kept = itertools.takewhile(
-        lambda pair: pair[0] < _ROWS, zip(np.cumsum([0, *map(len, parts)]), parts, strict=False)
+        lambda pair: pair[0] < rows, zip(np.cumsum([0, *map(len, parts)]), parts, strict=False)
     )
-    return [part[:_ROWS] for _, part in kept]
+    return [part[:rows] for _, part in kept]
 
 
 def training_rows(arranged: Arranged, name: str) -> list[FloatArray]:

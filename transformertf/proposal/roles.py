@@ -26,6 +26,8 @@ _MOST_MISSING = 0.5
 _MOST_TEXTS = 500
 # whole numbers of so few values may name kinds
 _MOST_KINDS = 20
+# rows in which leaks are looked for
+_ROWS = 20_000
 # share of the rows behind the target's end that are filled where a column is known ahead
 _NEARLY_ALL = 0.99
 
@@ -160,6 +162,7 @@ class _Finder:
     def __init__(self, arranged: Arranged, target: str, given: Given) -> None:
         self.arranged, self.target, self.given = arranged, target, given
         self.why: dict[str, str] = {}
+        self._leaks: dict[str, Leak | None] = {}
         taken = {target, arranged.time, *arranged.ids}
         self.free = [name for name in arranged.seen.columns if name not in taken]
         self.named = {n for each in (given.known, given.past, given.static) for n in each or ()}
@@ -258,9 +261,10 @@ class _Finder:
     def _leak(self, name: str, horizon: int) -> Leak | None:
         if self.arranged.seen.kinds[name] != "number":
             return None
-        leak = find_leak(
-            stretches(self.arranged, self.target), stretches(self.arranged, name), horizon
-        )
+        if name not in self._leaks:
+            target, own = (stretches(self.arranged, n, _ROWS) for n in (self.target, name))
+            self._leaks[name] = find_leak(target, own, horizon)
+        leak = self._leaks[name]
         if leak is not None:
             where = (
                 f"{abs(leak.ahead)} steps {'ahead' if leak.ahead > 0 else 'ago'}"

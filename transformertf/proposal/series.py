@@ -160,8 +160,19 @@ def _found_times(seen: Seen, time: str | None) -> tuple[pd.Index | None, str | N
         return read_times(seen, time), time
     for name in _time_columns(seen):
         with contextlib.suppress(InputError):
-            return read_times(seen, name), name
+            stamps = read_times(seen, name)
+            if isinstance(stamps, pd.DatetimeIndex) or _goes_on(seen, name, stamps):
+                return stamps, name
     return None, None
+
+
+def _goes_on(seen: Seen, name: str, stamps: pd.Index) -> bool:
+    """Whether numbers rise all along each series, as time does, and the hour of a day does not."""
+    numbers = _as_numbers(stamps)
+    within = np.diff(seen.file) == 0
+    if (np.diff(numbers)[within] > 0).all():
+        return True
+    return not has_word(name, CALENDAR_WORDS) and bool(_ids(seen, name, numbers))
 
 
 def _refuse_repeats(arranged: Arranged) -> None:
