@@ -210,7 +210,7 @@ def test_without_mistakes_it_tells_what_the_fit_is(
     # as the fit of the same configuration was
     trained = torch.load(experiment.checkpoint, weights_only=True)["global_step"]
     assert re.search(rf"^steps +6 an epoch, {trained} in 2 epochs$", text, re.M)
-    assert "encoder_input 16 x 8 x 4 float32, decoder_input 16 x 4 x 2 float32" in text
+    assert "encoder_input 16 x 8 x 4, decoder_input 16 x 4 x 2, target 16 x 4 x 1" in text
     assert re.search(r"^time +\S+ \S+ a batch, \S+ \S+ an epoch, about \S+ \S+ in all$", text, re.M)
     assert re.search(r"^to beat +MAE +RMSE +of target in validation$", text, re.M)
     assert re.search(r"^ +naive +[\d.]+ +[\d.]+$", text, re.M)

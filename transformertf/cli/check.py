@@ -1,4 +1,4 @@
-"""The command that goes everything of a fit but its first step, and tells what it found."""
+"""The command that goes all the way of a fit up to its first step, and tells what it found."""
 
 import argparse
 from argparse import Namespace
@@ -155,8 +155,7 @@ def _shapes(batch: Batch) -> Iterator[str]:
     tensors: Mapping[str, Any] = batch
     for name in _SHOWN:
         if name in tensors:
-            kind = str(tensors[name].dtype).removeprefix("torch.")
-            yield f"{name} {' x '.join(map(str, tensors[name].shape))} {kind}"
+            yield f"{name} {' x '.join(map(str, tensors[name].shape))}"
 
 
 def _lengths(cli: ForecastCLI, trial: Trial, batches: int) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ import io
 import itertools
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from transformertf.errors import InputError
 
 # attempts, each with one mistake less than the one before
 MOST = 20
+# data files that have a mistake, from which on it is the configuration's
+SEVERAL = 3
 # keys that may be left out of what users write
 _FRAMES = ("class_path", "init_args")
 # what a word stands for: a flag, a quotation, a dotted key or path, a word
@@ -146,7 +149,9 @@ class _Search:
         # corrected, with all its data files
         self._whole = given
         self._places = places
-        self._told: set[str] = set()
+        self._written = {place.value for place in places}
+        # how many data files have a mistake, and where those stand that are of no file
+        self._times: Counter[str] = Counter()
         self._told_of: list[Place] = []
         # words that were left out, and words that were taken as suggested
         self._dropped: set[str] = set()
@@ -155,34 +160,41 @@ class _Search:
     def go_on(self, message: str, read: Mapping[str, Sequence[Path]]) -> bool:
         """Take down a mistake and correct it; return whether that is done.
 
-        A data file with a mistake is left out, so that the others are read. Where the last one has
-        it, too, it is the configuration that is corrected.
+        A data file with a mistake is left out, so that the others are read. What several files
+        have, or the last one, is corrected in the configuration.
 
         Args:
             message: of a refusal.
             read: the data files by argument.
         """
         argument, file = _file_in(message, read)
-        place = _written_for(message, argument, self._places)
         follows = self._follows(message)
-        same = message if file is None else _without(message, file)
-        # of one key the first mistake is told: what comes next is of what stands in its place
-        again = file is None and any(
-            one == place or (place.item is None and one.keys == place.keys)
-            for one in self._told_of
-            if place is not None
-        )
-        if not follows and not again and same not in self._told:
-            self.findings.found.append((message, place))
-        self._told.add(same)
-        if file is None and place is not None:
-            self._told_of.append(place)
+        times = self._take_down(message, argument, file, follows)
         others = [one for one in read.get(argument, ()) if one != file]
         named = _place_of(argument, self._places)
-        if file is not None and others and named is not None:
+        if file is not None and others and named is not None and times < SEVERAL:
             self.given = _with_files(self.given, named, others)
             return True
         return not follows and self._correct(message)
+
+    def _take_down(self, message: str, argument: str, file: Path | None, follows: bool) -> int:
+        """Take down a mistake that is the user's and is new; return how many files have it."""
+        place = _written_for(message, argument, self._places)
+        same = message if file is None else _without(message, file)
+        # of one key the first mistake is told: what comes next is of what stands in its place
+        key = next(_tokens(message), ("", ""))[0]
+        again = any(
+            one.keys[-1] == key
+            or one == place
+            or (place is not None and place.item is None and one.keys == place.keys)
+            for one in self._told_of
+        )
+        if not follows and not (again and file is None) and not self._times[same]:
+            self.findings.found.append((message, place))
+        self._times[same] += 1
+        if file is None and place is not None:
+            self._told_of.append(place)
+        return self._times[same]
 
     def _correct(self, message: str) -> bool:
         place = blamed(message, self._places)
@@ -197,7 +209,8 @@ class _Search:
     def _follows(self, message: str) -> bool:
         """Whether a mistake is of what was corrected, and not the user's."""
         suggestion = _SUGGESTION.search(message)
-        again = suggestion is not None and suggestion["wrong"] in self._taken
+        wrong = suggestion["wrong"] if suggestion else ""
+        again = wrong in self._taken and wrong not in self._written
         return again or any(text in self._dropped for text, _ in _tokens(message))
 
 
