@@ -55,6 +55,8 @@ def call_fit(
         folder = fit(options, (), call)
     if folder is None:
         raise InputError(f"{call.name}: nothing to do; raise epochs to go on")
+    if not folder.exists():
+        raise InputError(f"{call.name}: nothing was kept to forecast with; train a whole step")
     return folder
 
 
@@ -85,7 +87,7 @@ def call_evaluate(
         stack.enter_context(_as_command(allow))
         found = judge(_options("evaluate", output=folder, **given), flags, checkpoint)
     assert found is not None  # there is one process
-    return found
+    return found[0]
 
 
 def _options(command: str, **given: Any) -> argparse.Namespace:
@@ -111,5 +113,5 @@ def _as_command(allow: Sequence[str]) -> Iterator[None]:
 
 def _in_python(message: str) -> str:
     """Return a message with keywords for flags, and the frame for the file that it is kept in."""
-    named = KEPT.sub(FRAME, message)
+    named = KEPT.sub(FRAME, message).replace("-n NAME", "name")
     return _FLAG.sub(lambda flag: flag[1].replace("-", "_"), named)

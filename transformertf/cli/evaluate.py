@@ -59,13 +59,14 @@ def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score rolling-origin forecasts; a folder holds metrics, forecasts, plots and a report."""
     found = judge(options, flags)
     if found is not None:
-        _show(found)
-        say(f"evaluation: {options.output / (REPORT if _draws(options) else METRICS)}")
+        evaluation, path = found
+        _show(evaluation)
+        say(f"evaluation: {path}")
 
 
 def judge(
     options: argparse.Namespace, flags: Sequence[str], trained: Checkpoint | None = None
-) -> Evaluation | None:
+) -> tuple[Evaluation, Path] | None:
     """Do what `evaluate` does, and show nothing.
 
     Args:
@@ -74,7 +75,7 @@ def judge(
         trained: the checkpoint; that of the options if not given.
 
     Returns:
-        What was found; None in all processes but the first one.
+        What was found, and the file that shows it; None in all processes but the first one.
     """
     at_least_one(refit=options.refit)
     if options.season is not None:
@@ -266,7 +267,7 @@ def _writer(
 
 def _score(
     options: argparse.Namespace, cli: ForecastCLI, checkpoint: Checkpoint, file: ForecastFile
-) -> Evaluation:
+) -> tuple[Evaluation, Path]:
     """Hold forecasts against what happened, and write that beside them."""
     settings = {
         "checkpoint": str(checkpoint.path),
@@ -280,15 +281,12 @@ def _score(
     }
     folder, pieces = file.path.parent, read_pieces(file.path)
     evaluation = evaluate_pieces(pieces, cli.datamodule, options.season, settings)
+    draws = can_plot() if options.plots is None else options.plots
     write_metrics(folder, evaluation)
-    if _draws(options):
+    if draws:
         sections = make_sections(evaluation, cli.model, cli.datamodule)
         write_report(folder, evaluation, sections)
-    return evaluation
-
-
-def _draws(options: argparse.Namespace) -> bool:
-    return can_plot() if options.plots is None else bool(options.plots)
+    return evaluation, folder / (REPORT if draws else METRICS)
 
 
 def _show(evaluation: Evaluation) -> None:
