@@ -65,7 +65,7 @@ def test_words_that_name_nothing(config: str, fails: Fails) -> None:
         "tinny": "tinny: no such file or run; did you mean 'tiny'?",
         "tiny/version_7": "tiny/version_7: no such file",
         "none.ckpt": "none.ckpt: no such file",
-        "empty": "no whole best.ckpt in empty",
+        "empty": "empty: not a file, and no whole best.ckpt is in empty",
         "best": "best wants the experiment",
     }
     for word, line in told.items():

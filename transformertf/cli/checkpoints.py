@@ -64,7 +64,7 @@ def _of_folder(folder: Path, word: str, kept: str, flag: str) -> Checkpoint:
     checkpoint = newest([run] if run else runs.versions_in(folder), kept, flag)
     if checkpoint is None:
         raise InputError(
-            f"{flag} {word}: no whole {KEPT[kept]} in {folder}; give a run that keeps one, or the "
-            "checkpoint itself"
+            f"{flag} {word}: not a file, and no whole {KEPT[kept]} is in {folder}; give a run that "
+            "keeps one, or the checkpoint itself"
         )
     return checkpoint

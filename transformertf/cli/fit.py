@@ -327,8 +327,8 @@ def _sweep(options: argparse.Namespace, name: str | None, checkpoint: Checkpoint
     if options.ckpt_path == "last" and name is not None:
         found = runs.versions(name)
     for folder in found:
-        for own in ("checkpoints", "plots"):
-            sweep(folder / own)
+        for own in (folder, folder / runs.CHECKPOINTS, folder / "plots"):
+            sweep(own)
 
 
 @contextlib.contextmanager
