@@ -102,8 +102,9 @@ def _record(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     return {
-        key: value for key, value in found.items() if isinstance(value, _KINDS.get(key, object))
-    }
+        key: value for key, value in found.items()
+        if key not in _KINDS or isinstance(value, _KINDS[key])
+    }  # fmt: skip
 
 
 def _state(folder: Path, record: Mapping[str, Any]) -> str:

@@ -488,7 +488,8 @@ class WindowDataModule(lightning.LightningDataModule, Source):
         if "seen" not in self._warned:
             self._warned.add("seen")
             seen = seen_in_fit(self.stages, self.fitted.trained)
-            for line in (*seen, *self.fitted.unlike_in_fit(self.stages)):
+            unlike = self.fitted.unlike_in_fit(self.stages, self.short_in_training)
+            for line in (*seen, *unlike):
                 log.warning("%s", line)
 
     def stage_windows(self, stage: Stage) -> Windows:

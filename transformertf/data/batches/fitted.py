@@ -1,6 +1,6 @@
 """All that is fitted to the training data, and the one way from series to batches with it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -115,15 +115,29 @@ class Fitted:
         found += self.ranges.unlike(self.columns, series, sections, level=self.has_level)
         return [f"{what}: {line}" for line in found]
 
-    def unlike_in_stage(self, stages: Stages, stage: Stage) -> list[str]:
-        """Return lines on what of a stage's rows is unlike the training's."""
-        series, sections = stages.series(stage), stages.sections(stage)
+    def unlike_in_stage(
+        self, stages: Stages, stage: Stage, left_out: Collection[str] = ()
+    ) -> list[str]:
+        """Return lines on what of a stage's rows is unlike the training's.
+
+        Args:
+            stages: which rows each stage uses.
+            stage: whose rows.
+            left_out: names of series that it does without.
+        """
+        series = stages.series(stage)
+        sections = [part for part in stages.sections(stage) if part.name not in left_out]
         return self.unlike(stage, series, sections, is_new=not stages.is_split(stage))
 
-    def unlike_in_fit(self, stages: Stages) -> list[str]:
-        """Return lines on what of the rows of a fit is unlike its training rows as a whole."""
-        used: list[Stage] = ["train", "validation"] if stages.has_validation else ["train"]
-        return [line for stage in used for line in self.unlike_in_stage(stages, stage)]
+    def unlike_in_fit(self, stages: Stages, left_out: Collection[str]) -> list[str]:
+        """Return lines on what of the rows of a fit is unlike its training rows as a whole.
+
+        Args:
+            stages: which rows each stage uses.
+            left_out: names of series that are too short to train on.
+        """
+        found = self.unlike_in_stage(stages, "train", left_out)
+        return found + (self.unlike_in_stage(stages, "validation") if stages.has_validation else [])
 
     @property
     def has_level(self) -> bool:

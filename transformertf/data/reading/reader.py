@@ -189,7 +189,7 @@ class Reader:
             panel = self._panel(argument, spec, rules, future)
             given = panel.series()
             made = self.short.keep(argument, given, self._prepare)
-            self._tell(named(argument, spec), given, made)
+            self._tell(argument, named(argument, spec), given, made)
             self._tell_oddities(argument, made, missing)
             if missing == "future":
                 self._tell_odd_rows(made)
@@ -379,17 +379,19 @@ class Reader:
         for line in lines:
             log.warning("%s: %s", argument, line)
 
-    def _tell(self, argument: str, given: Sequence[Series], made: Sequence[Series]) -> None:
+    def _tell(
+        self, argument: str, where: str, given: Sequence[Series], made: Sequence[Series]
+    ) -> None:
         """Say how many gaps and missing values there are, and where."""
-        self._refuse_no_weight(argument, made)
+        self._refuse_no_weight(where, made)
         broken = [one.name for one in made if one.breaks]
         if broken:
             count = sum(len(one.breaks) for one in made)
-            log.warning("%s: %d gaps break %s", argument, count, count_names(broken))
+            log.warning("%s: %d gaps break %s", where, count, count_names(broken))
         if not self.how.mask:
             return
         counts = _count_missing(self.how.columns, made)
-        self._refuse_unobserved(argument, counts)
+        self._refuse_unobserved(where, counts)
         if self.how.freq is not None and self.how.downsample == 1:
             rows = {one.name: len(one) for one in given}
             more = {one.name: len(one) - rows[one.name] for one in made}
@@ -397,7 +399,7 @@ class Reader:
             if filled:
                 log.warning(
                     "%s: %d rows put in that were missing, in %s",
-                    argument, sum(more.values()), count_names(filled),
+                    where, sum(more.values()), count_names(filled),
                 )  # fmt: skip
         self.opened[argument].missing = {
             name: sum(lost.values()) / rows
@@ -409,19 +411,19 @@ class Reader:
             if holed:
                 log.warning(
                     "%s: %d values of %r are missing and masked, in %s",
-                    argument, sum(lost.values()), name, count_names(holed),
+                    where, sum(lost.values()), name, count_names(holed),
                 )  # fmt: skip
 
-    def _refuse_no_weight(self, argument: str, made: Sequence[Series]) -> None:
+    def _refuse_no_weight(self, where: str, made: Sequence[Series]) -> None:
         """Refuse weights of which none is above 0: nothing would count."""
         weights = [one.weights for one in made if one.weights is not None]
         if weights and not any((own > 0).any() for own in weights):
             raise InputError(
-                f"{argument}: weight column {self.how.columns.weight!r} is above 0 in no row, so "
+                f"{where}: weight column {self.how.columns.weight!r} is above 0 in no row, so "
                 "that nothing would count; correct it, or leave weight_covariate out"
             )
 
-    def _refuse_unobserved(self, argument: str, counts: Mapping[str, Missed]) -> None:
+    def _refuse_unobserved(self, where: str, counts: Mapping[str, Missed]) -> None:
         """Refuse a column without any value: rather a mistake than something missing.
 
         A series need not have statics, nor rows to forecast a target.
@@ -431,7 +433,7 @@ class Reader:
             lost, rows = counts[name]
             if rows and sum(lost.values()) == rows:
                 raise InputError(
-                    f"{argument}: column {name!r} has no value in any of {rows} rows, which is "
+                    f"{where}: column {name!r} has no value in any of {rows} rows, which is "
                     "more than missing: mask stands for; fill it, or leave it out of the roles"
                 )
 
