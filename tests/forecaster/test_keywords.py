@@ -173,7 +173,6 @@ def test_the_package_is_imported_without_torch() -> None:
     script = (
         "import sys, transformertf\nassert 'Forecaster' in transformertf.__all__\n"
         "assert not {'torch', 'lightning'} & set(sys.modules)\n"
-        "from transformertf import Forecaster\nassert 'torch' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

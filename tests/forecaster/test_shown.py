@@ -1,8 +1,6 @@
 """What a notebook shows of a forecaster and of an evaluation; what Python says on the way."""
 
 import logging
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.forecaster.conftest import ROLES, SMALL, make_frame
+from tests.processes import run_snippet
 from transformertf import Forecaster
 from transformertf.errors import InputError
 
@@ -50,13 +49,11 @@ def test_forecasts_make_no_noise(there, fitted):
         "f.predict('frame.parquet', origin='last'); f.evaluate()"
     )
     make_frame().to_parquet("frame.parquet")
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    told = [
-        line for line in (done.stdout + done.stderr).splitlines() if "training rows" not in line
-    ]
-    assert [line for line in told if "are not scored" not in line] == []
+    done = run_snippet(script, there)
+    assert done.returncode == 0
+    told = (done.stdout + done.stderr).splitlines()
+    ours = ("training rows", "are not scored")
+    assert [line for line in told if not any(words in line for words in ours)] == []
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
