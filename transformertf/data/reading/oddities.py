@@ -34,9 +34,10 @@ def long_gaps(series: Sequence[Series]) -> Iterator[str]:
         one, rate = max(found, key=lambda pair: pair[1].longest)
         text = length_text(rate.longest, one.time_kind == "date")
         count = sum(rate.gaps for _, rate in found)
+        where = f" (in {one.name!r})" if len(found) > 1 else ""
         yield (
             f"{count} long {'gap' if count == 1 else 'gaps'} in "
-            f"{count_names([one.name for one, _ in found])}, of {text} at most (in {one.name!r}): "
+            f"{count_names([one.name for one, _ in found])}, of {text} at most{where}: "
             "windows go across as if no row were missing; set max_gap to break series there, or "
             "freq with missing: mask to fill them"
         )
