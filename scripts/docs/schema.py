@@ -186,7 +186,7 @@ def _section(section: str, kinds: Mapping[str, type]) -> Schema:
         no_class = {"not": {"required": ["class_path"]}}
         node["allOf"].append({"if": no_class, "then": _ref(f"{section}.any")})
     else:
-        node["properties"]["init_args"] = {"type": ["object", "null"]}
+        node["properties"]["init_args"] = _or_null({"type": "object"})
         node |= {"required": ["class_path"], "additionalProperties": False}
     forms = [_ref(f"{section}.name"), node, {"type": "null"}]
     if section == "extra_transforms":
@@ -379,7 +379,7 @@ def _ref(name: str) -> Schema:
 
 
 def _or_null(form: Schema) -> Schema:
-    return {"anyOf": [form, {"type": "null"}]}
+    return {"anyOf": [form, {"type": "null"}, _ref("interpolation")]}
 
 
 def _one_or_list(form: Schema) -> Schema:
@@ -392,7 +392,7 @@ def _list_of(form: Schema) -> Schema:
 
 def _class_of_any() -> Schema:
     """Return the form of a class of a kind that is not listed here."""
-    properties = {"class_path": {"type": "string"}, "init_args": {"type": ["object", "null"]}}
+    properties = {"class_path": {"type": "string"}, "init_args": _or_null({"type": "object"})}
     named = {"type": "object", "properties": properties, "required": ["class_path"]}
     return {"anyOf": [{"type": "string"}, named | {"additionalProperties": False}]}
 

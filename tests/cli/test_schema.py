@@ -99,6 +99,18 @@ def test_every_form_that_the_command_takes_is_valid(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "{model: '${a}', trainer: '${b}', data: {init_args: '${c}', normalize: '${d}'}}",
+        "trainer: {callbacks: ['${a}', {class_path: Timer, init_args: '${b}'}], logger: '${c}'}",
+        "model: {class_path: TFT, criterion: {class_path: '${a}', init_args: '${b}'}}",
+    ],
+)
+def test_an_interpolation_may_stand_anywhere(text: str) -> None:
+    assert found(yaml.safe_load(text)) == []
+
+
+@pytest.mark.parametrize(
     ("text", "place"),
     [
         ("modle: TFT", "$"),

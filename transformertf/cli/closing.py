@@ -7,7 +7,6 @@ from typing import Any
 import lightning
 
 from transformertf.callbacks import BestCheckpoint
-from transformertf.checkpoint import Checkpoint
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.progress import validation_errors
 from transformertf.cli.wording import counted, duration, number
@@ -30,13 +29,11 @@ def closing_lines(cli: ForecastCLI, seconds: float) -> list[str]:
     epochs, of = trainer.current_epoch, trainer.max_epochs or -1
     told = f"{epochs} of {counted(of, 'epoch')}" if of > 0 else counted(epochs, "epoch")
     lines = [f"fitted: {told}, {counted(trainer.global_step, 'step')} in {duration(seconds)}"]
-    best = _best(trainer)
-    if best is None:
+    seen = _best_metrics(trainer)
+    if not seen:
         return lines
-    seen = best.content["resumption"]["seen"]
-    shown = {name: float(value) for name, value in seen.items()}
-    lines.append(_told_of_best(best, shown))
-    errors, share = dict(validation_errors(shown)), cli.config["trainer"]["limit_val_batches"]
+    lines.append(_told_of_best(seen))
+    errors, share = dict(validation_errors(seen)), cli.config["trainer"]["limit_val_batches"]
     # a part of the validation is not to be held against all of it
     if errors and (share is None or (isinstance(share, float) and share == 1)):
         lines += _told_of_naive(cli, errors)
@@ -53,21 +50,19 @@ def next_command(cli: ForecastCLI, folder: Path) -> str:
     return f"transformertf predict {own} --data.predict_df_paths FILES"
 
 
-def _best(trainer: lightning.Trainer) -> Checkpoint | None:
-    """Return the best checkpoint; None where none was kept."""
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, BestCheckpoint) and Path(callback.best_model_path).is_file():
-            return Checkpoint.read(Path(callback.best_model_path))
-    return None
+def _best_metrics(trainer: lightning.Trainer) -> dict[str, float]:
+    """Return what was measured with the best checkpoint, and its epoch; nothing without one."""
+    (best,) = (one for one in trainer.checkpoint_callbacks if isinstance(one, BestCheckpoint))
+    return best.best_metrics
 
 
-def _told_of_best(best: Checkpoint, seen: dict[str, float]) -> str:
+def _told_of_best(seen: dict[str, float]) -> str:
     """Return which epoch was the best, by the value that told so, and its first error."""
     monitor = "validation/loss" if "validation/loss" in seen else "train/loss"
     values = [(monitor, seen[monitor])] if monitor in seen else []
     values += [(f"validation/{name}", value) for name, value in validation_errors(seen)[:1]]
     told = "".join(f", {name} {number(value)}" for name, value in values)
-    return f"best: epoch {best.content['epoch'] + 1}{told} ({best.path.name})"
+    return f"best: epoch {seen['epoch']:g}{told}"
 
 
 def _told_of_naive(cli: ForecastCLI, errors: dict[str, float]) -> list[str]:
