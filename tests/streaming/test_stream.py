@@ -591,3 +591,16 @@ def test_a_model_in_training_forecasts_without_dropout():
     expected = Stream(model, data).update(GOOD[:9])
     model.train()
     same(Stream(model, data).update(GOOD[:9]), expected)
+
+
+def test_rows_of_another_name_and_unit_are_those_of_training():
+    """The first update and later ones, and the future's."""
+    rename = {"x": {"from": "x [k]", "scale": 1000}, "y": "target"}
+    data = make_data(known_covariates="x", time_column="n", rename=rename)
+    model, frame = make_model(RECURRENT, data), make_rows(NEW + HORIZON, seed=5)[["x", "n", "y"]]
+    other = frame.assign(x=frame["x"] / 1000).rename(columns={"x": "x [k]", "y": "target"})
+    found = [
+        feed(Stream(model, data), rows, [9, 12, NEW], lambda end, rows=rows: rows[end:])
+        for rows in (frame, other)
+    ]
+    same(*found)

@@ -14,7 +14,9 @@ import pytest
 from tests.data.tabular import COLUMNS, make_rows, write
 from transformertf.data.columns import Columns
 from transformertf.data.reading import cache
+from transformertf.data.reading.dialects import Dialect
 from transformertf.data.reading.filling import fill_panel
+from transformertf.data.reading.headers import Renamed
 from transformertf.data.reading.kept import META
 from transformertf.data.reading.panel import Rules, open_all
 from transformertf.errors import InputError
@@ -162,6 +164,8 @@ def test_what_is_read_and_how_is_part_of_the_key(paths, reads):
         cache.panel_key(tables, COLUMNS, names, Rules(sort=True)),
         cache.panel_key(tables, COLUMNS, names, Rules(mask=True)),
         cache.panel_key(tables, COLUMNS, names, Rules("future")),
+        cache.panel_key(tables, COLUMNS, names, Rules(csv=Dialect(sep=";"))),
+        cache.panel_key(tables, COLUMNS, names, Rules(renames=(Renamed("a", "c", 10.0),))),
     ]
     assert len({key, *others}) == len(others) + 1
     lags = Columns(**{**vars(COLUMNS), "lags": (7,), "calendar": ("month",), "indicators": True})

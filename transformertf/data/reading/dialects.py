@@ -276,8 +276,7 @@ def _without_comments(
     pieces: Iterator[bytes], sep: str, comment: str, cuts: list[int]
 ) -> Iterator[bytes]:
     """Leave out lines that begin with a character, blanks aside, and are in no quotes."""
-    lines = re.compile(rb"(?:\A|(?<=[\r\n]))[ \t]*" + re.escape(comment.encode())
-                       + rb"[^\r\n]*(?:\r\n?|\n|\Z)")  # fmt: skip
+    line = re.compile(rb"[\r\n][ \t]*%b[^\r\n]*+" % re.escape(comment.encode()))
     rest, given, size, ended = b"", 0, _PIECE, False
     while not ended:
         while len(rest) < size and not ended:
@@ -287,11 +286,13 @@ def _without_comments(
         end = last_line_end(text, ended)
         size = _PIECE if end else 2 * size
         begin, kept = 0, []
-        for match in lines.finditer(text, 0, end):
+        # the first line comes after the end of none
+        for match in line.finditer(b"\n" + text[:end]) if comment.encode() in text else ():
             kept.append(rest[begin : match.start()])
             given += match.start() - begin
             cuts.append(given)
-            begin = match.end()
+            after = _LINE_END.match(text, match.end() - 1)
+            begin = match.end() - 1 if after is None else after.end()
         kept.append(rest[begin:end])
         given += end - begin
         rest = rest[end:]
@@ -302,12 +303,12 @@ def _without_comments(
 def _quoted(sep: str, comment: str | None) -> re.Pattern[bytes]:
     """Return the pattern of quotes; one stands for itself where it does not begin a field."""
     own = re.escape(sep.encode())
-    quoted = rb"(?<![^" + own + rb'\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)'
     if comment is None:
-        return re.compile(quoted)
-    # nor in a line that is no row
-    line = rb"(?:\A|(?<=[\r\n]))[ \t]*" + re.escape(comment.encode()) + rb"[^\r\n]*+"
-    return re.compile(rb"(?P<comment>" + line + rb")|" + quoted)
+        return re.compile(rb'(?<![^%b\r\n])"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)' % own)
+    # nor in a line that is no row; each branch begins with a letter, for then it is looked for fast
+    line = rb"[ \t]*%b[^\r\n]*+" % re.escape(comment.encode())
+    quoted = rb'"(?<=[%b\r\n]")[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)' % own
+    return re.compile(rb"\n%b|\r%b|%b" % (line, line, quoted))
 
 
 def masked(content: bytes, sep: str, comment: str | None = None) -> tuple[bytes, int | None]:
@@ -323,17 +324,20 @@ def masked(content: bytes, sep: str, comment: str | None = None) -> tuple[bytes,
     """
     if b'"' not in content:
         return content, None
-    open_quote = None
+    open_quote, shift = None, 0
 
     def mask(match: re.Match[bytes]) -> bytes:
         nonlocal open_quote
-        if comment is not None and match["comment"] is not None:
+        if match[0][:1] != b'"':
             return match[0]
         if not match["end"]:
-            open_quote = match.start()
+            open_quote = match.start() - shift
         return b"q" * len(match[0])
 
-    return _quoted(sep, comment).sub(mask, content), open_quote
+    if comment is None or comment.encode() not in content:
+        return _quoted(sep, None).sub(mask, content), open_quote
+    shift = 1  # the first line comes after the end of none
+    return _quoted(sep, comment).sub(mask, b"\n" + content)[1:], open_quote
 
 
 def last_line_end(text: bytes, at_end: bool) -> int:
