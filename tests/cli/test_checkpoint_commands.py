@@ -181,7 +181,9 @@ def test_settings_that_change_forecasts_are_told_or_refused(
     for flag, value in changes.items():
         swap = ("--data.known_past_covariates", "known") if value == "past" else ()
         message = fails(*command, f"--data.{flag}", value, *swap)
-        assert f"data.{flag} is {value}, but the checkpoint" in message
+        shown = repr(value) if flag.endswith("covariates") or "target" in flag else value
+        assert f"{flag} is {shown} in --data.{flag} and " in message
+        assert f"in the checkpoint {experiment.checkpoint}; leave --data.{flag} out" in message
 
 
 def test_origin_may_stand_in_the_data_section(experiment: Experiment, workdir: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_fit_says_what_it_has_read_before_it_begins(
         "time        t, 0 to 29.5, rows 0.5 apart",
         "training    2 series, 107 rows, 0 to 29.5, 85 windows, 6 batches",
         "validation  1 series, 40 rows, 0 to 19.5, 29 windows, 2 batches",
-        f"test        {str(experiment.root / 'test.parquet')[:40]}, not read yet",
+        f"test        {str(experiment.root / 'test.parquet')[:40]}..., not read yet",
         "windows     ctxt_seq_len 8, tgt_seq_len 4, stride 1, 16 a batch",
         "context     4: t, known, past, target",
         "horizon     2: t, known",
@@ -48,10 +48,10 @@ def test_values_and_rates_beyond_training_are_told_once_by_each_command(
 ) -> None:
     table = make_frame(60, 1)  # of training
     table["t"] *= 4
-    table.loc[7, "known"] += 100
+    table["known"] += 100 * (np.arange(60) == 7)
     table["past"] /= 1000
     table.to_parquet("odd.parquet")
-    given = ["--ckpt_path", experiment.checkpoint]
+    given = ["--ckpt_path", str(experiment.checkpoint)]
     commands = {
         "predict": ["predict", *given, "--data.predict_df_paths", "odd.parquet"],
         "test": ["evaluate", *given, "--data.test_df_paths", "odd.parquet", "--output", "out"],
@@ -140,7 +140,7 @@ def test_a_horizon_beyond_the_rows_is_told(
     table = make_frame(40, 5)
     table.loc[38:, "target"] = np.nan
     table.to_parquet("new.parquet")
-    words = ["predict", "--ckpt_path", experiment.checkpoint]
+    words = ["predict", "--ckpt_path", str(experiment.checkpoint)]
     words += ["--data.predict_df_paths", "new.parquet", "--horizon", "4"]
     lines = [line for line in run(capsys, *words) if line.startswith("horizon")]
     assert lines == [

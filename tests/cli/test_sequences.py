@@ -199,7 +199,7 @@ def test_mistakes(checkpoint: str, experiment: Experiment, workdir: Path, fails:
     assert "--origin last: TimeSeriesDataModule has no origins" in fails(
         "predict", "--ckpt_path", checkpoint, *files, "--origin", "last"
     )
-    assert "data.downsample is 2, but the checkpoint" in fails(
+    assert "downsample is 2 in --data.downsample and 1 in the checkpoint" in fails(
         "predict", "--ckpt_path", checkpoint, *files, "--data.downsample", "2"
     )
     experiment.write(workdir)

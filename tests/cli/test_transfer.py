@@ -49,11 +49,14 @@ def test_scaling_is_taken_along_unless_told(
     assert fit(*source) == 0
     told = capsys.readouterr().err
     assert f"scaling and categories of {experiment.checkpoint}: taken along for 4 columns" in told
+    assert f"beside {experiment.checkpoint}: 'target' is 1" in told  # in units of another level
     before = state_of(experiment.checkpoint)
     assert state_of(last("tiny", 0))["scaling"] == before["scaling"]
 
     assert fit(*source, "--refit-scaling") == 0
-    assert f"of {experiment.checkpoint}: fitted anew, as told" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"of {experiment.checkpoint}: fitted anew, as told" in told
+    assert "beside" not in told
     (target,) = state_of(last("tiny", 1))["scaling"]["columns"]["target"]["states"]
     assert target["mean"] == pytest.approx(pd.read_parquet("other.parquet")["target"].mean())
     assert target["mean"] != before["scaling"]["columns"]["target"]["states"][0]["mean"]

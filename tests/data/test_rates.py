@@ -9,7 +9,8 @@ from transformertf.data.rates import Rate, length_text, usual_step
 
 
 def at(*steps: float) -> pd.Index:
-    return pd.Index(np.cumsum([0.0, *steps]))
+    time: pd.Index = pd.Index(np.cumsum([0.0, *steps]))
+    return time
 
 
 @pytest.mark.parametrize("rows", [2**18, 7])
@@ -31,6 +32,17 @@ def test_dates_are_counted_in_seconds_whatever_their_unit(unit):
     found = Rate.of(time)
     assert found is not None
     assert found.step == found.longest == pytest.approx(900)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "float32", "int64"])
+def test_small_types_hold_all_distances(kind):
+    found = Rate.of(pd.Index(np.array([0, 100, 120], dtype=kind)))
+    assert found is not None
+    assert found.longest == 100
+    if kind == "int8":
+        found = Rate.of(pd.Index(np.array([-100, 100], dtype=kind)))
+        assert found is not None
+        assert found.step == 200
 
 
 def test_one_row_has_no_rate():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from transformertf.data import (
     EncoderDecoderDataModule,
@@ -15,6 +16,7 @@ from transformertf.data import (
     summary_of,
 )
 
+ROOT = Path(__file__).parents[2]
 LENGTHS = {"ctxt_seq_len": 12, "tgt_seq_len": 4, "batch_size": 16}
 
 
@@ -85,7 +87,7 @@ def test_a_panel_of_300_series(folder):
     rng = np.random.default_rng(0)
     pieces = [
         make_rows(rows, n, id=f"s{n}", kind="ab"[n % 2], size=n / 7, day=dates[:rows])
-        for n, rows in enumerate(30 + np.arange(300) % 30)
+        for n, rows in enumerate((30 + np.arange(300) % 30).tolist())
     ]  # fmt: skip
     table = pd.concat(pieces)
     lost = rng.random(len(table)) < 0.02
@@ -143,7 +145,7 @@ def test_sequences_and_runs_that_carry_a_state(folder):
 
 def test_names_beyond_a_line_are_counted(folder):
     names = [f"covariate_{n:02d}" for n in range(40)]
-    make_rows(60, **dict.fromkeys(names, 1.0) | {names[0]: np.arange(60)}).to_csv("a.csv")
+    make_rows(60).assign(**dict.fromkeys(names, 1.0)).to_csv("a.csv")
     data = fitted(train_df_paths="a.csv", known_past_covariates=names)
     _, lines = told(data)
     assert lines["context"] == (
@@ -157,8 +159,27 @@ def test_a_test_part_too_short_is_told_and_no_matter_of_a_fit(folder):
     assert lines["test"] == "1 series, 3 rows, 97 to 99, too short for a window"
 
 
+def test_dates_with_a_zone_beside_dates_without(folder):
+    for name, zone in (("a", None), ("b", "Europe/Berlin")):
+        dates = pd.date_range("2024-03-01 06:00", periods=60, freq="h", tz=zone)
+        make_rows(60).assign(t=dates).to_parquet(f"{name}.parquet")
+    data = fitted(train_df_paths="a.parquet", val_df_paths="b.parquet", time_column="t")
+    _, lines = told(data)
+    assert lines["time"] == ("t, 2024-03-01 06:00:00+01:00 to 2024-03-03 17:00:00, rows 1 h apart")
+
+
 def test_nothing_is_read_again(folder):
     make_rows(200).to_csv("run.csv", index=False)
     data = fitted(train_df_paths="run.csv", val_fraction=0.2)
     Path("run.csv").unlink()
     assert told(data)[0].rows == 200
+
+
+def test_the_page_shows_that_of_the_sample(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(Path("sample_configs/tft.yml").read_text(encoding="utf-8"))
+    given = config["data"]["init_args"]
+    paths = {name: f"sample_configs/{given[name]}" for name in given if name.endswith("_paths")}
+    data = EncoderDecoderDataModule(**{**given, **paths})
+    data.setup("fit")
+    assert "\n".join(summary_of(data).lines()) in Path("docs/data.md").read_text(encoding="utf-8")

@@ -137,6 +137,8 @@ def prepare_fit(cli: ForecastCLI, source: Checkpoint | None, checkpoint: Checkpo
         inheritance = cli.datamodule.fitted.inheritance
         how = "fitted anew, as told" if inheritance is None else inheritance.report()
         say(f"scaling and categories of {source.path}: {how}")
+        if inheritance is not None:
+            _say_other_rows(source, cli)
     refuse_unlogged(cli, optimizers)
     refuse_no_validation(cli)
 
@@ -157,6 +159,15 @@ def _say_other_columns(source: Checkpoint, cli: ForecastCLI) -> None:
     }
     if others:
         say(f"the weights of {source.path} are used for other columns: {', '.join(others)}")
+
+
+def _say_other_rows(source: Checkpoint, cli: ForecastCLI) -> None:
+    """Tell where rows are unlike those that transferred weights have seen."""
+    before, stages = fitted_data(source).fitted, cli.datamodule.stages
+    if before.columns == cli.datamodule.columns:
+        rows = stages.series("train"), stages.sections("train")
+        for line in before.unlike(f"beside {source.path}", *rows):
+            say(line)
 
 
 def transfer(source: Checkpoint, cli: ForecastCLI) -> None:

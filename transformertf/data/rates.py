@@ -1,6 +1,8 @@
 """How far the rows of a series are apart in time, and how lengths of time are written."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,8 @@ _NEARLY_ALL, _LONG = 0.95, 10
 _ALIKE = 0.1
 # distances that tell a rate, and the share of them that has to be alike
 _ENOUGH, _EVEN = 8, 0.5
-# seconds of the units that lengths of time are written in
+# seconds of the units that dates are kept in, and that lengths of time are written in
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _UNITS = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -41,13 +44,11 @@ class Rate:
         """Return that of time stamps (rows,), which rise; None of fewer than two."""
         if len(time) < 2:
             return None
-        pieces = [slice(row, row + _ROWS + 1) for row in range(0, len(time) - 1, _ROWS)]
-        marks = np.array([_marks(_distances(time[rows])) for rows in pieces])
+        marks = np.array([_marks(distances) for distances in _distances(time)])
         step, most = np.median(marks, axis=0)
         alike = gaps = 0
         longest = 0.0
-        for rows in pieces:
-            distances = _distances(time[rows])
+        for distances in _distances(time):
             alike += int(np.count_nonzero(np.abs(distances - step) <= _ALIKE * step))
             gaps += int(np.count_nonzero(distances > _LONG * most))
             longest = max(longest, float(distances.max()))
@@ -79,12 +80,18 @@ def length_text(length: float, is_date: bool) -> str:
     return f"{length / _UNITS[unit]:.4g} {'day' if length == _UNITS['days'] else unit}"
 
 
-def _distances(time: pd.Index) -> npt.NDArray[np.float64]:
-    """Return the distances (rows - 1,) of time stamps."""
+def _distances(time: pd.Index) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield the distances (n,) of time stamps, piece by piece."""
     if isinstance(time, pd.DatetimeIndex):
-        return np.diff(time.asi8) * pd.Timedelta(1, unit=time.unit).total_seconds()
-    stamps = time.to_numpy()
-    return np.asarray(stamps[1:] - stamps[:-1], dtype=np.float64)
+        stamps, unit = time.asi8, _SECONDS[time.unit]
+    else:
+        stamps, unit = time.to_numpy(), 1.0
+    # small types do not hold all differences
+    wide: Any = {"f": np.float64, "u": np.uint64}.get(stamps.dtype.kind, np.int64)
+    for row in range(0, len(stamps) - 1, _ROWS):
+        piece = stamps[row : row + _ROWS + 1].astype(wide)
+        with np.errstate(over="ignore"):
+            yield (piece[1:] - piece[:-1]).astype(np.float64) * unit
 
 
 def _marks(distances: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -26,8 +26,8 @@ class StageSummary:
         stage: train, validation or test.
         series: how many; None where the stage's files are not read.
         rows: rows that may be targets.
-        first: time stamp of the first one, or its row where there is one series without time;
-            None of several.
+        first: time stamp of the first one as text, or its row where there is one series without
+            time; None of several.
         last: likewise of the last.
         windows: how many; None where all is too short for one.
         batches: of an epoch, of each process.
@@ -38,8 +38,8 @@ class StageSummary:
     stage: Stage
     series: int | None = None
     rows: int = 0
-    first: Any = None
-    last: Any = None
+    first: str | int | None = None
+    last: str | int | None = None
     windows: int | None = None
     batches: int | None = None
     carried: bool = False
@@ -64,20 +64,20 @@ class Time:
 
     Attributes:
         column: name of the time column.
-        first: the first time stamp.
+        first: the first time stamp, as text.
         last: the last one.
         step: distance of rows that most series have, in seconds of dates, else in the column's
             unit; None where no series has rows at a rate.
         steps: the shortest and the longest of the series' usual distances.
         is_one: whether all series have rows at this rate.
         longest: the longest distance of two rows.
-        gaps: distances that are far longer than nearly all others, and what breaks a series.
+        gaps: distances that are far longer than nearly all others.
         is_date: whether the time stamps are dates.
     """
 
     column: str
-    first: Any
-    last: Any
+    first: str
+    last: str
     step: float | None
     steps: tuple[float, float]
     is_one: bool
@@ -155,21 +155,16 @@ class Summary:
             rows.append(("missing", _few(shares)))
         rows += [(named.get(one.stage, one.stage), one.line()) for one in self.stages]
         lengths = [f"{name} {steps:,}" for name, steps in self.lengths.items()]
-        rows.append(
-            (
-                "windows",
-                ", ".join([*lengths, f"stride {self.stride}", f"{self.batch_size} a batch"]),
-            )
-        )
+        windows = [*lengths, f"stride {self.stride}", f"{self.batch_size} a batch"]
+        rows.append(("windows", ", ".join(windows)))
         rows.append(("context" if self.horizon else "inputs", _features(self.context)))
         if self.horizon:
             rows.append(("horizon", _features(self.horizon)))
         if self.static:
             rows.append(("static", _features(self.static)))
         if self.categories:
-            rows.append(
-                ("categories", _few(f"{name} ({size})" for name, size in self.categories.items()))
-            )
+            sizes = (f"{name} ({size})" for name, size in self.categories.items())
+            rows.append(("categories", _few(sizes)))
         rows.append(("target", self._target()))
         width = max(len(name) for name, _ in rows) + 2
         return [f"{name:<{width}}{text}" for name, text in rows]
@@ -242,7 +237,9 @@ def _stages(data: WindowDataModule, trainer: lightning.Trainer | None) -> Iterat
     for stage in _read(data):
         yield _stage(data, stage, trainer)
     if not data.stages.is_split("test"):
-        yield StageSummary("test", given=f"{data.stages.files[OWN_PATHS['test']]!s:.{_GIVEN}}")
+        given = str(data.stages.files[OWN_PATHS["test"]])
+        cut = given if len(given) <= _GIVEN else f"{given[:_GIVEN]}..."
+        yield StageSummary("test", given=cut)
     elif data.hparams[FRACTIONS["test"]]:
         yield _stage(data, "test", trainer)
 
@@ -263,7 +260,9 @@ def _stage(data: WindowDataModule, stage: Stage, trainer: lightning.Trainer | No
     return replace(found, windows=len(windows), batches=len(sampler), carried=carried)
 
 
-def _span(series: Sequence[Series], parts: Sequence[Part]) -> tuple[Any, Any]:
+def _span(
+    series: Sequence[Series], parts: Sequence[Part]
+) -> tuple[str, str] | tuple[int, int] | tuple[None, None]:
     """Return the first and the last time stamp of rows, or row of one series."""
     kept = [part for part in parts if part.end > part.first_target]
     if not kept:
@@ -272,14 +271,11 @@ def _span(series: Sequence[Series], parts: Sequence[Part]) -> tuple[Any, Any]:
         ends = min(part.first_target for part in kept), max(part.end for part in kept) - 1
         return ends if len(series) == 1 else (None, None)
     times = [(series[part.series].time, part) for part in kept]
-    found = [
-        (time[part.first_target], time[part.end - 1]) for time, part in times if time is not None
-    ]
-    return _shown(min(first for first, _ in found)), _shown(max(last for _, last in found))
+    return _ends((time, part.first_target, part.end) for time, part in times if time is not None)
 
 
 def _time(column: str | None, series: Sequence[Series]) -> Time | None:
-    times = [one.time for one in series if one.time is not None]
+    times = [(one.time, 0, len(one)) for one in series if one.time is not None and len(one)]
     if column is None or not times:
         return None
     rates = [one.rate for one in series if one.rate is not None]
@@ -287,8 +283,7 @@ def _time(column: str | None, series: Sequence[Series]) -> Time | None:
     usual = [rate.step for rate in rates] or [0.0]
     return Time(
         column,
-        _shown(min(time[0] for time in times)),
-        _shown(max(time[-1] for time in times)),
+        *_ends(times),
         step,
         (min(usual), max(usual)),
         step is not None and not any(rate.is_unlike(step) for rate in rates),
@@ -298,7 +293,22 @@ def _time(column: str | None, series: Sequence[Series]) -> Time | None:
     )
 
 
-def _shown(stamp: Any) -> Any:
+def _ends(rows: Iterable[tuple[pd.Index, int, int]]) -> tuple[str, str]:
+    """Return the first and the last time stamp of rows: first, and row after the last, of each."""
+    ends = [(time[first], time[end - 1]) for time, first, end in rows]
+    first, last = (
+        min((one for one, _ in ends), key=_order),
+        max((one for _, one in ends), key=_order),
+    )
+    return _shown(first), _shown(last)
+
+
+def _order(stamp: Any) -> float:
+    """Return a number that rises with time, of dates with a zone and without."""
+    return stamp.timestamp() if isinstance(stamp, pd.Timestamp) else float(stamp)
+
+
+def _shown(stamp: Any) -> str:
     """Return a time stamp as it is shown."""
     if isinstance(stamp, pd.Timestamp) and stamp == stamp.normalize():
         return f"{stamp:%Y-%m-%d}"

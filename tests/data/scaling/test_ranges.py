@@ -60,7 +60,7 @@ def test_a_series_that_is_left_out_takes_no_part():
     np.testing.assert_array_equal(ranges.high[:3], [1.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize(("value", "is_told"), [(1.19, False), (1.21, True), (3.0, True)])
+@pytest.mark.parametrize(("value", "is_told"), [(1.39, False), (1.41, True), (3.0, True)])
 def test_values_far_beyond_the_range_are_told(value, is_told):
     one = make_series("new")
     found = moved(one, 0, value - one.values[7, 0])
@@ -141,11 +141,17 @@ def test_levels_of_windows_that_are_centred_are_not_told():
 
 def test_rows_at_another_rate_are_told():
     ranges = fitted(make_series("a"), make_series("b"))
-    (line,) = unlike(ranges, make_series("new", step=2.0), make_series("same"))
+    (line,) = ranges.other_rates([make_series("new", step=2.0), make_series("same")])
     assert line == (
         "rows are 2 apart in 1 series: 'new', 0.5 in training, and a model takes each row for one "
         "step; bring them to that rate"
     )
+
+
+def test_numbers_near_the_largest_are_told_as_any(recwarn):
+    (line,) = unlike(fitted(make_series("a")), make_series("new", 1.7e308))
+    assert "'a' is -1.7e+308 to 1.7e+308" in line
+    assert not recwarn
 
 
 def test_only_the_rows_of_a_section_count():
@@ -188,6 +194,19 @@ def test_a_fit_tells_of_its_own_files(folder, caplog):
     assert first.startswith("train: 'I [A]' is at most 0.4")
     assert "in 1 series: 'kilo3'" in first
     assert second.startswith("validation: 'I [A]' is at most 0.4")
+
+
+def test_a_rate_is_told_once(folder, caplog):
+    for number, step in enumerate([1, 1, 1, 4]):
+        table = pd.read_csv(f"run{number}.csv").assign(t=np.arange(60) * step)
+        table.to_csv(f"run{number}.csv", index=False)
+    data = make(train_df_paths="run[0-3].csv", val_fraction=0.3, time_column="t")
+    data.setup("fit")
+    assert len([line for line in caplog.messages if "apart" in line]) == 1
+    caplog.clear()
+    make(train_df_paths="run[0-2].csv", val_df_paths="run3.csv", time_column="t").setup("fit")
+    (line,) = [line for line in caplog.messages if "apart" in line]
+    assert line.startswith("validation: rows are 4 apart in 1 series: 'run3', 1 in training")
 
 
 def test_what_a_fit_saw_goes_with_its_state(folder):

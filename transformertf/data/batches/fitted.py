@@ -97,22 +97,28 @@ class Fitted:
         named = bool(self.columns.ids) or self.scaling.normalize in ("series", "window")
         return Content.of(series, sections, named=named)
 
-    def unlike(self, what: str, series: Sequence[Series], sections: Sequence[Part]) -> list[str]:
+    def unlike(
+        self, what: str, series: Sequence[Series], sections: Sequence[Part], is_new: bool = True
+    ) -> list[str]:
         """Return lines on what of rows is unlike the training's; none where that is not known.
 
         Args:
             what: the rows, for the lines.
             series: the series.
             sections: the rows of them that count.
+            is_new: whether the series are of other files than the training's, of whose rates is
+                told where they are read.
         """
         if self.ranges is None:
             return []
-        found = self.ranges.unlike(self.columns, series, sections, level=self.has_level)
+        found = list(self.ranges.other_rates(series)) if is_new else []
+        found += self.ranges.unlike(self.columns, series, sections, level=self.has_level)
         return [f"{what}: {line}" for line in found]
 
     def unlike_in_stage(self, stages: Stages, stage: Stage) -> list[str]:
         """Return lines on what of a stage's rows is unlike the training's."""
-        return self.unlike(stage, stages.series(stage), stages.sections(stage))
+        series, sections = stages.series(stage), stages.sections(stage)
+        return self.unlike(stage, series, sections, is_new=not stages.is_split(stage))
 
     def unlike_in_fit(self, stages: Stages) -> list[str]:
         """Return lines on what of the rows of a fit is unlike its training rows as a whole."""

@@ -34,9 +34,10 @@ def long_gaps(series: Sequence[Series]) -> Iterator[str]:
         one, rate = max(found, key=lambda pair: pair[1].longest)
         text = length_text(rate.longest, one.time_kind == "date")
         count = sum(rate.gaps for _, rate in found)
+        where = f" (in {one.name!r})" if len(found) > 1 else ""
         yield (
             f"{count} long {'gap' if count == 1 else 'gaps'} in "
-            f"{count_names([one.name for one, _ in found])}, of {text} at most (in {one.name!r}): "
+            f"{count_names([one.name for one, _ in found])}, of {text} at most{where}: "
             "windows go across as if no row were missing; set max_gap to break series there, or "
             "freq with missing: mask to fill them"
         )
@@ -44,7 +45,7 @@ def long_gaps(series: Sequence[Series]) -> Iterator[str]:
 
 def copies(series: Sequence[Series]) -> Iterator[str]:
     """Tell of series that have the same rows under two names."""
-    first: dict[tuple[object, ...], Series] = {}
+    first: dict[tuple[int, bytes], Series] = {}
     found = []
     for one in series:
         known = first.setdefault(_ends(one), one)
@@ -56,11 +57,10 @@ def copies(series: Sequence[Series]) -> Iterator[str]:
         yield f"{name!r} and {other!r}{more} have the same rows, which count twice; leave one out"
 
 
-def _ends(series: Series) -> tuple[object, ...]:
+def _ends(series: Series) -> tuple[int, bytes]:
     """Return what two series with the same rows have alike: few numbers, so that it is quick."""
-    rows = [0, len(series) // 2, len(series) - 1] if len(series) else []
-    time = None if series.time is None else tuple(series.time[rows])
-    return len(series), series.values[rows].tobytes(), time
+    rows = len(series)
+    return rows, series.values[[0, rows // 2, rows - 1] if rows else []].tobytes()
 
 
 def _is_same(one: Series, other: Series) -> bool:

@@ -15,7 +15,7 @@ from transformertf.data.windows import Part, Spans
 from transformertf.errors import count_names
 
 # share of the training range that values may lie beyond it, and of numbers that is rounding
-_BEYOND, _ROUNDING = 0.1, 1e-9
+_BEYOND, _ROUNDING = 0.2, 1e-9
 # share of the training series whose values are smaller than is taken for usual, and times that
 # values are smaller or larger where their unit may be another
 _SMALL, _UNIT = 0.1, 50
@@ -91,10 +91,10 @@ class Ranges:
     def unlike(
         self, columns: Columns, series: Sequence[Series], sections: Sequence[Part], *, level: bool
     ) -> Iterator[str]:
-        """Yield a line for each thing in which rows are unlike those of training.
+        """Yield a line for each column in which rows are unlike those of training.
 
-        That is: rows at another rate, values beyond the training range by more than a tenth of it,
-        and values that are so small or large that their unit may be another.
+        That is: values beyond the training range by more than a fifth of it, and values that are so
+        small or large that their unit may be another.
 
         Args:
             columns: roles of the columns.
@@ -108,7 +108,6 @@ class Ranges:
         found = [(one, own) for one, own in zip(series, spans, strict=True) if own]
         if not found:
             return
-        yield from self._rates([one for one, _ in found])
         low, high = _extremes(columns, found)
         names = np.array([one.name for one, _ in found], dtype=object)
         far, small = self.judge(low, high)
@@ -135,15 +134,16 @@ class Ranges:
         )
         room = np.fmax(_BEYOND * (self.high - self.low), _ROUNDING * own)
         far = (low < self.low - room) | (high > self.high + room)
-        return far, (size > 0) & (size * _UNIT <= self.size)
+        return far, (size > 0) & (size <= self.size / _UNIT)
 
     def beyond(self, column: int, low: FloatArray, high: FloatArray, where: str) -> str:
         """Return a line on smallest and largest values (n,) that go beyond training."""
         least, most = self.low[column], self.high[column]
         first, last = np.fmin.reduce(low), np.fmax.reduce(high)
-        far = max(least - first, last - most)
         found, usual = max(abs(first), abs(last)), max(abs(least), abs(most))
-        is_other = found >= _UNIT * usual > 0 or usual >= _UNIT * found > 0
+        with np.errstate(over="ignore"):  # of numbers near the largest there are
+            far = max(least - first, last - most)
+            is_other = found / _UNIT >= usual > 0 or usual / _UNIT >= found > 0
         return (
             f"{self.columns[column]!r} is {first:.4g} to {last:.4g}{where}, in training it was "
             f"{least:.4g} to {most:.4g}: up to {far:.4g} beyond what the model has seen"
@@ -158,7 +158,8 @@ class Ranges:
             f"training series reach {self.size[column]:.4g}; {_REMEDY}"
         )
 
-    def _rates(self, series: Sequence[Series]) -> Iterator[str]:
+    def other_rates(self, series: Sequence[Series]) -> Iterator[str]:
+        """Tell of series whose rows come at another rate than those of training."""
         step = self.step
         if step is None:
             return
