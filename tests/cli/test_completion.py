@@ -71,6 +71,7 @@ def test_every_command_and_key_is_there(scripts):
         f"--data.{name}" for name in ARGUMENTS
     }
     fish = (scripts / "fish").read_text()
+    assert "%(" not in fish
     for name in COMMANDS:
         assert re.search(rf"__fish_use_subcommand -a {name} ", fish)
     for name in ARGUMENTS:

@@ -147,6 +147,7 @@ def test_an_argument_by_its_key(word, told):
             "fit --help modle",
             "--help modle: no group or argument of that name; did you mean 'model'?",
         ),
+        ("--trainer.devices=1", "--trainer.devices=1: before it a command; known: "),
         ("fit --help model TFTT", "no model 'TFTT'; did you mean 'TFT'?"),
         ("fit --help data x", "--help data x: data takes no name; leave it out"),
         ("predict --help model", "--help model: no group or argument of that name"),

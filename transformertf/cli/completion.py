@@ -99,7 +99,8 @@ def _option(action: argparse.Action, command: str) -> Flag:
         values = tuple(groups_of(command))
     if "--ckpt_path" in action.option_strings:
         values = ("last",)
-    return Flag(action.help or "", action.nargs != 0, is_file, values)
+    text = (action.help or "") % (vars(action) | {"prog": command})
+    return Flag(text, action.nargs != 0, is_file, values)
 
 
 def _bash(commands: Iterable[str], flags: dict[str, Flag]) -> Iterator[str]:
