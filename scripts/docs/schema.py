@@ -29,6 +29,7 @@ from torch.optim.lr_scheduler import LRScheduler
 import transformertf.callbacks
 import transformertf.models
 from transformertf.cli import catalogue
+from transformertf.cli.options import EPOCHS
 from transformertf.cli.classes import BARE_NAMES, DATA_MODULES, SECTIONS
 from transformertf.cli.lightning_cli import LINKS, USELESS, ForecastCLI
 from transformertf.data import ARGUMENTS, WindowDataModule
@@ -109,6 +110,11 @@ def schema() -> Schema:
     defs["transforms"] = _one_or_list({"$ref": "#/$defs/extra_transforms"})
     defs["trainer"] = _arguments(lightning.Trainer, frozenset((*TAKES, *CLASSES_OF_TRAINER)))
     defs["trainer"]["properties"] |= _classes_of_trainer()
+    # Lightning's own text tells of what it would take
+    defs["trainer"]["properties"]["max_epochs"]["description"] = (
+        f"Epochs of the fit; {EPOCHS} where neither max_epochs, max_steps nor max_time is given, "
+        "-1 for no end."
+    )
     defs["trainer"]["description"] = "Lightning's trainer: epochs, devices, callbacks, loggers."
     sources = [f"{name} {version(name).partition('+')[0]}" for name in SOURCES]
     return {

@@ -93,6 +93,19 @@ def test_quantiles_are_scored_at_the_levels_that_all_have() -> None:
     assert found["CRPS"].isna().to_dict()["point"]
 
 
+def test_rows_without_an_actual_are_left_out_whichever_table_says_it() -> None:
+    first, other = make_table(1.0), make_table(2.0, 1)
+    first["actual"] = np.nan
+    unknown = other["step"] == 2
+    other.loc[unknown, "actual"] = np.nan
+    found = compare_tables({"first": first, "other": other})
+    assert found.by_step.index.tolist() == [1, 3, 4]
+    truth = make_table(1.0).assign(known=~unknown).query("known")
+    error = (first["prediction"][truth.index] - truth["actual"]).abs().mean()
+    assert found.scores["MAE"].to_dict()["first"] == pytest.approx(error)
+    assert found.pairs["p"].notna().all()
+
+
 def test_a_baseline_without_some_rows_is_told() -> None:
     table = make_table(1.0)
     table["seasonal_naive"] = np.where(table["step"] > 1, 9.0, np.nan)

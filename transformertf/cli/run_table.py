@@ -24,7 +24,12 @@ from transformertf.places import try_lock
 
 _NUMBER = (int, float)
 # of what is shown of a record: what is of another kind was not written by a fit
-_KINDS: dict[str, Any] = {"state": str, "epochs": _NUMBER, "seconds": _NUMBER, "best": dict}
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "state": str,
+    "epochs": _NUMBER,
+    "seconds": _NUMBER,
+    "best": dict,
+}
 # ten times as fast as the one in Python, where it is there
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -160,7 +160,7 @@ def compare_tables(
 
 
 def _plain(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose keys compare with those of others, of the rows that are forecast.
+    """Return a table whose keys compare with those of others, without rows that are not known.
 
     Raises:
         InputError: times are neither numbers nor time stamps, or a row stands there twice.
@@ -181,8 +181,11 @@ def _plain(name: str, table: pd.DataFrame) -> pd.DataFrame:
             f"{name}: series {row['series']!r}, origin {row['origin']}, step {row['step']} is "
             "there twice; expected one row for each"
         )
-    prediction = made["prediction"].to_numpy(np.float64, na_value=np.nan)
-    known: pd.DataFrame = made.loc[np.isfinite(prediction)]
+    if "actual" in made and made["actual"].isna().all():  # of the future; another may know
+        made = made.drop(columns="actual")
+    numbers = made[[name for name in ("prediction", "actual") if name in made]]
+    finite = np.isfinite(numbers.to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+    known: pd.DataFrame = made.loc[finite]
     return known
 
 
@@ -205,8 +208,6 @@ def _common(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     (first, table), *others = tables.items()
     keys = table[KEY]
-    if "actual" in table:
-        keys = keys[table["actual"].notna()]
     for name, other in others:
         if other["origin"].dtype != keys["origin"].dtype:
             raise InputError(
