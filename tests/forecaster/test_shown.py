@@ -36,6 +36,12 @@ def test_a_forecaster_says_what_it_is(there, fitted):
         assert word in page, word
 
 
+def test_a_picture_shows_itself(there, fitted):
+    pytest.importorskip("matplotlib")
+    picture = fitted.plot(fitted.predict(make_frame(), origin="last"))
+    assert picture._repr_png_().startswith(b"\x89PNG")
+
+
 def test_names_of_columns_are_no_markup(there, fitted):
     found = fitted.evaluate()
     settings = {**found.settings, "target": "<b>y</b>"}

@@ -1,5 +1,7 @@
 """What all figures share: paper, colours, names, time axes, legends."""
 
+import functools
+import io
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -39,15 +41,28 @@ def new_figure(title: str, height: float, width: float = WIDTH) -> "Figure":
         width: of the figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
-    figure = Figure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
+    figure = _figure_kind()(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
     # else each saving makes a canvas, which waits for the garbage collector with its pixels
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize="large", fontweight="bold", color=INK)
     return figure
+
+
+@functools.cache
+def _figure_kind() -> "type[Figure]":
+    """Return the class of our figures, which a notebook shows without pyplot."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return ShownFigure
 
 
 def new_panels(
