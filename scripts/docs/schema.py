@@ -29,9 +29,9 @@ from torch.optim.lr_scheduler import LRScheduler
 import transformertf.callbacks
 import transformertf.models
 from transformertf.cli import catalogue
-from transformertf.cli.options import EPOCHS
 from transformertf.cli.classes import BARE_NAMES, DATA_MODULES, SECTIONS
 from transformertf.cli.lightning_cli import LINKS, USELESS, ForecastCLI
+from transformertf.cli.options import EPOCHS
 from transformertf.data import ARGUMENTS, WindowDataModule
 from transformertf.models import ForecastModule
 
