@@ -68,8 +68,7 @@ class YamlFile:
         place = f"--config {self.path}"
         try:
             text = self.text()
-            # tags are only read here; what they would construct, OmegaConf refuses
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            root = self.root()
             _measure(root, place, DEEPEST, {})
             quoted = _quote(text, _names(root, naming))
             tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(quoted)), resolve=False)
@@ -82,6 +81,11 @@ class YamlFile:
             raise InputError(f"{place}: expected keys and values, found {tree!r:.60}")
         named: dict[str, Any] = _with_names(tree)
         return named
+
+    def root(self) -> yaml.Node | None:
+        """Return its nodes, which know their lines; None where it is empty."""
+        # tags are only read here; what they would construct, OmegaConf refuses
+        return yaml.compose(self.text(), Loader=yaml.SafeLoader)
 
 
 def quote_names(text: str) -> str:
