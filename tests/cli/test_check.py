@@ -16,7 +16,7 @@ from tests.cli.test_mistakes_table import TABLE, put
 from transformertf.cli import main
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import ForecastCLI
-from transformertf.cli.mistakes import Given, _places, blamed
+from transformertf.cli.mistakes import Given, blamed, places_of
 from transformertf.cli.trial import try_steps
 from transformertf.cli.yaml_file import YamlFile
 
@@ -178,10 +178,10 @@ def test_the_last_of_several_files_is_blamed(
     _, _, err = check("-c", "more.yml")
     assert err[0] == "more.yml:3: batch_size must be at least 1, found 0"
     given = Given((YamlFile.read(Path("tiny.yml")), YamlFile.read(Path("more.yml"))), ())
-    place = blamed("dropout must be from 0 to 1, found 3", list(_places(given)))
+    place = blamed("dropout must be from 0 to 1, found 3", list(places_of(given)))
     assert place is not None
     assert place.shown == f"tiny.yml:{line_of('dropout')}"
-    assert blamed("nothing that was written", list(_places(given))) is None
+    assert blamed("nothing that was written", list(places_of(given))) is None
 
 
 def test_files_of_test_are_looked_at(experiment: Experiment, workdir: Path, check: Check) -> None:

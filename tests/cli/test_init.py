@@ -44,7 +44,7 @@ def write(kind: str, folder: Path) -> list[str]:
 def test_what_is_written_fits_at_once(workdir, capsys, kind):
     assert main(["init", *write(kind, workdir), "-o", "new.yml"]) == 0
     told = capsys.readouterr().err
-    assert "new.yml is written; next: transformertf fit --config new.yml" in told
+    assert "new.yml is written; next: transformertf check --config new.yml" in told
     assert main(["fit", "--config", "new.yml", *ONE_STEP]) == 0
     assert (workdir / "runs" / "new" / "version_0" / "checkpoints" / "last.ckpt").is_file()
 

@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from transformertf.errors import InputError, nearest
 
 Schema = dict[str, Any]
 
+PATH = Path(__file__).resolve().parent.parent / "schema.json"
 _POINTER = "#/$defs/"
 # what JSON calls values, in the words of the pages
 _KINDS = {
@@ -50,7 +51,7 @@ class Argument:
 @cache
 def text() -> str:
     """Return the whole schema, as it is shipped."""
-    return files("transformertf").joinpath("schema.json").read_text(encoding="utf-8")
+    return PATH.read_text(encoding="utf-8")
 
 
 @cache

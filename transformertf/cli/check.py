@@ -4,6 +4,7 @@ import argparse
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from transformertf.batch import Batch
@@ -22,6 +23,8 @@ from transformertf.data.windows import OWN_PATHS
 from transformertf.errors import InputError
 from transformertf.evaluation import naive_errors
 
+# characters of a line
+_WIDTH = 88
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 # inputs and target of a batch, whose shapes are shown
 _SHOWN = (
@@ -127,28 +130,29 @@ def _has_test(cli: ForecastCLI) -> bool:
     return data.hparams[OWN_PATHS["test"]] is not None or data.stages.split.keeps("test")
 
 
-def report(cli: ForecastCLI) -> Iterator[str]:
-    """Yield the lines that tell what a fit would be.
+def report(cli: ForecastCLI) -> list[str]:
+    """Return the lines that tell what a fit would be.
 
     Args:
         cli: built, its data set up for a fit. Afterwards its data is let go of.
     """
     data, model = cli.datamodule, cli.model
-    yield from summary_of(data, cli.trainer).lines()
+    summary = summary_of(data, cli.trainer)
+    counts = {stage.stage: stage.batches or 0 for stage in summary.stages}
     loader = data.train_dataloader()
     batch = next(iter(map(loader.dataset.__getitem__, loader.sampler)))
     errors = list(_to_beat(cli))
-    trial = try_steps(cli)
+    trial = try_steps(cli)  # reads the data anew, and lets go of it
     every, trains = parameters_of(model)
     frozen = "" if trains == every else f", {trains:,} of them train"
+    shapes = wrap(", ".join(_shapes(batch)), _WIDTH, break_on_hyphens=False)
     rows = [
-        ("batch", ", ".join(_shapes(batch))),
+        *zip(("batch", *[""] * len(shapes)), shapes, strict=False),
         ("model", f"{cli.model_name}, {every:,} parameters{frozen}"),
         ("memory", f"{_bytes(trial.memory)} at the peak of a step, on {trial.device}"),
-        *_lengths(cli, trial, len(loader)),
+        *_lengths(cli.config["trainer"], trial, counts["train"], counts.get("validation", 0)),
     ]
-    yield from (f"{name:<10}  {text}" for name, text in rows)
-    yield from errors
+    return [*summary.lines(), *(f"{name:<10}  {text}" for name, text in rows), *errors]
 
 
 def _shapes(batch: Batch) -> Iterator[str]:
@@ -158,34 +162,45 @@ def _shapes(batch: Batch) -> Iterator[str]:
             yield f"{name} {' x '.join(map(str, tensors[name].shape))}"
 
 
-def _lengths(cli: ForecastCLI, trial: Trial, batches: int) -> Iterator[tuple[str, str]]:
-    """Yield how many steps a fit has, and how long they take."""
-    trainer = cli.config["trainer"]
+def _lengths(
+    trainer: Mapping[str, Any], trial: Trial, batches: int, validations: int
+) -> Iterator[tuple[str, str]]:
+    """Yield how many steps a fit has, and how long they take.
+
+    Args:
+        trainer: its arguments.
+        trial: what a batch takes.
+        batches: of a training epoch, as the data has them.
+        validations: batches of a validation, likewise.
+    """
     batches = _limited(batches, trainer["limit_train_batches"])
-    each = trainer["accumulate_grad_batches"] or 1
-    steps = -(-batches // each)
-    epochs = trainer["max_epochs"]
-    if epochs is None:
-        epochs = EPOCHS if trainer["max_steps"] in (None, -1) else -1
-    most = trainer["max_steps"] if trainer["max_steps"] not in (None, -1) else None
-    if epochs == -1:
-        epochs = None if most is None else -(-most // steps)
-    total = None if epochs is None else min(steps * epochs, most or steps * epochs)
-    in_all = "without an end" if total is None else f"{total:,} in {epochs:,} epochs"
-    yield "steps", f"{steps:,} an epoch, {in_all}"
-    epoch = batches * trial.step + _validations(cli) * trial.validation
-    text = f"{_seconds(trial.step)} a batch, {_seconds(epoch)} an epoch"
-    if total is not None:
-        text += f", about {_seconds(epoch * total / steps)} in all"
+    if not batches:
+        yield "steps", "none: trainer.limit_train_batches leaves no batch"
+        return
+    steps = -(-batches // (trainer["accumulate_grad_batches"] or 1))
+    total = _total(trainer, steps)
+    epoch = batches * trial.step
+    epoch += _limited(validations, trainer["limit_val_batches"]) * trial.validation
+    times = f"{_seconds(trial.step)} a batch, {_seconds(epoch)} an epoch"
+    if total is None:
+        yield "steps", f"{steps:,} an epoch, without an end"
+    else:
+        epochs = -(-total // steps)
+        yield "steps", f"{steps:,} an epoch, {total:,} in {epochs:,} epoch{'s' * (epochs != 1)}"
+        times += f", about {_seconds(epoch * total / steps)} in all"
     if trainer["max_time"] is not None:
-        text += f", at most {trainer['max_time']} by max_time"
-    yield "time", text
+        times += f", at most {trainer['max_time']} by max_time"
+    yield "time", times
 
 
-def _validations(cli: ForecastCLI) -> int:
-    loader = cli.datamodule.val_dataloader()
-    batches = 0 if isinstance(loader, list) else len(loader)
-    return _limited(batches, cli.config["trainer"]["limit_val_batches"])
+def _total(trainer: Mapping[str, Any], steps: int) -> int | None:
+    """Return the optimizer steps of a fit with so many in an epoch; None without an end."""
+    epochs, most = trainer["max_epochs"], trainer["max_steps"]
+    most = None if most in (None, -1) else most
+    if epochs is None and most is None and trainer["max_time"] is None:
+        epochs = EPOCHS
+    ends = [most, None if epochs in (None, -1) else steps * epochs]
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _limited(batches: int, limit: float | None) -> int:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformertf.cli import catalogue
 from transformertf.cli.screen import say
 from transformertf.errors import InputError, at_least_one, nearest
 from transformertf.proposal import Answers, AsProposed, Given, Wishes, look, propose
@@ -27,7 +28,10 @@ def init(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _check_place(path, options.force)
     seen = look(options.data)
     proposal = propose(seen, _wishes(options), _answers(), str(path))
-    _write(path, proposal.text, options.force)
+    # by which an editor completes and checks it, see docs/editor.md
+    _write(
+        path, f"# yaml-language-server: $schema={catalogue.PATH}\n{proposal.text}", options.force
+    )
     roles = proposal.roles
     for told in proposal.leaks:
         say(told)
@@ -36,7 +40,7 @@ def init(options: argparse.Namespace, flags: Sequence[str]) -> None:
         parts += [f"{what} {', '.join(names)}"] if names else []
     lengths = proposal.lengths
     say(f"{'; '.join(parts)}; {lengths.context} + {lengths.horizon} steps; {proposal.model}")
-    say(f"{path} is written; next: transformertf fit --config {path}")
+    say(f"{path} is written; next: transformertf check --config {path}")
 
 
 class Terminal:

@@ -118,7 +118,7 @@ def find_mistakes(
     Raises:
         InputError: by `attempt`, where it is no mistake in what was given but a limit.
     """
-    search = _Search(given, list(_places(given)))
+    search = _Search(given, list(places_of(given)))
     for count in range(MOST):
         try:
             with contextlib.nullcontext() if count == 0 else _silent():
@@ -307,11 +307,10 @@ def _with_tree(given: Given, number: int, tree: dict[str, Any]) -> Given:
     return replace(given, files=tuple(files))
 
 
-def _places(given: Given) -> Iterator[Place]:
+def places_of(given: Given) -> Iterator[Place]:
     """Yield where each key and value of the files and flags stands."""
     for number, file in enumerate(given.files):
-        root = yaml.compose(file.text(), Loader=yaml.SafeLoader)
-        yield from _nodes(root, (), number, str(file.path))
+        yield from _nodes(file.root(), (), number, str(file.path))
     for line, (flag, *values) in enumerate(_flags(given.flags)):
         key, equals, value = flag.removeprefix("--").partition("=")
         texts = [value] if equals else values

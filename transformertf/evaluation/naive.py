@@ -25,6 +25,7 @@ from transformertf.models import LossSteps, weigh_steps
 _DAY = pd.Timedelta("1D")
 # shorter ones are of measurements, whose day means nothing
 _SHORTEST = pd.Timedelta("1min")
+_INEXACT = 0.02
 # seasons of steps from a day on: shortest step, longest, steps of a season
 _LONGER = ((1, 1, 7), (7, 7, 52), (28, 31, 12), (90, 92, 4))
 
@@ -36,13 +37,14 @@ def season_of(step: pd.Timedelta | None) -> int:
         step: distance of rows in time; None where it is not known in units of time.
 
     Returns:
-        Those of a day for steps from a minute to half a day that divide it, 7 for days, 52 for
-        weeks, 12 for months, 4 for quarters; else 1, for none.
+        Those of a day for steps from a minute to half a day that divide it, to 2 % since clocks
+        are not exact; 7 for days, 52 for weeks, 12 for months, 4 for quarters; else 1, for none.
     """
     if step is None:
         return 1
     if _SHORTEST <= step < _DAY:
-        return 1 if _DAY % step else _DAY // step
+        season = round(_DAY / step)
+        return season if abs(season * step / _DAY - 1) <= _INEXACT else 1
     days = step / _DAY
     return next((season for low, high, season in _LONGER if low <= days <= high), 1)
 

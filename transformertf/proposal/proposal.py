@@ -185,8 +185,9 @@ def _head(arranged: Arranged, lengths: Lengths, name: str) -> list[str]:
         *told,
         "Change what you know better; each line says why it is there.",
         "",
+        f"  transformertf check --config {name}",
         f"  transformertf fit --config {name}",
-        f"  transformertf evaluate --config {name} --ckpt_path last{season}",
+        f"  transformertf evaluate --config {name} --ckpt_path best{season}",
     ]
 
 
