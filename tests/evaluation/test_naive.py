@@ -172,8 +172,9 @@ def test_random_state_is_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("step", "season"),
     [
-        ("10ms", 1), ("1s", 1), ("1min", 1440), ("15min", 96), ("1h", 24), ("30.2min", 48), ("7h", 1), ("5h", 1), ("23h", 1), ("12h", 2),
-        ("1D", 7), ("2D", 1), ("7D", 52), ("28D", 12), ("31D", 12), ("91D", 4), ("366D", 1),
+        ("10ms", 1), ("1s", 1), ("1min", 1440), ("15min", 96), ("30.2min", 48), ("1h", 24),
+        ("5h", 1), ("7h", 1), ("12h", 2), ("23h", 1), ("1D", 7), ("2D", 1), ("7D", 52),
+        ("28D", 12), ("31D", 12), ("91D", 4), ("366D", 1),
     ],
 )  # fmt: skip
 def test_the_season_follows_from_the_rate(step, season):
