@@ -14,6 +14,7 @@ import pyarrow as pa
 from transformertf.cli.classes import BARE_NAMES, arguments_of, data_module_for, import_class
 from transformertf.cli.config import NAMING, TOP_LEVEL, Composer, Tree
 from transformertf.cli.lightning_cli import ForecastCLI
+from transformertf.cli.synonyms import meant_by
 from transformertf.data import as_list
 from transformertf.data.reading import as_frame, is_frame
 from transformertf.errors import InputError, nearest
@@ -127,7 +128,10 @@ def _place(name: str, taken: Mapping[str, Collection[str]], where: str) -> tuple
         if argument in taken[section]:
             return (section, argument) if section == "trainer" else (section, "init_args", argument)
     known = {*TOP_LEVEL, *ROLES, *RUN, *(one for names in taken.values() for one in names)}
-    raise InputError(f"{where}: no argument {name!r}; {nearest(name, known - {name})}")
+    meant = meant_by(name, {section: tuple(taken[section]) for section in SECTIONS})
+    # a keyword has no section
+    hint = meant and re.sub(rf"\b({'|'.join(SECTIONS)})\.", "", meant)
+    raise InputError(f"{where}: no argument {name!r}; {hint or nearest(name, known - {name})}")
 
 
 def _put(tree: Tree, path: Iterable[str], value: Any, place: str) -> None:
