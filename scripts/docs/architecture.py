@@ -44,6 +44,7 @@ ROOMS = {
     "class_paths": Room(2, 0, GROUND, "what may be named"),
     "processes": Room(1, 2, GROUND, "of a run"),
     "places": Room(1, 3, GROUND, "locks, own folders"),
+    "wording": Room(3, 0, GROUND, "as people read it"),
     "batch": Room(0, 1, GROUND, "Batch, its checker"),
     "utils": Room(1, 1, GROUND, "lengths, masks"),
     "reach": Room(2, 1, GROUND, "what may be reached"),

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
@@ -28,6 +25,7 @@ from transformertf.cli.experiment import (
 )
 from transformertf.cli.lightning_cli import WRITING, ForecastCLI
 from transformertf.cli.screen import say
+from transformertf.cli.tables import show
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
@@ -290,27 +288,13 @@ def _score(
 
 
 def _show(evaluation: Evaluation) -> None:
-    """Print the metrics over all."""
-    # names of columns are no markup
-    table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in evaluation.shown():
-        table.add_row(escape(name), value)
-    console = Console()
-    console.print(table)
-    if "MAE_naive" in evaluation:
-        console.print(_beside_naive(evaluation))
-
-
-def _beside_naive(evaluation: Evaluation) -> Table:
-    """Return the errors of the model beside those of the naive forecasts."""
-    table = Table(title="beside the naive forecasts")
-    table.add_column("")
+    """Print the metrics over all, and the errors beside those of the naive forecasts."""
+    title = f"{evaluation.settings['target']}, original units"
+    show(("metric", "value"), evaluation.shown(), title, left=("metric",))
+    if "MAE_naive" not in evaluation:
+        return
     names = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
-    shown = {name: end for name, end in names.items() if f"MAE{end}" in evaluation}
-    for name in shown:
-        table.add_column(name, justify="right")
-    for metric in ("MAE", "RMSE"):
-        table.add_row(metric, *(f"{evaluation[metric + end]:.5g}" for end in shown.values()))
-    return table
+    found = dict(evaluation.shown())
+    ends = {name: end for name, end in names.items() if f"MAE{end}" in found}
+    rows = ([metric, *(found[metric + end] for end in ends.values())] for metric in ("MAE", "RMSE"))
+    show(("", *ends), rows, "beside the naive forecasts")

@@ -53,12 +53,12 @@ from transformertf.cli.parts import model_lines, size_remark
 from transformertf.cli.proposing import Call
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
-from transformertf.cli.wording import counted
 from transformertf.data import summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
 from transformertf.places import lock
 from transformertf.plots import can_plot
+from transformertf.wording import counted
 
 
 def fit(options: argparse.Namespace, flags: Sequence[str], call: Call | None = None) -> Path | None:

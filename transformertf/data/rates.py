@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf import wording
+
 # rows that are looked at at a time
 _ROWS = 2**18
 # share of distances that nearly all others are at most as long as, and times that is a long gap
@@ -16,9 +18,8 @@ _NEARLY_ALL, _LONG = 0.95, 10
 _ALIKE = 0.1
 # distances that tell a rate, and the share of them that has to be alike
 _ENOUGH, _EVEN = 8, 0.5
-# seconds of the units that dates are kept in, and that lengths of time are written in
+# seconds of the units that dates are kept in
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_UNITS = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,7 @@ def usual_step(rates: list[Rate]) -> float | None:
 
 def length_text(length: float, is_date: bool) -> str:
     """Return a length of time as text: of dates with its unit, else the number."""
-    if not is_date:
-        return f"{length:.4g}"
-    unit = next((unit for unit, size in _UNITS.items() if length >= size), "ns")
-    return f"{length / _UNITS[unit]:.4g} {'day' if length == _UNITS['days'] else unit}"
+    return wording.length(length) if is_date else f"{length:.4g}"
 
 
 def _distances(time: pd.Index) -> Iterator[npt.NDArray[np.float64]]:
