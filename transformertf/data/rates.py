@@ -1,4 +1,4 @@
-"""How far the rows of a series are apart in time, and how lengths of time are written."""
+"""How far the rows of a series are apart in time, and the seasons that follow from that."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +20,15 @@ _ALIKE = 0.1
 _ENOUGH, _EVEN = 8, 0.5
 # seconds of the units that dates are kept in
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+HOUR, DAY = 3600.0, 86400.0
+# seasons of steps below a day, in seconds, and of others by the shortest step, the longest, and
+# the steps of the season: months and quarters are of unlike length, and clocks are set
+A_DAY, A_WEEK = "a day", "a week"
+_SHORT = ((HOUR, "an hour"), (DAY, A_DAY), (7 * DAY, A_WEEK))
+_LONG_STEPS = (
+    (DAY, DAY, 7, A_WEEK), (7 * DAY, 7 * DAY, 52, "a year"), (28 * DAY, 32 * DAY, 12, "a year"),
+    (89 * DAY, 93 * DAY, 4, "a year"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,18 @@ def usual_step(rates: list[Rate]) -> float | None:
     """Return the step that most series of a rate have; None where none has a rate."""
     steps = sorted(rate.step for rate in rates if rate.is_even)
     return steps[len(steps) // 2] if steps else None
+
+
+def seasons(step: float) -> list[tuple[float, str]]:
+    """Return the seasons of rows of dates: steps of each, shortest first, and what it is.
+
+    Args:
+        step: distance of rows in seconds, above 0. Where it does not divide a season, the steps of
+            that are no whole number.
+    """
+    if step < DAY:
+        return [(long / step, what) for long, what in _SHORT]
+    return [(float(steps), what) for low, high, steps, what in _LONG_STEPS if low <= step <= high]
 
 
 def length_text(length: float, is_date: bool) -> str:
