@@ -44,7 +44,8 @@ ROOMS = {
     "class_paths": Room(2, 0, GROUND, "what may be named"),
     "processes": Room(1, 2, GROUND, "of a run"),
     "places": Room(1, 3, GROUND, "locks, own folders"),
-    "wording": Room(3, 0, GROUND, "as people read it"),
+    "wording": Room(1, 4, GROUND, "as people read it"),
+    "stage": Room(2, 3, GROUND, "train, validation, test"),
     "batch": Room(0, 1, GROUND, "Batch, its checker"),
     "utils": Room(1, 1, GROUND, "lengths, masks"),
     "reach": Room(2, 1, GROUND, "what may be reached"),
@@ -64,8 +65,8 @@ ROOMS = {
     "evaluation": Room(0.5, 10, AFTER, "scores, the report"),
     "proposal": Room(1, 5, DOOR, "YAML for new data"),
     "callbacks": Room(1.5, 10, AFTER, "what hangs on a fit"),
-    "forecaster": Room(0.5, 11, DOOR, "the Python door"),
-    "cli": Room(1.5, 11, DOOR, "YAML, commands, runs"),
+    "forecaster": Room(1, 12, DOOR, "the Python door"),
+    "cli": Room(1, 11, DOOR, "YAML, commands, runs"),
 }
 # the way of the data, which is drawn over the imports
 FLOW = (
@@ -144,10 +145,10 @@ def size(room: str) -> str:
 
 def draw() -> Figure:
     """Return the picture."""
-    figure = Figure(figsize=(10, 13), layout="constrained")
+    figure = Figure(figsize=(10, 14), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axis_off()
-    axes.set(xlim=(-0.1, 10.6), ylim=(-0.3, 12.6))
+    axes.set(xlim=(-0.1, 10.6), ylim=(-0.3, 13.6))
     for (user, used), count in imports().items():
         if ROOMS[used].colour != GROUND:
             _arrow(axes, used, user, "0.75", 0.4 + 0.08 * min(count, 12), "-", 1)
@@ -157,7 +158,7 @@ def draw() -> Figure:
         _box(axes, name, room)
     axes.text(
         0,
-        12.35,
+        13.35,
         "The rooms of transformertf; what each hands on, in italics. Blue: the way of the data.\n"
         "Thin lines: imports, which all run down; those of the ground, used by all, are left out.",
         va="center",

@@ -128,6 +128,6 @@ def test_nothing_to_go_on_with_is_promised_before_the_first_step(
     monkeypatch.setattr(ForecastModule, "training_step", stop)
     assert main(["fit", "--config", config, "-n", "short"]) == 130
     told = capsys.readouterr().err
-    assert "no step was trained, nothing is kept" in told
+    assert "no step trained, nothing is kept" in told
     assert told.splitlines()[-1] == "interrupted"
     assert not Path("runs/short").exists()

@@ -262,7 +262,7 @@ def test_predict_options(experiment: Experiment, workdir: Path, fails: Fails) ->
     assert "expected a name that ends in .parquet" in fails(*predict, "--output", "f.xlsx")
     assert "the folder" in fails(*predict, "--output", "none/f.parquet")
     assert "origin every:N wants a whole number" in fails(*predict, "--origin", "every:0")
-    assert "neither auto, last, all, every:N, end nor a time stamp" in fails(
+    assert "neither auto, last, all, every:N, daily@HH:MM, end nor a time stamp" in fails(
         *predict, "--origin", "yesterday"
     )
 

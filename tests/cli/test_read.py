@@ -142,6 +142,7 @@ def test_a_horizon_beyond_the_rows_is_told(
     table.to_parquet("new.parquet")
     words = ["predict", "--ckpt_path", str(experiment.checkpoint)]
     words += ["--data.predict_df_paths", "new.parquet", "--horizon", "4"]
+    words += ["--output", "forecasts.parquet"]
     lines = [line for line in run(capsys, *words) if line.startswith("horizon")]
     assert lines == [
         "horizon 4: 1 of 1 forecasts end before, after 2 steps at the least, where the rows do, "

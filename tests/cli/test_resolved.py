@@ -141,7 +141,7 @@ def test_a_checkpoint_is_a_source(experiment: Experiment, printed: Printed) -> N
     assert found["batch_size: 3"] == "--data.batch_size"
     for value in ("d_encoder: 6", "lr: 0.01", "class_path: torch.optim.Adam"):
         assert found[value] == f"checkpoint {experiment.checkpoint}"
-    assert found["max_epochs: null"] == "default"
+    assert found["max_epochs: 100"] == "default"
 
 
 def test_mistakes_are_told(workdir: Path, fails: Callable[..., str]) -> None:

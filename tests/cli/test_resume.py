@@ -468,4 +468,4 @@ def test_a_checkpoint_may_lie_in_the_uppermost_folder(monkeypatch: pytest.Monkey
     monkeypatch.setattr(fitting, "sweep", looked.append)
     path = Path(Path.cwd().anchor, "last.ckpt")
     fitting._sweep(Namespace(ckpt_path=str(path)), None, Checkpoint(path, {}))
-    assert looked == [path.parent / "checkpoints", path.parent / "plots"]
+    assert looked == [path.parent, path.parent / "checkpoints", path.parent / "plots"]

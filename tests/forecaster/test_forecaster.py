@@ -92,6 +92,7 @@ def test_a_frame_and_its_file_give_what_the_command_writes(folder, checkpoint, f
     frame = future()
     frame.to_parquet(folder / "new.parquet")
     words = ["--ckpt_path", str(checkpoint), "--data.predict_df_paths", "new.parquet"]
+    words += ["--output", "forecasts.parquet"]
     assert main(["predict", *words, "--origin", origin]) == 0
     expected = pd.read_parquet("forecasts.parquet")
     assert {"q0.1", "q0.5", "q0.9"} < set(expected.columns)

@@ -63,7 +63,7 @@ class Clock:
         except ValueError:
             positive = False
         if not positive:
-            raise InputError(EVERY.format(period))
+            raise InputError(EVERY.format(text.removeprefix("every:")))
         return cls(text, period, since=found[3])
 
     def origins(self, run: Run, series: Series) -> list[Run]:
