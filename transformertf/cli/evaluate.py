@@ -190,7 +190,7 @@ def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list
     Raises:
         InputError: none is given, and none lies beside the checkpoint.
     """
-    own: Path = checkpoint.path.parent.parent / "config.yaml"
+    own: Path = checkpoint.path.parent.parent / runs.CONFIG
     if not options.config and not own.is_file():
         raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
     return list(options.config) or [YamlFile.read(own)]
@@ -222,7 +222,7 @@ def _fit_and_forecast(
         writer = _writer(kept, cli, checkpoint, options, horizon, rest)
         callbacks: list[Callback] = [Interruption(), writer]
         best: ModelCheckpoint | None = None
-        if checkpoint.path.name != "last.ckpt":
+        if checkpoint.path.name != runs.KEPT["last"]:
             best = ModelCheckpoint(folder, monitor=monitored(cli))
             callbacks.append(best)
         cli.make_trainer(

@@ -16,7 +16,7 @@ from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, WholeCheckpoints, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, refuse_other_data, require_agreement
-from transformertf.cli.checkpoints import KEPT, named, newest
+from transformertf.cli.checkpoints import named, newest
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
 from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
@@ -46,7 +46,7 @@ def experiment(options: argparse.Namespace) -> str | None:
         return None
     first = Path(os.path.abspath(path))
     # the configuration that a run left behind belongs to that run's experiment
-    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
+    left_behind = first.name == runs.CONFIG and first.parent.name.startswith("version_")
     name = first.parent.parent.name if left_behind else first.stem
     return runs.check_name(
         name, f"--config {options.config[0].path}: give -n NAME, for {name!r:.40}"
@@ -110,7 +110,7 @@ def _find(
     options: argparse.Namespace, word: str, kept: str, flag: str = "--ckpt_path"
 ) -> Checkpoint | None:
     """Return the checkpoint that a word names; None where it is the last or best of none."""
-    if word in KEPT:
+    if word in runs.KEPT:
         checkpoint = newest(runs.versions(_whose(options, word, flag)), word, flag)
     else:
         checkpoint = named(word, kept, flag)

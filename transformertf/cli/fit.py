@@ -268,7 +268,7 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     header = "" if parent is None else f"# resumed from {parent.path}\n"
     text = header + yaml.safe_dump(cli.resolved(), sort_keys=False)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    (folder / runs.CONFIG).write_text(text, encoding="utf-8")
 
 
 def _loggers(folder: Path) -> list[Logger]:
@@ -294,7 +294,7 @@ def _callbacks(
         StepLoss(),
         Hyperparameters(runs.flat(cli.resolved()), best, metrics),
         best,
-        LastCheckpoint(place / "last.ckpt", every, interruption),
+        LastCheckpoint(place / runs.KEPT["last"], every, interruption),
         RunRecord(folder / runs.RECORD, best, None if parent is None else parent.path),
     ]
     if can_plot():
@@ -358,11 +358,11 @@ def _close(folder: Path, steps: int) -> None:
         steps: that it has made.
     """
     if _names(folder):
-        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
+        say(f"checkpoints: {folder / runs.CHECKPOINTS} ({_names(folder)})")
     else:
         runs.discard(folder)
         say(f"{counted(steps, 'step') if steps else 'no step'} trained, nothing is kept")
 
 
 def _names(folder: Path) -> str:
-    return ", ".join(sorted(path.name for path in folder.glob("checkpoints/*.ckpt")))
+    return ", ".join(sorted(path.name for path in folder.glob(f"{runs.CHECKPOINTS}/*.ckpt")))
