@@ -10,6 +10,7 @@ from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli.experiment import (
     PHASES,
+    choose_season,
     load,
     make_composer,
     make_trainer,
@@ -39,7 +40,8 @@ from transformertf.wording import number
 
 def compare(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score forecasts on the windows that all have, beside the naive ones."""
-    at_least_one(season=options.season)
+    if options.season is not None:
+        at_least_one(season=options.season)
     twice = {name for name in options.sources if options.sources.count(name) > 1}
     if twice:
         raise InputError(f"compare: {min(twice)} is given twice; give each once")
@@ -72,7 +74,7 @@ def _compared(
     """Return the comparison, in the order in which the forecasters were given."""
     scales: dict[str, float] = {}
     for word, checkpoint in checkpoints.items():
-        say(f"forecasting with {checkpoint.path}")
+        say(f"forecasting with {word}")
         tables[word], own = _forecasts(options, flags, checkpoint)
         scales = {**own, **scales}
     return compare_tables({word: tables[word] for word in options.sources}, scales)
@@ -85,6 +87,7 @@ def _forecasts(
     composer = make_composer(options, flags, checkpoint)
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
     data = cli.datamodule
+    choose_season(options, cli)
     data.forecast_on(options.stage, options.origin)
     calibration, kept = calibration_of(checkpoint), ForecastFrames()
     tables = ForecastTables(data, calibration=calibration, season=options.season)

@@ -15,6 +15,7 @@ from transformertf.cli.agreement import monitored
 from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
     PHASES,
+    choose_season,
     load,
     make_composer,
     make_trainer,
@@ -38,7 +39,6 @@ from transformertf.evaluation import (
     make_sections,
     open_folder,
     read_pieces,
-    usual_season,
     write_metrics,
     write_report,
 )
@@ -89,10 +89,7 @@ def judge(
         file = ForecastFile(folder / FORECASTS)
         composer = make_composer(options, flags, checkpoint)
         cli = load(checkpoint, composer, PHASES[options.stage])
-        if options.season is None:
-            options.season = usual_season(cli.datamodule.stage_series(options.stage))
-            if options.season > 1:
-                say(f"season: {options.season} rows, by their rate; --season gives another")
+        choose_season(options, cli)
         if options.refit > 1:
             _forecast_folds(file, cli, checkpoint, options, flags, horizon)
         else:

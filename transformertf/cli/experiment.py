@@ -19,13 +19,15 @@ from transformertf.cli.agreement import MAY_DIFFER, refuse_other_data, require_a
 from transformertf.cli.checkpoints import named, newest
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
+from transformertf.cli.lightning_cli import ForecastCLI, Phase
 from transformertf.cli.limits import limit_told
+from transformertf.cli.refusals import REFUSALS, users_mistakes
 from transformertf.cli.screen import say
 from transformertf.data import Stage, WindowDataModule
 from transformertf.data.reading import expand_paths
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError, NonFiniteLossError
+from transformertf.evaluation import usual_season
 from transformertf.forecasts import ForecastFile
 
 # what runs on the data of a stage
@@ -278,6 +280,14 @@ def _is_restoring(error: BaseException) -> bool:
         and frame.f_code.co_name.lstrip("_").startswith(("restore", "resume"))
         for frame in frames
     )
+
+
+def choose_season(options: argparse.Namespace, cli: ForecastCLI) -> None:
+    """Take the season that the rate of the rows suggests, where the user gives none, and say so."""
+    if options.season is None:
+        options.season = usual_season(cli.datamodule.stage_series(options.stage))
+        if options.season > 1:
+            say(f"season: {options.season} rows, by their rate; --season gives another")
 
 
 def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint) -> None:

@@ -48,12 +48,13 @@ from transformertf.cli.experiment import (
     run,
 )
 from transformertf.cli.keywords import keep_frames
-from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
+from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.parts import model_lines, size_remark
 from transformertf.cli.proposing import Call
+from transformertf.cli.refusals import users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
-from transformertf.data import summary_of
+from transformertf.data import length_of, summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
 from transformertf.places import lock
@@ -310,11 +311,8 @@ def _interval(every: int | str | None) -> int | timedelta | None:
     """
     if not isinstance(every, str):
         return every
-    try:
-        interval = pd.Timedelta(every)
-    except ValueError:
-        interval = pd.Timedelta(0)
-    if not interval > pd.Timedelta(0):
+    interval = length_of(every)
+    if interval is None:
         raise InputError(
             f"checkpoint_every is {every!r}: expected steps, or a time such as 30s or 2h"
         )

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from transformertf.data.base import WindowDataModule
     from transformertf.data.columns import Columns, as_list
     from transformertf.data.datamodule import EncoderDecoderDataModule
-    from transformertf.data.rates import A_DAY, A_WEEK, DAY, HOUR, length_text, seasons, usual_step
+    from transformertf.data.rates import (
+        A_DAY,
+        A_WEEK,
+        DAY,
+        HOUR,
+        length_of,
+        length_text,
+        seasons,
+        usual_step,
+    )
     from transformertf.data.series import Codes, FloatArray, IntArray, Series
     from transformertf.data.summary import Summary, summary_of
     from transformertf.data.time_series import TimeSeriesDataModule
@@ -46,6 +55,7 @@ __all__ = [
     "TimeSeriesDataModule",
     "WindowDataModule",
     "as_list",
+    "length_of",
     "length_text",
     "seasons",
     "summary_of",
@@ -58,7 +68,16 @@ _MODULES = {
     "base": ("WindowDataModule",),
     "columns": ("Columns", "as_list"),
     "datamodule": ("EncoderDecoderDataModule",),
-    "rates": ("A_DAY", "A_WEEK", "DAY", "HOUR", "length_text", "seasons", "usual_step"),
+    "rates": (
+        "A_DAY",
+        "A_WEEK",
+        "DAY",
+        "HOUR",
+        "length_of",
+        "length_text",
+        "seasons",
+        "usual_step",
+    ),
     "series": ("Codes", "FloatArray", "IntArray", "Series"),
     "summary": ("Summary", "summary_of"),
     "time_series": ("TimeSeriesDataModule",),

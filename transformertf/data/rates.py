@@ -94,6 +94,15 @@ def seasons(step: float) -> list[tuple[float, str]]:
     return [(float(steps), what) for low, high, steps, what in _LONG_STEPS if low <= step <= high]
 
 
+def length_of(text: str) -> pd.Timedelta | None:
+    """Return a length of time that is given as 30s or 2h; None where it is none, or not above 0."""
+    try:
+        length = pd.Timedelta(text)
+    except ValueError:
+        return None
+    return length if length > pd.Timedelta(0) else None
+
+
 def length_text(length: float, is_date: bool) -> str:
     """Return a length of time as text: of dates with its unit, else the number."""
     return wording.length(length) if is_date else f"{length:.4g}"
