@@ -30,6 +30,8 @@ _EPOCH = 200
 # runs from which on whole ones validate
 _RUNS = 10
 _SHARES = (0.1, 0.2)
+# periods that validate, and how many windows behind one another each holds at least
+_BLOCKS, _BLOCK = 4, 5
 # of sequences: lanes, steps that a gradient reaches back in the mean, steps of a fit
 _LANES, _PIECE, _PIECES = 32, 100, 6000
 # validations of a fit, about
@@ -195,10 +197,16 @@ def split(arranged: Arranged, lengths: Lengths) -> Section:
         }
     least = lengths.horizon / arranged.rows * 1.05
     val, test = (max(share, math.ceil(least * 100) / 100) for share in (val, test))
-    return {
-        "val_fraction": Said(val, "behind the rows that train"),
-        "test_fraction": Said(test, "the last rows, opened once, at the end"),
-    }
+    last = Said(test, "the last rows, opened once, at the end")
+    window = lengths.context + lengths.horizon
+    if arranged.is_date and val * arranged.rows >= _BLOCKS * _BLOCK * window:
+        why = "so many periods validate, spread over the rows: one alone chooses by its weather"
+        return {
+            "val_fraction": Said(val),
+            "val_blocks": Said(_BLOCKS, why),
+            "test_fraction": last,
+        }
+    return {"val_fraction": Said(val, "behind the rows that train"), "test_fraction": last}
 
 
 def count_windows(arranged: Arranged, lengths: Lengths, shares: Section) -> int:
