@@ -28,7 +28,7 @@ from transformertf.wording import counted, length, number, size, table
 # characters of a line
 _WIDTH = 88
 # of lengths of time, which are estimates
-DIGITS = 3
+DIGITS = 2
 # inputs and target of a batch, whose shapes are shown
 _SHOWN = (
     "encoder_input", "encoder_categories", "decoder_input", "decoder_categories", "input",
