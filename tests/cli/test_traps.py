@@ -113,7 +113,7 @@ def test_the_optimizer_is_given_once_and_a_schedule_says_when(
 
     def scheduled(tree: dict[str, Any]) -> None:
         tree["lr_scheduler"] = {
-            "class_path": "ReduceLROnPlateau", "interval": "step", "monitor": "train/loss",
+            "class_path": "ReduceLROnPlateau", "interval": "step", "monitor": "loss",
         }  # fmt: skip
 
     config = str(experiment.write(workdir, scheduled))
