@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli.experiment import (
     PHASES,
+    choose_season,
     load,
     make_composer,
     make_trainer,
@@ -37,11 +35,13 @@ from transformertf.forecasts import (
     calibration_of,
     naive_scales,
 )
+from transformertf.wording import number
 
 
 def compare(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score forecasts on the windows that all have, beside the naive ones."""
-    at_least_one(season=options.season)
+    if options.season is not None:
+        at_least_one(season=options.season)
     twice = {name for name in options.sources if options.sources.count(name) > 1}
     if twice:
         raise InputError(f"compare: {min(twice)} is given twice; give each once")
@@ -74,7 +74,7 @@ def _compared(
     """Return the comparison, in the order in which the forecasters were given."""
     scales: dict[str, float] = {}
     for word, checkpoint in checkpoints.items():
-        say(f"forecasting with {checkpoint.path}")
+        say(f"forecasting with {word}")
         tables[word], own = _forecasts(options, flags, checkpoint)
         scales = {**own, **scales}
     return compare_tables({word: tables[word] for word in options.sources}, scales)
@@ -87,6 +87,7 @@ def _forecasts(
     composer = make_composer(options, flags, checkpoint)
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
     data = cli.datamodule
+    choose_season(options, cli)
     data.forecast_on(options.stage, options.origin)
     calibration, kept = calibration_of(checkpoint), ForecastFrames()
     tables = ForecastTables(data, calibration=calibration, season=options.season)
@@ -101,9 +102,9 @@ def _forecasts(
 def _show(comparison: Comparison) -> None:
     """Print the metrics of each, what differs from the first, and what was left out."""
     first = comparison.scores.index[0]
-    show(_table(comparison.scores, f"{comparison.windows:,} windows, original units"))
+    _show_frame(comparison.scores, f"{comparison.windows:,} windows, original units")
     if len(comparison.pairs):
-        show(_table(comparison.pairs, f"MAE less that of {first}, and whether that is chance"))
+        _show_frame(comparison.pairs, f"MAE less that of {first}, and whether that is chance")
     for name, count in comparison.left_out.items():
         if count:
             say(f"{name}: {count:,} windows that not all have are left out")
@@ -111,11 +112,9 @@ def _show(comparison: Comparison) -> None:
         say(f"{name}: no forecast of some rows, left out")
 
 
-def _table(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("")
-    for name in frame.columns:
-        table.add_column(escape(str(name)), justify="right")
-    for label, row in frame.iterrows():
-        table.add_row(escape(str(label)), *("" if pd.isna(x) else f"{x:.4g}" for x in row))
-    return table
+def _show_frame(frame: pd.DataFrame, title: str) -> None:
+    rows = (
+        [str(label), *("" if pd.isna(value) else number(value) for value in row)]
+        for label, row in frame.iterrows()
+    )
+    show(["", *map(str, frame.columns)], rows, title)

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
@@ -18,6 +15,7 @@ from transformertf.cli.agreement import monitored
 from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
     PHASES,
+    choose_season,
     load,
     make_composer,
     make_trainer,
@@ -28,6 +26,7 @@ from transformertf.cli.experiment import (
 )
 from transformertf.cli.lightning_cli import WRITING, ForecastCLI
 from transformertf.cli.screen import say
+from transformertf.cli.tables import show
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
@@ -40,7 +39,6 @@ from transformertf.evaluation import (
     make_sections,
     open_folder,
     read_pieces,
-    usual_season,
     write_metrics,
     write_report,
 )
@@ -91,10 +89,7 @@ def judge(
         file = ForecastFile(folder / FORECASTS)
         composer = make_composer(options, flags, checkpoint)
         cli = load(checkpoint, composer, PHASES[options.stage])
-        if options.season is None:
-            options.season = usual_season(cli.datamodule.stage_series(options.stage))
-            if options.season > 1:
-                say(f"season: {options.season} rows, by their rate; --season gives another")
+        choose_season(options, cli)
         if options.refit > 1:
             _forecast_folds(file, cli, checkpoint, options, flags, horizon)
         else:
@@ -192,7 +187,7 @@ def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list
     Raises:
         InputError: none is given, and none lies beside the checkpoint.
     """
-    own: Path = checkpoint.path.parent.parent / "config.yaml"
+    own: Path = checkpoint.path.parent.parent / runs.CONFIG
     if not options.config and not own.is_file():
         raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
     return list(options.config) or [YamlFile.read(own)]
@@ -224,7 +219,7 @@ def _fit_and_forecast(
         writer = _writer(kept, cli, checkpoint, options, horizon, rest)
         callbacks: list[Callback] = [Interruption(), writer]
         best: ModelCheckpoint | None = None
-        if checkpoint.path.name != "last.ckpt":
+        if checkpoint.path.name != runs.KEPT["last"]:
             best = ModelCheckpoint(folder, monitor=monitored(cli))
             callbacks.append(best)
         cli.make_trainer(
@@ -290,27 +285,13 @@ def _score(
 
 
 def _show(evaluation: Evaluation) -> None:
-    """Print the metrics over all."""
-    # names of columns are no markup
-    table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in evaluation.shown():
-        table.add_row(escape(name), value)
-    console = Console()
-    console.print(table)
-    if "MAE_naive" in evaluation:
-        console.print(_beside_naive(evaluation))
-
-
-def _beside_naive(evaluation: Evaluation) -> Table:
-    """Return the errors of the model beside those of the naive forecasts."""
-    table = Table(title="beside the naive forecasts")
-    table.add_column("")
+    """Print the metrics over all, and the errors beside those of the naive forecasts."""
+    title = f"{evaluation.settings['target']}, original units"
+    show(("metric", "value"), evaluation.shown(), title, left=("metric",))
+    if "MAE_naive" not in evaluation:
+        return
     names = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
-    shown = {name: end for name, end in names.items() if f"MAE{end}" in evaluation}
-    for name in shown:
-        table.add_column(name, justify="right")
-    for metric in ("MAE", "RMSE"):
-        table.add_row(metric, *(f"{evaluation[metric + end]:.5g}" for end in shown.values()))
-    return table
+    found = dict(evaluation.shown())
+    ends = {name: end for name, end in names.items() if f"MAE{end}" in found}
+    rows = ([metric, *(found[metric + end] for end in ends.values())] for metric in ("MAE", "RMSE"))
+    show(("", *ends), rows, "beside the naive forecasts")

@@ -16,16 +16,18 @@ from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, WholeCheckpoints, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, refuse_other_data, require_agreement
-from transformertf.cli.checkpoints import KEPT, named, newest
+from transformertf.cli.checkpoints import named, newest
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
+from transformertf.cli.lightning_cli import ForecastCLI, Phase
 from transformertf.cli.limits import limit_told
+from transformertf.cli.refusals import REFUSALS, users_mistakes
 from transformertf.cli.screen import say
 from transformertf.data import Stage, WindowDataModule
 from transformertf.data.reading import expand_paths
 from transformertf.data.windows import FRACTIONS, OWN_PATHS
 from transformertf.errors import InputError, NonFiniteLossError
+from transformertf.evaluation import usual_season
 from transformertf.forecasts import ForecastFile
 
 # what runs on the data of a stage
@@ -46,7 +48,7 @@ def experiment(options: argparse.Namespace) -> str | None:
         return None
     first = Path(os.path.abspath(path))
     # the configuration that a run left behind belongs to that run's experiment
-    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
+    left_behind = first.name == runs.CONFIG and first.parent.name.startswith("version_")
     name = first.parent.parent.name if left_behind else first.stem
     return runs.check_name(
         name, f"--config {options.config[0].path}: give -n NAME, for {name!r:.40}"
@@ -110,7 +112,7 @@ def _find(
     options: argparse.Namespace, word: str, kept: str, flag: str = "--ckpt_path"
 ) -> Checkpoint | None:
     """Return the checkpoint that a word names; None where it is the last or best of none."""
-    if word in KEPT:
+    if word in runs.KEPT:
         checkpoint = newest(runs.versions(_whose(options, word, flag)), word, flag)
     else:
         checkpoint = named(word, kept, flag)
@@ -278,6 +280,14 @@ def _is_restoring(error: BaseException) -> bool:
         and frame.f_code.co_name.lstrip("_").startswith(("restore", "resume"))
         for frame in frames
     )
+
+
+def choose_season(options: argparse.Namespace, cli: ForecastCLI) -> None:
+    """Take the season that the rate of the rows suggests, where the user gives none, and say so."""
+    if options.season is None:
+        options.season = usual_season(cli.datamodule.stage_series(options.stage))
+        if options.season > 1:
+            say(f"season: {options.season} rows, by their rate; --season gives another")
 
 
 def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint) -> None:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from transformertf.data import DAY, HOUR, length_text
 from transformertf.proposal.lengths import Lengths
 from transformertf.proposal.rhythm import (
-    DAY,
     autocorrelation,
     is_heavy,
     level_moves,
@@ -288,13 +288,7 @@ def _length(arranged: Arranged, steps: int) -> Any:
     long = steps * arranged.step
     if not arranged.is_date:
         return int(long) if float(long).is_integer() else float(f"{long:.12g}")
-    return _shown(arranged, long)
-
-
-def _shown(arranged: Arranged, long: float) -> Any:
-    if not arranged.is_date:
-        return f"{long:g}"
-    for unit, seconds in (("D", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+    for unit, seconds in (("D", DAY), ("h", HOUR), ("min", 60.0), ("s", 1.0)):
         if long % seconds == 0:
             return f"{int(long // seconds)}{unit}"
     return f"{round(long * 1000)}ms"
@@ -305,4 +299,4 @@ def spacing(arranged: Arranged) -> str:
     if arranged.step is None:
         return "a single row"
     how = "" if arranged.is_even else ", but for gaps" if arranged.has_gaps else ", unevenly"
-    return f"{_shown(arranged, arranged.step)} apart{how}"
+    return f"{length_text(arranged.step, arranged.is_date)} apart{how}"
