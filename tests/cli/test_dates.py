@@ -111,6 +111,19 @@ def test_targets_of_stages_do_not_overlap(market: Path, monkeypatch: pytest.Monk
     assert spans["test"] == (stamps[1], HOURS[-1])
 
 
+def test_the_season_is_that_of_evaluate_in_compare(
+    market: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(market)
+    metrics, _ = scored(market)
+    assert capsys.readouterr().out.count(f"{metrics['MAE_seasonal_naive']:.5g}") == 1
+    last = "runs/prices/version_0/checkpoints/last.ckpt"
+    assert main(["compare", last, "--output", "compared"]) == 0
+    found = json.loads(Path("compared/comparison.json").read_text())["scores"]
+    assert found[last]["MASE"] == pytest.approx(metrics["MASE"], rel=1e-6)
+    assert found["seasonal_naive"]["MAE"] == pytest.approx(metrics["MAE_seasonal_naive"], rel=1e-6)
+
+
 @pytest.mark.parametrize("output", ["next.parquet", "next.csv"])
 def test_predict_writes_a_picture(
     market: Path, monkeypatch: pytest.MonkeyPatch, output: str

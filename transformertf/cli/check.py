@@ -51,7 +51,8 @@ def check(options: argparse.Namespace, flags: Sequence[str]) -> None:
         for line in findings.lines:
             tell(line)
         count = len(findings.lines)
-        rest = "" if findings.whole else "; what depends on them was not looked at"
+        which = "them" if count > 1 else "it"
+        rest = "" if findings.whole else f"; what depends on {which} was not looked at"
         raise InputError(f"{count} mistake{'s' if count > 1 else ''}{rest}; mend, and check again")
     for line in report(attempt.cli):
         print(line)

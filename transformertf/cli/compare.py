@@ -13,6 +13,7 @@ from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint
 from transformertf.cli.experiment import (
     PHASES,
+    choose_season,
     load,
     make_composer,
     make_trainer,
@@ -41,7 +42,8 @@ from transformertf.forecasts import (
 
 def compare(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score forecasts on the windows that all have, beside the naive ones."""
-    at_least_one(season=options.season)
+    if options.season is not None:
+        at_least_one(season=options.season)
     twice = {name for name in options.sources if options.sources.count(name) > 1}
     if twice:
         raise InputError(f"compare: {min(twice)} is given twice; give each once")
@@ -86,6 +88,7 @@ def _forecasts(
     """Return what a checkpoint forecasts of a stage, and the scale of errors of each series."""
     composer = make_composer(options, flags, checkpoint)
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
+    choose_season(options, cli)
     data = cli.datamodule
     data.forecast_on(options.stage, options.origin)
     calibration, kept = calibration_of(checkpoint), ForecastFrames()

@@ -18,6 +18,7 @@ from transformertf.cli.agreement import monitored
 from transformertf.cli.config import Composer
 from transformertf.cli.experiment import (
     PHASES,
+    choose_season,
     load,
     make_composer,
     make_trainer,
@@ -40,7 +41,6 @@ from transformertf.evaluation import (
     make_sections,
     open_folder,
     read_pieces,
-    usual_season,
     write_metrics,
     write_report,
 )
@@ -53,6 +53,10 @@ from transformertf.forecasts import (
     scored_rows,
 )
 from transformertf.plots import can_plot
+
+# of a table of its own: metrics, and the end of their names by forecaster
+_BESIDE = ("MAE", "RMSE")
+_FORECASTERS = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
 
 
 def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -91,10 +95,7 @@ def judge(
         file = ForecastFile(folder / FORECASTS)
         composer = make_composer(options, flags, checkpoint)
         cli = load(checkpoint, composer, PHASES[options.stage])
-        if options.season is None:
-            options.season = usual_season(cli.datamodule.stage_series(options.stage))
-            if options.season > 1:
-                say(f"season: {options.season} rows, by their rate; --season gives another")
+        choose_season(options, cli)
         if options.refit > 1:
             _forecast_folds(file, cli, checkpoint, options, flags, horizon)
         else:
@@ -295,8 +296,10 @@ def _show(evaluation: Evaluation) -> None:
     table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
     table.add_column("metric")
     table.add_column("value", justify="right")
+    beside = {f"{metric}{end}" for metric in _BESIDE for end in _FORECASTERS.values() if end}
     for name, value in evaluation.shown():
-        table.add_row(escape(name), value)
+        if name not in beside:
+            table.add_row(escape(name), value)
     console = Console()
     console.print(table)
     if "MAE_naive" in evaluation:
@@ -307,10 +310,9 @@ def _beside_naive(evaluation: Evaluation) -> Table:
     """Return the errors of the model beside those of the naive forecasts."""
     table = Table(title="beside the naive forecasts")
     table.add_column("")
-    names = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
-    shown = {name: end for name, end in names.items() if f"MAE{end}" in evaluation}
+    shown = {name: end for name, end in _FORECASTERS.items() if f"MAE{end}" in evaluation}
     for name in shown:
         table.add_column(name, justify="right")
-    for metric in ("MAE", "RMSE"):
+    for metric in _BESIDE:
         table.add_row(metric, *(f"{evaluation[metric + end]:.5g}" for end in shown.values()))
     return table

@@ -156,9 +156,9 @@ def _add_compare_options(parser: argparse.ArgumentParser) -> None:
     add("--origin", default="auto",
         help="where their forecasts start: auto (one every horizon), all, every:N, last, or a "
         "time")  # fmt: skip
-    add("--season", type=int, default=1, metavar="ROWS",
-        help="rows of a season: of the seasonal naive forecast and MASE "
-        "(default: %(default)s)")  # fmt: skip
+    add("--season", type=int, metavar="ROWS",
+        help="rows of a season: of the seasonal naive forecast and MASE; 1 for none (default: "
+        "what the rate suggests, such as 24 for hours)")  # fmt: skip
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable")  # fmt: skip
