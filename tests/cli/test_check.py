@@ -166,7 +166,7 @@ def test_a_wrong_length_brings_no_mistakes_of_its_own(
         "found 'long'"
     )
     assert err[1:] == [
-        "error: 1 mistake; what depends on them was not looked at; mend, and check again"
+        "error: 1 mistake; what depends on it was not looked at; mend, and check again"
     ]
 
 

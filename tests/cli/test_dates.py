@@ -11,6 +11,7 @@ import yaml
 
 from transformertf import Forecaster
 from transformertf.cli import main
+from transformertf.plots import forecast_figure
 
 ZONE = "Europe/Berlin"
 # the clocks go forward on the 31st of March
@@ -122,18 +123,37 @@ def test_targets_of_stages_do_not_overlap(market: Path, monkeypatch: pytest.Monk
     assert spans["test"] == (stamps[1], HOURS[-1])
 
 
-def test_predict_writes_a_picture(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_season_is_that_of_evaluate_in_compare(
+    market: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(market)
-    words = [
-        "--data.predict_df_paths",
-        "prices.parquet",
-        "--origin",
-        "last",
-        "--output",
-        "next.parquet",
-    ]
+    metrics, _ = scored(market)
+    assert capsys.readouterr().out.count(f"{metrics['MAE_seasonal_naive']:.5g}") == 1
+    last = "runs/prices/version_0/checkpoints/last.ckpt"
+    assert main(["compare", last, "--output", "compared"]) == 0
+    found = json.loads(Path("compared/comparison.json").read_text())["scores"]
+    assert found[last]["MASE"] == pytest.approx(metrics["MASE"], rel=1e-6)
+    assert found["seasonal_naive"]["MAE"] == pytest.approx(metrics["MAE_seasonal_naive"], rel=1e-6)
+
+
+@pytest.mark.parametrize("output", ["next.parquet", "next.csv"])
+def test_predict_writes_a_picture(
+    market: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(market)
+    drawn = []
+    monkeypatch.setattr(
+        "transformertf.evaluation.report.forecast_figure",
+        lambda table, *words, **more: drawn.append(table) or forecast_figure(table, *words, **more),
+    )
+    words = ["--data.predict_df_paths", "prices.parquet", "--origin", "last", "--output", output]
     assert main(["predict", *CKPT, *words, "--plot"]) == 0
     assert Path("next.png").read_bytes().startswith(b"\x89PNG")
+    # over the change of the clocks, too, where a csv file has two offsets
+    assert drawn[0]["time"].tolist() == list(HOURS[-36:])
+    words[3] = "2024-03-30T12:00"
+    assert main(["predict", *CKPT, *words, "--plot"]) == 0
+    assert drawn[1]["time"].tolist() == list(HOURS[HOURS > "2024-03-30 12:00+01:00"][:36])
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,16 @@ def write(kind: str, folder: Path) -> list[str]:
         pd.DataFrame({"value": value}).to_csv(folder / "single.csv", index=False)
         return ["--data", "single.csv"]
     runs(folder)
+    if kind == "few runs":  # of which each has a part for validation, the shortest one too little
+        for path in sorted(folder.glob("*.parquet"))[:2] + sorted(folder.glob("*.parquet"))[-2:]:
+            path.unlink()
     named = ["--data", *(path.name for path in sorted(folder.glob("*.parquet"))), "--target", "B"]
-    return named if kind == "runs" else [*named, "--past", "--static", "--context", "0"]
+    return named if "runs" in kind else [*named, "--past", "--static", "--context", "0"]
 
 
-@pytest.mark.parametrize("kind", ["prices", "gaps", "panel", "single", "runs", "sensor"])
+@pytest.mark.parametrize(
+    "kind", ["prices", "gaps", "panel", "single", "runs", "few runs", "sensor"]
+)
 def test_what_is_written_fits_at_once(workdir, capsys, kind):
     assert main(["init", *write(kind, workdir), "-o", "new.yml"]) == 0
     told = capsys.readouterr().err

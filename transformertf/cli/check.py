@@ -54,7 +54,8 @@ def check(options: argparse.Namespace, flags: Sequence[str]) -> None:
         for line in findings.lines:
             tell(line)
         count = counted(len(findings.lines), "mistake")
-        rest = "" if findings.whole else "; what depends on them was not looked at"
+        which = "them" if len(findings.lines) > 1 else "it"
+        rest = "" if findings.whole else f"; what depends on {which} was not looked at"
         raise InputError(f"{count}{rest}; mend, and check again")
     for line in report(attempt.cli):
         print(line)

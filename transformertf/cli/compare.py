@@ -86,6 +86,7 @@ def _forecasts(
     """Return what a checkpoint forecasts of a stage, and the scale of errors of each series."""
     composer = make_composer(options, flags, checkpoint)
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
+    choose_season(options, cli)
     data = cli.datamodule
     choose_season(options, cli)
     data.forecast_on(options.stage, options.origin)

@@ -52,6 +52,10 @@ from transformertf.forecasts import (
 )
 from transformertf.plots import can_plot
 
+# of a table of its own: metrics, and the end of their names by forecaster
+_BESIDE = ("MAE", "RMSE")
+_FORECASTERS = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
+
 
 def evaluate(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Score rolling-origin forecasts; a folder holds metrics, forecasts, plots and a report."""
@@ -286,12 +290,13 @@ def _score(
 
 def _show(evaluation: Evaluation) -> None:
     """Print the metrics over all, and the errors beside those of the naive forecasts."""
-    title = f"{evaluation.settings['target']}, original units"
-    show(("metric", "value"), evaluation.shown(), title, left=("metric",))
-    if "MAE_naive" not in evaluation:
-        return
-    names = {"model": "", "seasonal naive": "_seasonal_naive", "naive": "_naive"}
+    beside = {f"{metric}{end}" for metric in _BESIDE for end in _FORECASTERS.values() if end}
     found = dict(evaluation.shown())
-    ends = {name: end for name, end in names.items() if f"MAE{end}" in found}
-    rows = ([metric, *(found[metric + end] for end in ends.values())] for metric in ("MAE", "RMSE"))
-    show(("", *ends), rows, "beside the naive forecasts")
+    title = f"{evaluation.settings['target']}, original units"
+    rows = [(name, value) for name, value in found.items() if name not in beside]
+    show(("metric", "value"), rows, title, left=("metric",))
+    if "MAE_naive" not in found:
+        return
+    ends = {name: end for name, end in _FORECASTERS.items() if f"MAE{end}" in found}
+    errors = ([metric, *(found[metric + end] for end in ends.values())] for metric in _BESIDE)
+    show(("", *ends), errors, "beside the naive forecasts")

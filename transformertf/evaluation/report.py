@@ -214,7 +214,18 @@ def forecast_picture(pieces: Iterable[pd.DataFrame], data: WindowDataModule) -> 
         data: what was forecast.
     """
     named = {one.name: one for one in data.forecast_series}
-    return _forecasts(sample_of(pieces), named, data)
+    sample = sample_of(pieces)
+    stamps = {name: _dates(sample[name], data.forecast_series[0]) for name in ("origin", "time")}
+    return _forecasts(sample.assign(**stamps), named, data)
+
+
+def _dates(stamps: pd.Series, series: Series) -> pd.Series:
+    """Return time stamps, dates that are text as those of a series."""
+    if not pd.api.types.is_string_dtype(stamps.dtype):
+        return stamps
+    dates = pd.to_datetime(stamps, format="ISO8601", utc=True)
+    zone = getattr(series.time, "tz", None)
+    return dates.dt.tz_localize(None) if zone is None else dates.dt.tz_convert(zone)
 
 
 def _forecasts(

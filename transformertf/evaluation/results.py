@@ -144,7 +144,11 @@ def html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
 
 
 def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
-    """Read a forecast table piece by piece."""
+    """Read a forecast table piece by piece; of a csv file dates stay text."""
+    if path.suffix == ".csv":
+        with pd.read_csv(path, dtype={"series": str}, chunksize=2**16) as file:
+            yield from file
+        return
     with pyarrow.parquet.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number).to_pandas()

@@ -211,7 +211,7 @@ def _tree(
         windows = settings.count_windows(arranged, lengths, shares)
         apart = settings.stride(windows, lengths.season)
         trainer = settings.training(model.value, lengths, windows // (apart.value if apart else 1))
-        own = _window_data(arranged, roles, lengths, apart)
+        own = _window_data(arranged, roles, lengths, apart, shares)
     stopping = {"monitor": "validation/loss", "patience": settings.patience(trainer)}
     callbacks = [{"class_path": "EarlyStopping", "init_args": stopping}]
     rate = settings.learning_rate(model.value)
@@ -270,7 +270,7 @@ def _reasons(names: Sequence[str], why: Mapping[str, str]) -> str:
 
 
 def _window_data(
-    arranged: Arranged, roles: Roles, lengths: Lengths, apart: Said | None
+    arranged: Arranged, roles: Roles, lengths: Lengths, apart: Said | None, shares: dict[str, Said]
 ) -> dict[str, Said]:
     """Return what windows of context and horizon want, `apart` rows between them."""
     missing = settings.gaps(arranged, roles, lengths.horizon)
@@ -278,7 +278,7 @@ def _window_data(
         "calendar_features": settings.calendar(arranged, lengths.context),
         "target_lags": settings.lags(arranged, roles.target, lengths),
         "normalize": settings.scaling(arranged, roles),
-        "drop_short_series": settings.shortest(arranged, lengths, missing),
+        "drop_short_series": settings.shortest(arranged, lengths, missing, shares),
         "stride": apart,
     }
     return {

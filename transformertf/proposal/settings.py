@@ -178,11 +178,15 @@ def gaps(arranged: Arranged, roles: Roles, horizon: int) -> Section:
     return said
 
 
-def shortest(arranged: Arranged, lengths: Lengths, said: Section) -> Said | None:
-    """Return whether series that are too short are left out."""
-    needed = lengths.context + 4 * lengths.horizon
+def shortest(arranged: Arranged, lengths: Lengths, said: Section, shares: Section) -> Said | None:
+    """Return whether series that are too short are left out, of all parts or of one."""
+    needed = float(lengths.context + lengths.horizon)
+    if "split_by" not in shares:
+        parts = (shares["val_fraction"].value, shares["test_fraction"].value)
+        # parts are rounded down to rows
+        needed = max(needed / _kept(shares), *((lengths.horizon + 1) / part for part in parts))
     if "max_gap" in said or (len(arranged.starts) > 1 and arranged.lengths.min() < needed):
-        return Said(True, "series, and stretches between gaps, shorter than a window")
+        return Said(True, "series, parts of a split, and stretches between gaps, without a window")
     return None
 
 
