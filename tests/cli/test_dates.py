@@ -85,18 +85,6 @@ def test_a_decision_at_noon_on_each_day_to_come(
     assert "seasonal naive" in told.out
 
 
-def test_compare_takes_the_season_as_evaluate_does(
-    market: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(market)
-    found, _ = scored(market)
-    assert main(["compare", "last", "-n", "prices", "--output", "compared"]) == 0
-    assert capsys.readouterr().err.count("season: 24 rows, by their rate") == 2
-    scores = json.loads(Path("compared/comparison.json").read_text())["scores"]
-    assert scores["last"]["MASE"] == pytest.approx(found["MASE"])
-    assert scores["seasonal_naive"]["MAE"] == pytest.approx(found["MAE_seasonal_naive"])
-
-
 def test_steps_and_times_of_a_lead_agree(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(market)
     _, whole = scored(market, "--origin", "every:1D")

@@ -88,7 +88,6 @@ def _forecasts(
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
     choose_season(options, cli)
     data = cli.datamodule
-    choose_season(options, cli)
     data.forecast_on(options.stage, options.origin)
     calibration, kept = calibration_of(checkpoint), ForecastFrames()
     tables = ForecastTables(data, calibration=calibration, season=options.season)
