@@ -321,12 +321,3 @@ def refuse_among_data(path: Path, cli: ForecastCLI, *arguments: str) -> None:
         inputs = [] if given is None else expand_paths(given, argument)
         if {output, *output.parents} & {found.resolve() for found in inputs}:
             raise InputError(f"--output {path}: would overwrite the data to forecast")
-
-
-def choose_season(options: argparse.Namespace, cli: ForecastCLI) -> None:
-    """Take the season that the rate of a stage's rows suggests, unless the options name one."""
-    if options.season is not None:
-        return
-    options.season = usual_season(cli.datamodule.stage_series(options.stage))
-    if options.season > 1:
-        say(f"season: {options.season} rows, by their rate; --season gives another")
