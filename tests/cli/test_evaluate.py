@@ -227,7 +227,7 @@ def test_what_came_while_forecasts_were_made_stays(
         return []
 
     monkeypatch.setattr(forecaster._trained, "run", mine)
-    monkeypatch.setattr("transformertf.forecaster.forecaster.evaluate_pieces", lambda *_: None)
+    monkeypatch.setattr("transformertf.forecaster.judging.evaluate_pieces", lambda *_: None)
     with pytest.raises(InputError, match=r"metrics\.json in it was not written by an evaluation"):
         forecaster.evaluate(folder="results")
     assert Path("results/metrics.json").read_text() == "mine"
