@@ -144,7 +144,7 @@ def test_predict_writes_a_picture(
     words[3] = "2024-03-30T12:00"
     assert main(["predict", *CKPT, *words, "--plot"]) == 0
     assert drawn[1]["time"].tolist() == list(
-        HOURS[pd.Timestamp("2024-03-30 12:00+01:00") < HOURS][:36]
+        HOURS[pd.Timestamp("2024-03-30 12:00", tz=ZONE) < HOURS][:36]
     )
 
 
