@@ -188,7 +188,9 @@ def _head(arranged: Arranged, lengths: Lengths, name: str) -> list[str]:
     if arranged.stamps is not None and len(arranged.stamps):
         step = settings.spacing(arranged)
         told.append(f"{arranged.time}: {arranged.stamps.min()} to {arranged.stamps.max()}, {step}.")
-    season = f" --season {lengths.season}" if lengths.season > 1 else ""
+    # of dates it is told by their rate
+    told_by_rate = arranged.is_date or lengths.season < 2
+    season = "" if told_by_rate else f" --season {lengths.season}"
     return [
         *told,
         "Change what you know better; each line says why it is there.",
