@@ -43,7 +43,9 @@ def write(kind: str, folder: Path) -> list[str]:
     return named if "runs" in kind else [*named, "--past", "--static", "--context", "0"]
 
 
-@pytest.mark.parametrize("kind", ["prices", "gaps", "panel", "single", "runs", "few runs", "sensor"])
+@pytest.mark.parametrize(
+    "kind", ["prices", "gaps", "panel", "single", "runs", "few runs", "sensor"]
+)
 def test_what_is_written_fits_at_once(workdir, capsys, kind):
     assert main(["init", *write(kind, workdir), "-o", "new.yml"]) == 0
     told = capsys.readouterr().err
