@@ -44,6 +44,7 @@ ROOMS = {
     "class_paths": Room(2, 0, GROUND, "what may be named"),
     "processes": Room(1, 2, GROUND, "of a run"),
     "places": Room(1, 3, GROUND, "locks, own folders"),
+    "wording": Room(1, 4, GROUND, "as people read it"),
     "stage": Room(2, 3, GROUND, "train, validation, test"),
     "batch": Room(0, 1, GROUND, "Batch, its checker"),
     "utils": Room(1, 1, GROUND, "lengths, masks"),

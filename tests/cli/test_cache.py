@@ -19,13 +19,13 @@ def test_entries_are_shown_and_cleared(root, capsys):
     assert main(["cache"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert {tuple(line.split()[::4]) for line in lines[:2]} == {("8.0", "one"), ("4.0", "two")}
-    assert lines[2] == f"{root}: 2 entries, 12.0 MB"
+    assert {tuple(line.split()[::4]) for line in lines[:2]} == {("8", "one"), ("4", "two")}
+    assert lines[2] == f"{root}: 2 entries, 12 MB"
     assert main(["cache", "--clear"]) == 0
-    assert capsys.readouterr().out == f"{root}: 12.0 MB freed\n"
+    assert capsys.readouterr().out == f"{root}: 12 MB freed\n"
     assert cache.cache_entries() == []
     assert main(["cache"]) == 0
-    assert capsys.readouterr().out == f"{root}: 0 entries, 0.0 MB\n"
+    assert capsys.readouterr().out == f"{root}: 0 entries, 0 B\n"
 
 
 def test_it_has_only_its_own_option(fails, capsys):

@@ -11,6 +11,7 @@ import torch
 
 from tests.cli.conftest import HORIZON, Experiment
 from transformertf.cli import main
+from transformertf.wording import number
 
 Fails = Callable[..., str]
 
@@ -50,7 +51,7 @@ def test_a_checkpoint_and_files_are_compared(
     assert found["pairs"]["same.parquet"]["p"] == 1
     page = Path("c/comparison.html").read_text()
     assert "worse.csv" in page
-    assert f"{error:.4g}" in printed.out
+    assert number(error) in printed.out
 
 
 def test_mistakes_of_compare(experiment: Experiment, forecasts: pd.DataFrame, fails: Fails) -> None:

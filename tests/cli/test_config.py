@@ -8,7 +8,7 @@ import yaml
 
 from transformertf.cli.classes import BARE_NAMES, arguments_of
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import explain
+from transformertf.cli.refusals import explain
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.reading import expand_paths
 from transformertf.errors import InputError

@@ -129,11 +129,13 @@ def test_predict_writes_a_picture(
     market: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:
     monkeypatch.chdir(market)
-    drawn = []
-    monkeypatch.setattr(
-        "transformertf.evaluation.report.forecast_figure",
-        lambda table, *words, **more: drawn.append(table) or forecast_figure(table, *words, **more),
-    )
+    drawn: list[pd.DataFrame] = []
+
+    def draw(table: pd.DataFrame, *words: Any, **more: Any) -> Any:
+        drawn.append(table)
+        return forecast_figure(table, *words, **more)
+
+    monkeypatch.setattr("transformertf.evaluation.report.forecast_figure", draw)
     words = ["--data.predict_df_paths", "prices.parquet", "--origin", "last", "--output", output]
     assert main(["predict", *CKPT, *words, "--plot"]) == 0
     assert Path("next.png").read_bytes().startswith(b"\x89PNG")
@@ -141,7 +143,9 @@ def test_predict_writes_a_picture(
     assert drawn[0]["time"].tolist() == list(HOURS[-36:])
     words[3] = "2024-03-30T12:00"
     assert main(["predict", *CKPT, *words, "--plot"]) == 0
-    assert drawn[1]["time"].tolist() == list(HOURS[HOURS > "2024-03-30 12:00+01:00"][:36])
+    assert drawn[1]["time"].tolist() == list(
+        HOURS[pd.Timestamp("2024-03-30 12:00", tz=ZONE) < HOURS][:36]
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ TABLE = yaml.safe_load(Path(__file__).with_name("mistakes.yml").read_text(encodi
 SECTIONS = ("model", "data", "optimizer")
 # of a message that says what would be right: nearest names, what was expected, or what to do
 REMEDY = re.compile(
-    r"did you mean|known: | here$|nearest are |wants |expected |must |has to be |can only be |"
-    r"invalid|fit logs |\b(?:add|convert|correct|give|leave|lower|mend|name|raise|rename|set|take)\b"
+    r"did you mean|known: | here$|nearest are |wants |expected |must |has to be |"
+    r"can only be |invalid|fit logs |"
+    r"\b(?:add|convert|correct|give|leave|lower|mend|name|raise|rename|set|take)\b"
 )
 
 

@@ -62,7 +62,7 @@ def test_the_table_says_what_differs(three: None, capsys: pytest.CaptureFixture[
     names = ["run", "state", "epochs", "best", "loss", "MAE", "time", "settings", "from"]
     assert heading.split() == names
     assert rows[0].split() == [
-        *("a/version_0", "done", "3", "2", "0.25", "1.5", "1:02:03"),
+        *("a/version_0", "done", "3", "2", "0.2500", "1.500", "1:02:03"),
         *("d_model", "16,", "lr", "0.001"),
     ]
     assert rows[1].split()[-5:] == ["d_model", "16,", "lr", "1e-05", "a/version_0"]

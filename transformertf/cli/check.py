@@ -15,17 +15,20 @@ from transformertf.cli.fit import compose_fit, prepare_fit
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.mistakes import Given, find_mistakes
 from transformertf.cli.options import EPOCHS
+from transformertf.cli.parts import parameters_of
 from transformertf.cli.screen import say, tell
-from transformertf.cli.trial import Trial, parameters_of, try_steps
+from transformertf.cli.trial import Trial, try_steps
 from transformertf.data import summary_of
 from transformertf.data.reading import expand_paths
 from transformertf.data.windows import OWN_PATHS
 from transformertf.errors import InputError
 from transformertf.evaluation import naive_errors
+from transformertf.wording import counted, length, number, size, table
 
 # characters of a line
 _WIDTH = 88
-_UNITS = ("B", "kB", "MB", "GB", "TB")
+# of lengths of time, which are estimates
+DIGITS = 2
 # inputs and target of a batch, whose shapes are shown
 _SHOWN = (
     "encoder_input", "encoder_categories", "decoder_input", "decoder_categories", "input",
@@ -50,10 +53,10 @@ def check(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if findings.lines:
         for line in findings.lines:
             tell(line)
-        count = len(findings.lines)
-        which = "them" if count > 1 else "it"
+        count = counted(len(findings.lines), "mistake")
+        which = "them" if len(findings.lines) > 1 else "it"
         rest = "" if findings.whole else f"; what depends on {which} was not looked at"
-        raise InputError(f"{count} mistake{'s' if count > 1 else ''}{rest}; mend, and check again")
+        raise InputError(f"{count}{rest}; mend, and check again")
     for line in report(attempt.cli):
         print(line)
 
@@ -150,7 +153,7 @@ def report(cli: ForecastCLI) -> list[str]:
     rows = [
         *zip(("batch", *[""] * len(shapes)), shapes, strict=False),
         ("model", f"{cli.model_name}, {every:,} parameters{frozen}"),
-        ("memory", f"{_bytes(trial.memory)} at the peak of a step, on {trial.device}"),
+        ("memory", f"{size(trial.memory)} at the peak of a step, on {trial.device}"),
         *_lengths(cli.config["trainer"], trial, counts["train"], counts.get("validation", 0)),
     ]
     return [*summary.lines(), *(f"{name:<10}  {text}" for name, text in rows), *errors]
@@ -182,13 +185,13 @@ def _lengths(
     total = _total(trainer, steps)
     epoch = batches * trial.step
     epoch += _limited(validations, trainer["limit_val_batches"]) * trial.validation
-    times = f"{_seconds(trial.step)} a batch, {_seconds(epoch)} an epoch"
+    times = f"{length(trial.step, DIGITS)} a batch, {length(epoch, DIGITS)} an epoch"
     if total is None:
         yield "steps", f"{steps:,} an epoch, without an end"
     else:
         epochs = -(-total // steps)
-        yield "steps", f"{steps:,} an epoch, {total:,} in {epochs:,} epoch{'s' * (epochs != 1)}"
-        times += f", about {_seconds(epoch * total / steps)} in all"
+        yield "steps", f"{steps:,} an epoch, {total:,} in {counted(epochs, 'epoch')}"
+        times += f", about {length(epoch * total / steps, DIGITS)} in all"
     if trainer["max_time"] is not None:
         times += f", at most {trainer['max_time']} by max_time"
     yield "time", times
@@ -218,24 +221,9 @@ def _to_beat(cli: ForecastCLI) -> Iterator[str]:
         yield "to beat     nothing to validate on: give data.val_fraction or data.val_df_paths"
         return
     target = cli.datamodule.columns.target
-    yield f"to beat     {'':<16}{'MAE':>10}{'RMSE':>10}   of {target} in validation"
+    rows = [("", "MAE", "RMSE")]
     for name, found in errors.items():
-        words = name.replace("_", " ")
-        yield f"{'':<12}{words:<16}{found['MAE']:>10.4g}{found['RMSE']:>10.4g}"
-
-
-def _bytes(count: float) -> str:
-    unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:.3g} {_UNITS[unit]}"
-
-
-def _seconds(seconds: float) -> str:
-    """Return a length of time in words that one reads at a glance."""
-    for limit, unit, size in ((1, "ms", 1000), (60, "s", 1)):
-        if seconds < limit:
-            count = size * seconds
-            return f"{count:.2g} {unit}" if count < 10 else f"{count:.0f} {unit}"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+        rows.append((name.replace("_", " "), number(found["MAE"]), number(found["RMSE"])))
+    head, *lines = table(rows)
+    yield f"to beat     {head}   of {target} in validation"
+    yield from (f"{'':<12}{line}" for line in lines)

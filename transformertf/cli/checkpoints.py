@@ -9,9 +9,6 @@ from transformertf.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 
-# by their word; each run keeps both under a name that stays
-KEPT = {"last": "last.ckpt", "best": "best.ckpt"}
-
 
 def newest(folders: list[Path], kept: str, flag: str = "--ckpt_path") -> Checkpoint | None:
     """Return a checkpoint, read, of the first run folder that holds a whole one.
@@ -22,7 +19,7 @@ def newest(folders: list[Path], kept: str, flag: str = "--ckpt_path") -> Checkpo
         flag: that asked for it, for messages.
     """
     for folder in folders:
-        path = folder / runs.CHECKPOINTS / KEPT[kept]
+        path = folder / runs.CHECKPOINTS / runs.KEPT[kept]
         with runs.told(folder.parent.name):
             if not path.exists():
                 continue
@@ -58,13 +55,13 @@ def named(word: str, kept: str, flag: str = "--ckpt_path") -> Checkpoint:
 
 
 def _of_folder(folder: Path, word: str, kept: str, flag: str) -> Checkpoint:
-    if (folder / KEPT[kept]).exists():
-        return Checkpoint.read(folder / KEPT[kept], flag)
+    if (folder / runs.KEPT[kept]).exists():
+        return Checkpoint.read(folder / runs.KEPT[kept], flag)
     run = folder if (folder / runs.CHECKPOINTS).is_dir() else None
     checkpoint = newest([run] if run else runs.versions_in(folder), kept, flag)
     if checkpoint is None:
         raise InputError(
-            f"{flag} {word}: not a file, and no whole {KEPT[kept]} is in {folder}; give a run that "
-            "keeps one, or the checkpoint itself"
+            f"{flag} {word}: not a file, and no whole {runs.KEPT[kept]} is in {folder}; give a run "
+            "that keeps one, or the checkpoint itself"
         )
     return checkpoint

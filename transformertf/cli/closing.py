@@ -9,10 +9,10 @@ import lightning
 from transformertf.callbacks import BestCheckpoint
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.progress import validation_errors
-from transformertf.cli.wording import counted, duration, number
 from transformertf.data import Stage
 from transformertf.errors import InputError
 from transformertf.evaluation import naive_errors
+from transformertf.wording import counted, duration, number
 
 # of the stages that there can be data of, what `evaluate` wants to be told
 EVALUATIONS: dict[Stage, str] = {"test": "", "validation": " --stage validation"}

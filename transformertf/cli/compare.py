@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter
 from transformertf.checkpoint import Checkpoint
@@ -38,6 +35,7 @@ from transformertf.forecasts import (
     calibration_of,
     naive_scales,
 )
+from transformertf.wording import number
 
 
 def compare(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -76,7 +74,7 @@ def _compared(
     """Return the comparison, in the order in which the forecasters were given."""
     scales: dict[str, float] = {}
     for word, checkpoint in checkpoints.items():
-        say(f"forecasting with {checkpoint.path}")
+        say(f"forecasting with {word}")
         tables[word], own = _forecasts(options, flags, checkpoint)
         scales = {**own, **scales}
     return compare_tables({word: tables[word] for word in options.sources}, scales)
@@ -90,6 +88,7 @@ def _forecasts(
     cli = load(checkpoint, composer, PHASES[options.stage], shares=False)
     choose_season(options, cli)
     data = cli.datamodule
+    choose_season(options, cli)
     data.forecast_on(options.stage, options.origin)
     calibration, kept = calibration_of(checkpoint), ForecastFrames()
     tables = ForecastTables(data, calibration=calibration, season=options.season)
@@ -104,9 +103,9 @@ def _forecasts(
 def _show(comparison: Comparison) -> None:
     """Print the metrics of each, what differs from the first, and what was left out."""
     first = comparison.scores.index[0]
-    show(_table(comparison.scores, f"{comparison.windows:,} windows, original units"))
+    _show_frame(comparison.scores, f"{comparison.windows:,} windows, original units")
     if len(comparison.pairs):
-        show(_table(comparison.pairs, f"MAE less that of {first}, and whether that is chance"))
+        _show_frame(comparison.pairs, f"MAE less that of {first}, and whether that is chance")
     for name, count in comparison.left_out.items():
         if count:
             say(f"{name}: {count:,} windows that not all have are left out")
@@ -114,11 +113,9 @@ def _show(comparison: Comparison) -> None:
         say(f"{name}: no forecast of some rows, left out")
 
 
-def _table(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("")
-    for name in frame.columns:
-        table.add_column(escape(str(name)), justify="right")
-    for label, row in frame.iterrows():
-        table.add_row(escape(str(label)), *("" if pd.isna(x) else f"{x:.4g}" for x in row))
-    return table
+def _show_frame(frame: pd.DataFrame, title: str) -> None:
+    rows = (
+        [str(label), *("" if pd.isna(value) else number(value) for value in row)]
+        for label, row in frame.iterrows()
+    )
+    show(["", *map(str, frame.columns)], rows, title)

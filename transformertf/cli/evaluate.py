@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.callbacks import ForecastWriter, Interruption
 from transformertf.checkpoint import Checkpoint
@@ -29,6 +26,7 @@ from transformertf.cli.experiment import (
 )
 from transformertf.cli.lightning_cli import WRITING, ForecastCLI
 from transformertf.cli.screen import say
+from transformertf.cli.tables import show
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.windows import Origin
 from transformertf.errors import InputError, at_least_one
@@ -193,7 +191,7 @@ def _configurations(options: argparse.Namespace, checkpoint: Checkpoint) -> list
     Raises:
         InputError: none is given, and none lies beside the checkpoint.
     """
-    own: Path = checkpoint.path.parent.parent / "config.yaml"
+    own: Path = checkpoint.path.parent.parent / runs.CONFIG
     if not options.config and not own.is_file():
         raise InputError(f"--refit trains as the run did, but there is no {own}; give --config")
     return list(options.config) or [YamlFile.read(own)]
@@ -225,7 +223,7 @@ def _fit_and_forecast(
         writer = _writer(kept, cli, checkpoint, options, horizon, rest)
         callbacks: list[Callback] = [Interruption(), writer]
         best: ModelCheckpoint | None = None
-        if checkpoint.path.name != "last.ckpt":
+        if checkpoint.path.name != runs.KEPT["last"]:
             best = ModelCheckpoint(folder, monitor=monitored(cli))
             callbacks.append(best)
         cli.make_trainer(
@@ -291,28 +289,14 @@ def _score(
 
 
 def _show(evaluation: Evaluation) -> None:
-    """Print the metrics over all."""
-    # names of columns are no markup
-    table = Table(title=escape(f"{evaluation.settings['target']}, original units"))
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    """Print the metrics over all, and the errors beside those of the naive forecasts."""
     beside = {f"{metric}{end}" for metric in _BESIDE for end in _FORECASTERS.values() if end}
-    for name, value in evaluation.shown():
-        if name not in beside:
-            table.add_row(escape(name), value)
-    console = Console()
-    console.print(table)
-    if "MAE_naive" in evaluation:
-        console.print(_beside_naive(evaluation))
-
-
-def _beside_naive(evaluation: Evaluation) -> Table:
-    """Return the errors of the model beside those of the naive forecasts."""
-    table = Table(title="beside the naive forecasts")
-    table.add_column("")
-    shown = {name: end for name, end in _FORECASTERS.items() if f"MAE{end}" in evaluation}
-    for name in shown:
-        table.add_column(name, justify="right")
-    for metric in _BESIDE:
-        table.add_row(metric, *(f"{evaluation[metric + end]:.5g}" for end in shown.values()))
-    return table
+    found = dict(evaluation.shown())
+    title = f"{evaluation.settings['target']}, original units"
+    rows = [(name, value) for name, value in found.items() if name not in beside]
+    show(("metric", "value"), rows, title, left=("metric",))
+    if "MAE_naive" not in found:
+        return
+    ends = {name: end for name, end in _FORECASTERS.items() if f"MAE{end}" in found}
+    errors = ([metric, *(found[metric + end] for end in ends.values())] for metric in _BESIDE)
+    show(("", *ends), errors, "beside the naive forecasts")

@@ -16,11 +16,12 @@ from transformertf.callbacks import Interruption
 from transformertf.checkpoint import Checkpoint, WholeCheckpoints, blamed
 from transformertf.cli import runs
 from transformertf.cli.agreement import MAY_DIFFER, refuse_other_data, require_agreement
-from transformertf.cli.checkpoints import KEPT, named, newest
+from transformertf.cli.checkpoints import named, newest
 from transformertf.cli.classes import import_class
 from transformertf.cli.config import Composer
-from transformertf.cli.lightning_cli import REFUSALS, ForecastCLI, Phase, users_mistakes
+from transformertf.cli.lightning_cli import ForecastCLI, Phase
 from transformertf.cli.limits import limit_told
+from transformertf.cli.refusals import REFUSALS, users_mistakes
 from transformertf.cli.screen import say
 from transformertf.data import Stage, WindowDataModule
 from transformertf.data.reading import expand_paths
@@ -47,7 +48,7 @@ def experiment(options: argparse.Namespace) -> str | None:
         return None
     first = Path(os.path.abspath(path))
     # the configuration that a run left behind belongs to that run's experiment
-    left_behind = first.name == "config.yaml" and first.parent.name.startswith("version_")
+    left_behind = first.name == runs.CONFIG and first.parent.name.startswith("version_")
     name = first.parent.parent.name if left_behind else first.stem
     return runs.check_name(
         name, f"--config {options.config[0].path}: give -n NAME, for {name!r:.40}"
@@ -111,7 +112,7 @@ def _find(
     options: argparse.Namespace, word: str, kept: str, flag: str = "--ckpt_path"
 ) -> Checkpoint | None:
     """Return the checkpoint that a word names; None where it is the last or best of none."""
-    if word in KEPT:
+    if word in runs.KEPT:
         checkpoint = newest(runs.versions(_whose(options, word, flag)), word, flag)
     else:
         checkpoint = named(word, kept, flag)
@@ -281,6 +282,14 @@ def _is_restoring(error: BaseException) -> bool:
     )
 
 
+def choose_season(options: argparse.Namespace, cli: ForecastCLI) -> None:
+    """Take the season that the rate of the rows suggests, where the user gives none, and say so."""
+    if options.season is None:
+        options.season = usual_season(cli.datamodule.stage_series(options.stage))
+        if options.season > 1:
+            say(f"season: {options.season} rows, by their rate; --season gives another")
+
+
 def write_forecasts(file: ForecastFile, cli: ForecastCLI, checkpoint: Checkpoint) -> None:
     """Let the trainer predict, and a writer among its callbacks bring that to a file.
 
@@ -312,12 +321,3 @@ def refuse_among_data(path: Path, cli: ForecastCLI, *arguments: str) -> None:
         inputs = [] if given is None else expand_paths(given, argument)
         if {output, *output.parents} & {found.resolve() for found in inputs}:
             raise InputError(f"--output {path}: would overwrite the data to forecast")
-
-
-def choose_season(options: argparse.Namespace, cli: ForecastCLI) -> None:
-    """Take the season that the rate of a stage's rows suggests, unless the options name one."""
-    if options.season is not None:
-        return
-    options.season = usual_season(cli.datamodule.stage_series(options.stage))
-    if options.season > 1:
-        say(f"season: {options.season} rows, by their rate; --season gives another")

@@ -48,17 +48,18 @@ from transformertf.cli.experiment import (
     run,
 )
 from transformertf.cli.keywords import keep_frames
-from transformertf.cli.lightning_cli import ForecastCLI, users_mistakes
+from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.parts import model_lines, size_remark
 from transformertf.cli.proposing import Call
+from transformertf.cli.refusals import users_mistakes
 from transformertf.cli.screen import is_first_process, say
 from transformertf.cli.signals import requeue
-from transformertf.cli.wording import counted
-from transformertf.data import summary_of
+from transformertf.data import length_of, summary_of
 from transformertf.errors import InputError
 from transformertf.evaluation import variables_of
 from transformertf.places import lock
 from transformertf.plots import can_plot
+from transformertf.wording import counted
 
 
 def fit(options: argparse.Namespace, flags: Sequence[str], call: Call | None = None) -> Path | None:
@@ -268,7 +269,7 @@ def transfer(source: Checkpoint, cli: ForecastCLI) -> None:
 def _save_config(cli: ForecastCLI, folder: Path, parent: Checkpoint | None) -> None:
     header = "" if parent is None else f"# resumed from {parent.path}\n"
     text = header + yaml.safe_dump(cli.resolved(), sort_keys=False)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    (folder / runs.CONFIG).write_text(text, encoding="utf-8")
 
 
 def _loggers(folder: Path) -> list[Logger]:
@@ -294,7 +295,7 @@ def _callbacks(
         StepLoss(),
         Hyperparameters(runs.flat(cli.resolved()), best, metrics),
         best,
-        LastCheckpoint(place / "last.ckpt", every, interruption),
+        LastCheckpoint(place / runs.KEPT["last"], every, interruption),
         RunRecord(folder / runs.RECORD, best, None if parent is None else parent.path),
     ]
     if can_plot():
@@ -310,11 +311,8 @@ def _interval(every: int | str | None) -> int | timedelta | None:
     """
     if not isinstance(every, str):
         return every
-    try:
-        interval = pd.Timedelta(every)
-    except ValueError:
-        interval = pd.Timedelta(0)
-    if not interval > pd.Timedelta(0):
+    interval = length_of(every)
+    if interval is None:
         raise InputError(
             f"checkpoint_every is {every!r}: expected steps, or a time such as 30s or 2h"
         )
@@ -358,11 +356,11 @@ def _close(folder: Path, steps: int) -> None:
         steps: that it has made.
     """
     if _names(folder):
-        say(f"checkpoints: {folder / 'checkpoints'} ({_names(folder)})")
+        say(f"checkpoints: {folder / runs.CHECKPOINTS} ({_names(folder)})")
     else:
         runs.discard(folder)
         say(f"{counted(steps, 'step') if steps else 'no step'} trained, nothing is kept")
 
 
 def _names(folder: Path) -> str:
-    return ", ".join(sorted(path.name for path in folder.glob("checkpoints/*.ckpt")))
+    return ", ".join(sorted(path.name for path in folder.glob(f"{runs.CHECKPOINTS}/*.ckpt")))

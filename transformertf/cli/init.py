@@ -32,14 +32,8 @@ def init(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _write(
         path, f"# yaml-language-server: $schema={catalogue.PATH}\n{proposal.text}", options.force
     )
-    roles = proposal.roles
-    for told in proposal.leaks:
-        say(told)
-    parts = [f"target {roles.target}"]
-    for what, names in (("known", roles.known), ("past", roles.past), ("static", roles.static)):
-        parts += [f"{what} {', '.join(names)}"] if names else []
-    lengths = proposal.lengths
-    say(f"{'; '.join(parts)}; {lengths.context} + {lengths.horizon} steps; {proposal.model}")
+    for line in proposal.lines():
+        say(line)
     say(f"{path} is written; next: transformertf check --config {path}")
 
 

@@ -66,61 +66,87 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable (always: "
         f"{', '.join(PACKAGES)})")  # fmt: skip
-    if command == "config":
-        add("--explain", action="store_true",
-            help="say beside each value which line, flag or checkpoint it is from")  # fmt: skip
-    if command in ("fit", "check"):
-        add("--transfer-ckpt", metavar="CHECKPOINT",
-            help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
-        add("--refit-scaling", action="store_true",
-            help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
-    if command == "predict":
-        add("--output", type=Path, metavar="FILE",
-            help="parquet or csv file to write (default: forecasts.parquet in the run folder of "
-            "the checkpoint; where that lies in none, here)")  # fmt: skip
-        add("--origin",
-            help="where forecasts start: auto, last, all, every:N, every:1D, daily@23:00, end, or "
-            "a time")  # fmt: skip
-        add("--plot", action="store_true",
-            help="write a picture of some forecasts beside them")  # fmt: skip
-    if command in ("predict", "evaluate"):
-        add("--horizon", type=int, metavar="STEPS",
-            help="steps of each forecast, more or fewer than in training")  # fmt: skip
-        add("--lead", default="0", metavar="STEPS",
-            help="the first steps of each forecast, in rows or as a time such as 12h, which are "
-            "left out: what comes before a decision takes effect")  # fmt: skip
-        add("--samples", type=int, metavar="PATHS",
-            help="paths by which quantiles go on beyond the trained horizon; 0 goes on with the "
-            "point forecast (default: 200 where there are quantiles)")  # fmt: skip
-    if command == "evaluate":
-        add("--output", type=Path, metavar="DIR",
-            help="folder to write (default: evaluation in the run folder of the checkpoint; where "
-            "that lies in none, here)")  # fmt: skip
-        add("--season", type=int, metavar="ROWS",
-            help="rows of a season: of the seasonal naive forecast and MASE; 1 for none (default: "
-            "what the rate suggests, such as 24 for hours)")  # fmt: skip
-        add("--refit", type=int, default=1, metavar="FOLDS",
-            help="folds of the test rows; before each one after the first the model is trained "
-            "anew, as the run was, with all rows before it (default: %(default)s)")  # fmt: skip
-        add("--plots", action=argparse.BooleanOptionalAction,
-            help="write plots and a report (default: where matplotlib is installed)")  # fmt: skip
-    if command == "calibrate":
-        add("--output", type=Path, metavar="FILE",
-            help="checkpoint to write (default: the one that was read)")  # fmt: skip
-        add("--levels", type=float, nargs="+", metavar="LEVEL",
-            help="levels around a point forecast, each between 0 and 1")  # fmt: skip
-        add("--by-series", action="store_true", help="calibrate each series by itself")
-    if command in ("evaluate", "calibrate"):
-        default = "test" if command == "evaluate" else "validation"
-        add("--stage", choices=("validation", "test"), default=default,
-            help="whose data (default: %(default)s)")  # fmt: skip
-        add(
-            "--origin",
-            default="auto" if command == "evaluate" else None,
-            help="where forecasts start: auto (one every horizon), all, every:N, every:1D, "
-            "daily@23:00, last, or a time"
-            + ("" if command == "evaluate" else " (default: about 10,000, evenly spread)"),
-        )
+    if command in MORE:
+        MORE[command](parser)
+
+
+def _add_config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--explain", action="store_true",
+        help="say beside each value which line, flag or checkpoint it is from")  # fmt: skip
+
+
+def _add_fit_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--transfer-ckpt", metavar="CHECKPOINT",
+        help="start from the weights of this checkpoint that fit, and its scaling")  # fmt: skip
+    add("--refit-scaling", action="store_true",
+        help="with --transfer-ckpt: fit scaling and categories to the new data")  # fmt: skip
+
+
+def _add_predict_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--output", type=Path, metavar="FILE",
+        help="parquet or csv file to write (default: forecasts.parquet in the run folder of "
+        "the checkpoint; where that lies in none, here)")  # fmt: skip
+    add("--origin",
+        help="where forecasts start: auto, last, all, every:N, every:1D, daily@23:00, end, or "
+        "a time")  # fmt: skip
+    add("--plot", action="store_true",
+        help="write a picture of some forecasts beside them")  # fmt: skip
+    _add_horizon_options(parser)
+
+
+def _add_horizon_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--horizon", type=int, metavar="STEPS",
+        help="steps of each forecast, more or fewer than in training")  # fmt: skip
+    add("--lead", default="0", metavar="STEPS",
+        help="the first steps of each forecast, in rows or as a time such as 12h, which are "
+        "left out: what comes before a decision takes effect")  # fmt: skip
+    add("--samples", type=int, metavar="PATHS",
+        help="paths by which quantiles go on beyond the trained horizon; 0 goes on with the "
+        "point forecast (default: 200 where there are quantiles)")  # fmt: skip
+
+
+def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    _add_horizon_options(parser)
+    add("--output", type=Path, metavar="DIR",
+        help="folder to write (default: evaluation in the run folder of the checkpoint; where "
+        "that lies in none, here)")  # fmt: skip
+    _add_season_option(parser)
+    add("--refit", type=int, default=1, metavar="FOLDS",
+        help="folds of the test rows; before each one after the first the model is trained "
+        "anew, as the run was, with all rows before it (default: %(default)s)")  # fmt: skip
+    add("--plots", action=argparse.BooleanOptionalAction,
+        help="write plots and a report (default: where matplotlib is installed)")  # fmt: skip
+    _add_stage_options(parser, "test", "auto")
+
+
+def _add_calibrate_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--output", type=Path, metavar="FILE",
+        help="checkpoint to write (default: the one that was read)")  # fmt: skip
+    add("--levels", type=float, nargs="+", metavar="LEVEL",
+        help="levels around a point forecast, each between 0 and 1")  # fmt: skip
+    add("--by-series", action="store_true", help="calibrate each series by itself")
+    _add_stage_options(parser, "validation", None)
+
+
+def _add_season_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--season", type=int, metavar="ROWS",
+        help="rows of a season: of the seasonal naive forecast and MASE; 1 for none (default: "
+        "what the rate suggests, such as 24 for hours)")  # fmt: skip
+
+
+def _add_stage_options(parser: argparse.ArgumentParser, stage: str, origin: str | None) -> None:
+    add = parser.add_argument
+    add("--stage", choices=("validation", "test"), default=stage,
+        help="whose data (default: %(default)s)")  # fmt: skip
+    add("--origin", default=origin,
+        help="where forecasts start: auto (one every horizon), all, every:N, every:1D, "
+        "daily@23:00, last, or a time"
+        + ("" if origin else " (default: about 10,000, evenly spread)"))  # fmt: skip
 
 
 def _add_runs_options(parser: argparse.ArgumentParser) -> None:
@@ -151,14 +177,8 @@ def _add_compare_options(parser: argparse.ArgumentParser) -> None:
         help="YAML, over what each checkpoint says of its data; repeatable")  # fmt: skip
     add("-n", "--name", help="name of the experiment, for `last` and `best`")
     add("--output", type=Path, metavar="DIR", help="folder for a report and the table")
-    add("--stage", choices=("validation", "test"), default="test",
-        help="whose data checkpoints forecast (default: %(default)s)")  # fmt: skip
-    add("--origin", default="auto",
-        help="where their forecasts start: auto (one every horizon), all, every:N, last, or a "
-        "time")  # fmt: skip
-    add("--season", type=int, metavar="ROWS",
-        help="rows of a season: of the seasonal naive forecast and MASE; 1 for none (default: "
-        "what the rate suggests, such as 24 for hours)")  # fmt: skip
+    _add_stage_options(parser, "test", "auto")
+    _add_season_option(parser)
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
     add("--allow", action="append", default=[], metavar="PACKAGE",
         help="take classes from this package, too; repeatable")  # fmt: skip
@@ -201,7 +221,16 @@ def _add_schema_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="of the configurations of this model")
 
 
-# commands that take no arguments of trainer, model and data
+# options beside those of all commands that take arguments of trainer, model and data
+MORE: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "calibrate": _add_calibrate_options,
+    "check": _add_fit_options,
+    "config": _add_config_options,
+    "evaluate": _add_evaluate_options,
+    "fit": _add_fit_options,
+    "predict": _add_predict_options,
+}
+# of commands that take none
 OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "cache": _add_cache_options,
     "compare": _add_compare_options,

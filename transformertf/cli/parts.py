@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from transformertf.cli.wording import table
 from transformertf.models import ForecastModule
+from transformertf.wording import table
 
 # parameters that a processor alone trains in a time that one waits for
 MANY = 1_000_000
@@ -40,9 +40,15 @@ def _count(parameters: Iterator[torch.nn.Parameter] | list[torch.nn.Parameter]) 
     return f"{sum(one.numel() for one in parameters):,}"
 
 
+def parameters_of(model: ForecastModule) -> tuple[int, int]:
+    """Return how many parameters a model has, and how many of them train."""
+    counts = [(one.numel(), one.requires_grad) for one in model.parameters()]
+    return sum(n for n, _ in counts), sum(n for n, trains in counts if trains)
+
+
 def size_remark(model: ForecastModule, device: torch.device) -> str | None:
     """Return what to do where a processor alone has many parameters to train; None elsewhere."""
-    count = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    _, count = parameters_of(model)
     if device.type != "cpu" or count <= MANY:
         return None
     widths = {

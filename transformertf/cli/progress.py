@@ -8,7 +8,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback, Timer
 
 from transformertf.cli.screen import say
-from transformertf.cli.wording import duration, number, pace
+from transformertf.wording import duration, number, pace
 
 PERIOD = 120.0  # seconds from one line within an epoch to the next
 GAP = "  "  # between what is told in a line

@@ -19,7 +19,6 @@ from transformertf.proposal import (
     SIZES,
     AsProposed,
     Given,
-    Proposal,
     Seen,
     Wishes,
     look,
@@ -84,7 +83,8 @@ def _proposed(given: Mapping[str, Any], where: str) -> Tree:
     )
     seen = _seen(as_frame(data, "data")) if is_frame(data) else look(wishes.paths)
     proposal = propose(seen, wishes, AsProposed())
-    _tell(proposal)
+    for line in proposal.lines():
+        say(line)
     tree = YamlFile(Path("proposal"), proposal.text.encode()).tree(NAMING)
     return _without(tree, given)
 
@@ -114,17 +114,6 @@ def _seen(frame: pd.DataFrame) -> Seen:
     names = [column_key(str(name)) for name in frame.columns]
     rows = frame.head(LOOKED_AT // max(len(names), 1)).reset_index(drop=True)
     return Seen((FRAME,), (rows.set_axis(names, axis="columns"),), (len(frame),))
-
-
-def _tell(proposal: Proposal) -> None:
-    """Say what is taken for what."""
-    for line in proposal.leaks:
-        say(line)
-    roles, lengths = proposal.roles, proposal.lengths
-    named = {"known": roles.known, "past": roles.past, "static": roles.static}
-    parts = [f"{what} {', '.join(names)}" for what, names in named.items() if names]
-    parts.append(f"{lengths.context} + {lengths.horizon} steps; {proposal.model}")
-    say(f"target {roles.target}; {'; '.join(parts)}")
 
 
 def _without(tree: Tree, given: Mapping[str, Any]) -> Tree:

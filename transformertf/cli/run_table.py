@@ -6,21 +6,19 @@ Everything is read from the run folders, without torch.
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.cli import runs as folders
 from transformertf.cli.screen import say
 from transformertf.cli.tables import show
 from transformertf.errors import InputError, nearest
 from transformertf.places import try_lock
+from transformertf.wording import duration, number
 
 _NUMBER = (int, float)
 # of what is shown of a record: what is of another kind was not written by a fit
@@ -94,7 +92,7 @@ def runs(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if options.json:
         print(json.dumps([run.as_json() for run in found], indent=2, ensure_ascii=False))
     elif found:
-        show(_table(found))
+        _show(found)
     else:
         say(f"no runs in {folders.ROOT.absolute()}")
 
@@ -153,20 +151,21 @@ def _sorted(found: Sequence[Run], metric: str) -> list[Run]:
     return sorted(found, key=lambda run: run.metrics.get(key, math.inf))
 
 
-def _table(found: Sequence[Run]) -> Table:
+def _show(found: Sequence[Run]) -> None:
+    """Print a table of runs."""
     metrics = list(dict.fromkeys(name for run in found for name in run.metrics if name != "epoch"))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("run", "state", "epochs", "best", *metrics, "time", "settings", "from"):
-        left = heading in ("run", "state", "settings", "from")
-        table.add_column(escape(heading), justify="left" if left else "right")
     differing = _differing(found)
+    rows = []
     for run in found:
-        numbers = [run.record.get("epochs"), run.metrics.get("epoch"),
-                   *(run.metrics.get(name) for name in metrics)]  # fmt: skip
-        cells = [run.name, run.state, *map(_number, numbers), _duration(run.record.get("seconds")),
-                 _told(run, differing), _parent(run)]  # fmt: skip
-        table.add_row(*map(escape, cells))
-    return table
+        epochs, seconds = run.record.get("epochs"), run.record.get("seconds")
+        rows.append([
+            run.name, run.state, _shown(epochs, "{:g}".format),
+            _shown(run.metrics.get("epoch"), "{:g}".format),
+            *(_shown(run.metrics.get(name), number) for name in metrics),
+            _shown(seconds, duration), _told(run, differing), _parent(run),
+        ])  # fmt: skip
+    headings = ["run", "state", "epochs", "best", *metrics, "time", "settings", "from"]
+    show(headings, rows, left=("run", "state", "settings", "from"))
 
 
 def _differing(found: Sequence[Run]) -> dict[str, str]:
@@ -201,15 +200,8 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value, default=str)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+def _shown(value: float | None, form: Callable[[float], str]) -> str:
+    return "" if value is None else form(value)
 
 
 def _parent(run: Run) -> str:

@@ -14,6 +14,8 @@ from transformertf.errors import InputError
 ROOT = Path("runs")
 # in a run folder
 CHECKPOINTS, CONFIG, RECORD = "checkpoints", "config.yaml", "run.json"
+# checkpoints that each run keeps under a name that stays, by their word
+KEPT = {"last": "last.ckpt", "best": "best.ckpt"}
 RUNNING = ".running"  # what a fit has locked as long as it goes on
 LONGEST_NAME = 200  # bytes; file systems take 255, and loggers add to it
 _VERSION = re.compile(r"version_\d+", re.ASCII)
@@ -142,9 +144,8 @@ def flat(node: Any, path: str = "") -> dict[str, Any]:
 
 def best_checkpoint(folder: Path) -> Path:
     """Return the checkpoint of the best epoch of a run, or the last one where it has none."""
-    kept = folder / "checkpoints"
-    best = sorted(kept.glob("epoch=*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    return best[-1] if best else kept / "last.ckpt"
+    best, last = (folder / CHECKPOINTS / KEPT[word] for word in ("best", "last"))
+    return best if best.exists() else last
 
 
 def refuse_metrics(path: Path) -> None:

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from transformertf.callbacks import MADE_WITH
 from transformertf.checkpoint import Checkpoint, blamed
@@ -37,10 +34,7 @@ def show(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if options.json:
         print(json.dumps(card, indent=2, ensure_ascii=False, default=str))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    for name, value in _lines(card):
-        table.add_row(escape(name), escape(value))
-    show_table(table)
+    show_table(("", ""), _lines(card))
 
 
 def card_of(checkpoint: Checkpoint) -> dict[str, Any]:

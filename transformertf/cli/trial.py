@@ -16,7 +16,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from transformertf.cli.lightning_cli import ForecastCLI
-from transformertf.models import ForecastModule
 
 # batches that a trial is of at most, of training and of validation
 BATCHES = 12
@@ -166,9 +165,3 @@ def _held(trainer: lightning.Trainer, module: lightning.LightningModule) -> int:
     )
     tensors = [*weights, *gradients, *(one for one in states if isinstance(one, torch.Tensor))]
     return sum(one.numel() * one.element_size() for one in tensors)
-
-
-def parameters_of(model: ForecastModule) -> tuple[int, int]:
-    """Return how many parameters a model has, and how many of them train."""
-    counts = [(one.numel(), one.requires_grad) for one in model.model.parameters()]
-    return sum(n for n, _ in counts), sum(n for n, trains in counts if trains)

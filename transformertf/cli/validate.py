@@ -12,9 +12,9 @@ from transformertf.cli.experiment import (
 )
 from transformertf.cli.lightning_cli import ForecastCLI, Phase
 from transformertf.cli.screen import is_first_process, say
-from transformertf.cli.wording import number, table
 from transformertf.data import Stage, as_list
 from transformertf.data.windows import rows_in_training
+from transformertf.wording import number, table
 
 # metrics in the units of the target; others have their square, or none
 IN_UNITS = ("MAE", "RMSE")

@@ -8,8 +8,9 @@
                 `time_series`, sequences
 6. `summary`    what they have read and make of it, in a few lines
 
-Below them lie `columns` (which column has which role; the order of the features), `series` (one
-series in original units), `arguments` (of the data modules) and `transform` (of single columns).
+Below them lie `columns` (which column has which role; the order of the features),
+`series` (one series in original units), `rates` (how its rows are apart in time), `arguments` (of
+the data modules) and `transform` (of single columns).
 """  # noqa: D415 -- a list, not a sentence
 
 from importlib import import_module
@@ -20,13 +21,26 @@ if TYPE_CHECKING:
     from transformertf.data.base import WindowDataModule
     from transformertf.data.columns import Columns, as_list
     from transformertf.data.datamodule import EncoderDecoderDataModule
-    from transformertf.data.rates import usual_step
+    from transformertf.data.rates import (
+        A_DAY,
+        A_WEEK,
+        DAY,
+        HOUR,
+        length_of,
+        length_text,
+        seasons,
+        usual_step,
+    )
     from transformertf.data.series import Codes, FloatArray, IntArray, Series
     from transformertf.data.summary import Summary, summary_of
     from transformertf.data.time_series import TimeSeriesDataModule
 
 __all__ = [
     "ARGUMENTS",
+    "A_DAY",
+    "A_WEEK",
+    "DAY",
+    "HOUR",
     "Codes",
     "Columns",
     "Csv",
@@ -41,6 +55,9 @@ __all__ = [
     "TimeSeriesDataModule",
     "WindowDataModule",
     "as_list",
+    "length_of",
+    "length_text",
+    "seasons",
     "summary_of",
     "usual_step",
 ]
@@ -51,7 +68,16 @@ _MODULES = {
     "base": ("WindowDataModule",),
     "columns": ("Columns", "as_list"),
     "datamodule": ("EncoderDecoderDataModule",),
-    "rates": ("usual_step",),
+    "rates": (
+        "A_DAY",
+        "A_WEEK",
+        "DAY",
+        "HOUR",
+        "length_of",
+        "length_text",
+        "seasons",
+        "usual_step",
+    ),
     "series": ("Codes", "FloatArray", "IntArray", "Series"),
     "summary": ("Summary", "summary_of"),
     "time_series": ("TimeSeriesDataModule",),

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
 
+from transformertf.batch import BatchKind
 from transformertf.data.arguments import Paths, Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import Layout, WindowDataset
@@ -56,7 +57,7 @@ class EncoderDecoderDataModule(WindowDataModule):
         kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
 
-    gives = "windows"
+    gives: ClassVar[BatchKind] = "windows"
     missing_at_predict = "future"
 
     def __init__(

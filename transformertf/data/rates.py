@@ -1,4 +1,4 @@
-"""How far the rows of a series are apart in time, and how lengths of time are written."""
+"""How far the rows of a series are apart in time, and the seasons that follow from that."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf import wording
+
 # rows that are looked at at a time
 _ROWS = 2**18
 # share of distances that nearly all others are at most as long as, and times that is a long gap
@@ -16,9 +18,17 @@ _NEARLY_ALL, _LONG = 0.95, 10
 _ALIKE = 0.1
 # distances that tell a rate, and the share of them that has to be alike
 _ENOUGH, _EVEN = 8, 0.5
-# seconds of the units that dates are kept in, and that lengths of time are written in
+# seconds of the units that dates are kept in
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_UNITS = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+HOUR, DAY = 3600.0, 86400.0
+# seasons of steps below a day, in seconds, and of others by the shortest step, the longest, and
+# the steps of the season: months and quarters are of unlike length, and clocks are set
+A_DAY, A_WEEK = "a day", "a week"
+_SHORT = ((HOUR, "an hour"), (DAY, A_DAY), (7 * DAY, A_WEEK))
+_LONG_STEPS = (
+    (DAY, DAY, 7, A_WEEK), (7 * DAY, 7 * DAY, 52, "a year"), (28 * DAY, 32 * DAY, 12, "a year"),
+    (89 * DAY, 93 * DAY, 4, "a year"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,30 @@ def usual_step(rates: list[Rate]) -> float | None:
     return steps[len(steps) // 2] if steps else None
 
 
+def seasons(step: float) -> list[tuple[float, str]]:
+    """Return the seasons of rows of dates: steps of each, shortest first, and what it is.
+
+    Args:
+        step: distance of rows in seconds, above 0. Where it does not divide a season, the steps of
+            that are no whole number.
+    """
+    if step < DAY:
+        return [(long / step, what) for long, what in _SHORT]
+    return [(float(steps), what) for low, high, steps, what in _LONG_STEPS if low <= step <= high]
+
+
+def length_of(text: str) -> pd.Timedelta | None:
+    """Return a length of time that is given as 30s or 2h; None where it is none, or not above 0."""
+    try:
+        length = pd.Timedelta(text)
+    except ValueError:
+        return None
+    return length if length > pd.Timedelta(0) else None
+
+
 def length_text(length: float, is_date: bool) -> str:
     """Return a length of time as text: of dates with its unit, else the number."""
-    if not is_date:
-        return f"{length:.4g}"
-    unit = next((unit for unit, size in _UNITS.items() if length >= size), "ns")
-    return f"{length / _UNITS[unit]:.4g} {'day' if length == _UNITS['days'] else unit}"
+    return wording.length(length) if is_date else f"{length:.4g}"
 
 
 def _distances(time: pd.Index) -> Iterator[npt.NDArray[np.float64]]:

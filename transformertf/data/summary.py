@@ -13,6 +13,7 @@ from transformertf.data.rates import length_text, usual_step
 from transformertf.data.series import Series
 from transformertf.data.windows import FRACTIONS, OWN_PATHS, Part
 from transformertf.errors import TooShortError
+from transformertf.wording import counted
 
 # letters of a line for names of columns, and for what was given as files
 _NAMES, _GIVEN = 76, 40
@@ -49,13 +50,13 @@ class StageSummary:
         """Return it as text."""
         if self.series is None:
             return f"{self.given}, not read yet"
-        parts = [_count(self.series, "series"), _count(self.rows, "row")]
+        parts = [counted(self.series, "series"), counted(self.rows, "row")]
         if self.first is not None:
             parts.append(f"{self.first} to {self.last}")
         if self.windows is None or self.batches is None:
             return ", ".join([*parts, "too short for a window"])
-        windows = _count(self.windows, "run" if self.carried else "window")
-        return ", ".join([*parts, windows, _count(self.batches, "batch")])
+        windows = counted(self.windows, "run" if self.carried else "window")
+        return ", ".join([*parts, windows, counted(self.batches, "batch")])
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Time:
         if self.step is not None and self.is_one:
             apart = length_text(self.step, self.is_date)
         longest = length_text(self.longest, self.is_date)
-        gaps = f"; {_count(self.gaps, 'gap')}" if self.gaps else ""
+        gaps = f"; {counted(self.gaps, 'gap')}" if self.gaps else ""
         return (
             f"{self.column}, {self.first} to {self.last}, rows {apart} apart"
             + ("" if longest == apart else f", at most {longest}")
@@ -170,10 +171,10 @@ class Summary:
         return [f"{name:<{width}}{text}" for name, text in rows]
 
     def _data(self) -> str:
-        files = _count(self.files, "file") if self.files else "a frame"
+        files = counted(self.files, "file") if self.files else "a frame"
         each = f"{self.shortest:,} to {self.longest:,}"
         each = f" ({each} each)" if self.series > 1 and self.shortest < self.longest else ""
-        return f"{files}, {_count(self.series, 'series')}, {_count(self.rows, 'row')}{each}"
+        return f"{files}, {counted(self.series, 'series')}, {counted(self.rows, 'row')}{each}"
 
     def _target(self) -> str:
         transforms = [f"{name}: {' '.join(kinds)}" for name, kinds in self.transforms.items()]
@@ -313,11 +314,6 @@ def _shown(stamp: Any) -> str:
     if isinstance(stamp, pd.Timestamp) and stamp == stamp.normalize():
         return f"{stamp:%Y-%m-%d}"
     return f"{stamp:.10g}" if isinstance(stamp, float) else str(stamp)
-
-
-def _count(number: int, what: str) -> str:
-    many = {"series": "series", "batch": "batches"}.get(what, f"{what}s")
-    return f"{number:,} {what if number == 1 else many}"
 
 
 def _features(names: Sequence[str]) -> str:

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
+from transformertf.batch import BatchKind
 from transformertf.data.arguments import Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.batches import SequenceDataset
@@ -59,7 +60,7 @@ class TimeSeriesDataModule(WindowDataModule):
         kwargs: files, scaling, batches and all else that `WindowDataModule` takes.
     """
 
-    gives = "sequences"
+    gives: ClassVar[BatchKind] = "sequences"
     missing_at_predict = "target"
 
     def __init__(

@@ -13,12 +13,11 @@ from transformertf.errors import InputError, first_names
 from transformertf.evaluation.page import Section
 from transformertf.evaluation.scores import Scores
 from transformertf.evaluation.significance import bootstrap_interval, diebold_mariano
-from transformertf.forecasts import quantile_column, table_levels
+from transformertf.forecasts import NAIVE, quantile_column, table_levels
 from transformertf.plots import can_plot, comparison_figure
 
 KEY = ["series", "origin", "step"]
 COLUMNS = [*KEY, "time", "prediction"]
-BASELINES = ("naive", "seasonal_naive")
 SUFFIXES = (".parquet", ".csv")
 # by how much actuals of one row may differ, relative to their size: single precision
 _SAME = 1e-5
@@ -152,7 +151,7 @@ def compare_tables(
         {name: _windows(table) - _windows(common) for name, table in plain.items()},
         [
             name
-            for name in BASELINES
+            for name in NAIVE
             if name not in shared and any(name in table for table in own.values())
         ],
         overlap,
@@ -269,7 +268,7 @@ def _baselines(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the naive forecasts that tables bring along, where they have all rows."""
     found = {}
     for table in tables.values():
-        for name in BASELINES:
+        for name in NAIVE:
             if name in table and table[name].notna().all() and name not in tables:
                 found[name] = pd.DataFrame({"prediction": table[name]})
     return found

@@ -10,11 +10,13 @@ from torch.utils.data import DataLoader
 
 from transformertf.batch import Batch, counted, forecast_mask
 from transformertf.data import (
+    A_DAY,
     FloatArray,
     IntArray,
     Series,
     Stage,
     WindowDataModule,
+    seasons,
     usual_step,
 )
 from transformertf.data.batches import BatchDataset
@@ -22,12 +24,9 @@ from transformertf.errors import at_least_one
 from transformertf.forecasts import ForecastRows, baseline_forecasts, context_mean
 from transformertf.models import LossSteps, weigh_steps
 
-_DAY = pd.Timedelta("1D")
 # shorter ones are of measurements, whose day means nothing
 _SHORTEST = pd.Timedelta("1min")
 _INEXACT = 0.02
-# seasons of steps from a day on: shortest step, longest, steps of a season
-_LONGER = ((1, 1, 7), (7, 7, 52), (28, 31, 12), (90, 92, 4))
 
 
 def season_of(step: pd.Timedelta | None) -> int:
@@ -40,13 +39,12 @@ def season_of(step: pd.Timedelta | None) -> int:
         Those of a day for steps from a minute to half a day that divide it, to 2 % since clocks
         are not exact; 7 for days, 52 for weeks, 12 for months, 4 for quarters; else 1, for none.
     """
-    if step is None:
+    if step is None or step < _SHORTEST:
         return 1
-    if _SHORTEST <= step < _DAY:
-        season = round(_DAY / step)
-        return season if abs(season * step / _DAY - 1) <= _INEXACT else 1
-    days = step / _DAY
-    return next((season for low, high, season in _LONGER if low <= days <= high), 1)
+    known = {what: steps for steps, what in seasons(step.total_seconds())}
+    steps = known.get(A_DAY, next(iter(known.values()), 1.0))
+    season = round(steps)
+    return season if abs(season / steps - 1) <= _INEXACT else 1
 
 
 def naive_errors(

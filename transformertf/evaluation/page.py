@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from transformertf.wording import number
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -74,7 +76,7 @@ def report_html(title: str, sections: Sequence[Section]) -> str:
         f'<li><a href="#section-{number}">{escape(section.title)}</a></li>'
         for number, section in enumerate(sections, start=1)
     )
-    body = "\n".join(_section(number, item) for number, item in enumerate(sections, start=1))
+    body = "\n".join(_section(count, item) for count, item in enumerate(sections, start=1))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -118,11 +120,7 @@ def _table(table: pd.DataFrame) -> str:
     if name is not None:
         # beside the names of the columns, not on a row of its own
         table = table.rename_axis(index=None, columns=str(name))
-    return str(table.to_html(border=0, na_rep="", float_format=_digits, index=not counts))
-
-
-def _digits(value: float) -> str:
-    return f"{value:.4g}"
+    return str(table.to_html(border=0, na_rep="", float_format=number, index=not counts))
 
 
 def _image(figure: "Figure", name: str) -> str:

@@ -12,9 +12,11 @@ import pandas as pd
 import pyarrow.parquet
 
 from transformertf.evaluation.scores import Scores
+from transformertf.wording import number
 
 # series, and forecasts of each, to draw
 SERIES, WINDOWS = 3, 6
+DIGITS = 5  # of metrics
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,14 +100,15 @@ class Evaluation(Mapping[str, float]):
     def shown(self) -> list[tuple[str, str]]:
         """Return the metrics and their values as users read them."""
         return [
-            (name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
+            (name, f"{value:,}" if isinstance(value, int) else number(value, DIGITS))
             for name, value in self.items()
         ]
 
     def __repr__(self) -> str:
         """Say what it is, in a line."""
-        target, error = self.settings.get("target"), self.overall.get("MAE", np.nan)
-        return f"Evaluation({target}, {self.overall.get('windows')} windows, MAE {error:.5g})"
+        target, windows = self.settings.get("target"), self.overall.get("windows")
+        error = number(self.overall.get("MAE", np.nan), DIGITS)
+        return f"Evaluation({target}, {windows} windows, MAE {error})"
 
     def __str__(self) -> str:
         """Return a table of the metrics over all."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -20,35 +19,27 @@ from transformertf.data.windows import (
 )
 from transformertf.errors import InputError, at_least_one
 from transformertf.evaluation import (
-    FORECASTS,
     Evaluation,
-    evaluate_pieces,
     html_table,
     look_inside,
-    make_sections,
-    open_folder,
-    usual_season,
-    write_metrics,
-    write_report,
 )
 from transformertf.forecaster.fitting import Fitting
 from transformertf.forecaster.given import Given, briefly, give, tell
+from transformertf.forecaster.judging import judge
 from transformertf.forecaster.planning import beside, check_plan, goes_on, plan
 from transformertf.forecaster.summary import summary
 from transformertf.forecaster.trained import TURN, Trained
 from transformertf.forecasts import (
     LEVELS,
     Calibration,
-    ForecastFile,
     Horizon,
     calibrated_rows,
     calibration_of,
     calibration_origin,
     remarks,
     sample_paths,
-    scored_rows,
 )
-from transformertf.plots import can_plot, forecast_figure
+from transformertf.plots import forecast_figure
 from transformertf.streaming import Stream
 
 if TYPE_CHECKING:
@@ -321,46 +312,21 @@ class Forecaster(Fitting):
         Raises:
             InputError: what is in the data cannot be used.
         """
+        place = None if folder is None else Path(folder)
         if refit != 1:
             if data is not None or batch_size is not None:
                 raise InputError(
                     "refit goes on into the test rows of the run; leave data and batch_size out"
                 )
-            place = None if folder is None else Path(folder)
             state = None if self.calibration is None else self.calibration.state_dict()
             return call_evaluate(
                 self.checkpoint.calibrated(state), self._trained.accelerator, self._trained.allow,
                 place, stage=stage, origin=origin_text(origin), season=season, horizon=horizon,
                 samples=samples, lead=str(lead), refit=refit,
             )  # fmt: skip
-        opened = nullcontext() if folder is None else open_folder(Path(folder), "folder")
-        with opened as place:
-            file = None if place is None else ForecastFile(place / FORECASTS, "folder")
-            module = self._stage_data(data, stage, batch_size)
-            origin = origin_text(origin)
-            module.forecast_on(stage, origin)
-            if season is None:
-                season = usual_season(module.stage_series(stage))
-            how = Horizon(horizon, samples, lead=lead)
-            pieces = self._trained.run(module, how, scored_rows, self.calibration, season)
-            settings = {
-                "stage": stage,
-                "origin": origin,
-                "horizon": horizon,
-                "samples": samples,
-                "lead": lead or None,
-            }
-            evaluation = evaluate_pieces(pieces, module, season, settings)
-            if place is not None and file is not None:
-                with file:
-                    for piece in pieces:
-                        file.write(piece)
-                write_metrics(place, evaluation)
-                if can_plot():
-                    with TURN:
-                        sections = make_sections(evaluation, self.model, module)
-                    write_report(place, evaluation, sections)
-        return evaluation
+        module = self._stage_data(data, stage, batch_size)
+        how = Horizon(horizon, samples, lead=lead)
+        return judge(self._trained, module, stage, origin, season, how, self.calibration, place)
 
     def cross_validate(
         self,

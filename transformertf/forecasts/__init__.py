@@ -22,6 +22,7 @@ from transformertf.forecasts.rows import (
 )
 from transformertf.forecasts.sinks import ForecastFile, ForecastFrames, Sink
 from transformertf.forecasts.tables import (
+    NAIVE,
     ForecastTables,
     Horizon,
     baseline_forecasts,

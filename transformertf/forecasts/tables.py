@@ -18,6 +18,7 @@ from transformertf.data import (
     Series,
     Stage,
     WindowDataModule,
+    length_of,
 )
 from transformertf.data.windows import PREDICT_PATHS, Ends, Origin, Windows
 from transformertf.errors import InputError
@@ -70,11 +71,8 @@ class Horizon:
         text = str(self.lead)
         if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
             return int(text)
-        try:
-            time = pd.Timedelta(text)
-        except ValueError:
-            time = pd.Timedelta(0)
-        if not time > pd.Timedelta(0):
+        time = length_of(text)
+        if time is None:
             raise InputError(f"lead: expected steps, or a time such as 12h, found {text!r:.40}")
         return time
 

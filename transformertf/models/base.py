@@ -201,7 +201,9 @@ class ForecastModule(lightning.LightningModule):
         self.compile_model, self.log_grad_norm = compile_model, log_grad_norm
         self.validation_metrics = make_metrics(logging_metrics, "validation")
         self.test_metrics = make_metrics(logging_metrics, "test")
-        self.carried, self._accumulation, self._looked = CarriedStates(), Accumulation(), False
+        self.carried = CarriedStates()
+        self._accumulation = Accumulation()
+        self._looked = False
         self.losses = MeanLosses(("train", "validation", "test"))
         self._nonfinite = NonFinite(on_nonfinite, self.losses)
         self._make_optimizers = partial(

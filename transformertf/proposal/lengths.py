@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from transformertf.data import A_WEEK
 from transformertf.errors import InputError
-from transformertf.proposal.rhythm import LONGEST, WEEK, cycle, seasons, training_rows
+from transformertf.proposal.rhythm import LONGEST, cycle, seasons, training_rows
 from transformertf.proposal.series import Arranged
 
 # context and horizon where no season is found
@@ -64,7 +65,7 @@ def _season(arranged: Arranged, target: str) -> tuple[int | None, str]:
     """Return the season of a horizon in steps, and what it is."""
     known = seasons(arranged)
     # one of a day is shown by more contexts than one of a week
-    short = [(n, what) for n, what in known if n <= LONGEST and (what != WEEK or len(known) == 1)]
+    short = [(n, what) for n, what in known if n <= LONGEST and (what != A_WEEK or len(known) == 1)]
     if short:
         return short[-1]
     longest = min(LONGEST, arranged.rows // 8)

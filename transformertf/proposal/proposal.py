@@ -65,6 +65,14 @@ class Proposal:
     model: str
     leaks: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """Return what is taken for what, and what is left out."""
+        roles, lengths = self.roles, self.lengths
+        named = {"known": roles.known, "past": roles.past, "static": roles.static}
+        parts = [f"{what} {', '.join(names)}" for what, names in named.items() if names]
+        parts.append(f"{lengths.context} + {lengths.horizon} steps")
+        return [*self.leaks, "; ".join([f"target {roles.target}", *parts, self.model])]
+
 
 def propose(seen: Seen, wishes: Wishes, answers: Answers, name: str = "my.yml") -> Proposal:
     """Return the configuration that is proposed for files.

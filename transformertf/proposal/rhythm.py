@@ -5,14 +5,12 @@ import itertools
 import numpy as np
 from scipy.signal import find_peaks
 
-from transformertf.data import FloatArray
+from transformertf import data
+from transformertf.data import A_WEEK, DAY, FloatArray
 from transformertf.proposal.series import Arranged
 
-HOUR, DAY = 3600.0, 86400.0
-WEEK = "a week"
-# seconds between the rows of months, and of quarters
-_MONTHS = (28 * DAY, 32 * DAY)
-_QUARTERS = (89 * DAY, 93 * DAY)
+# steps of a season at least, and by how much they may be no whole number
+_FEWEST, _INEXACT = 4, 1e-6
 # the longest season that a context of two holds at a cost of minutes
 LONGEST = 300
 # a season is one where a value goes so far with that of a season before
@@ -45,21 +43,14 @@ def seasons(arranged: Arranged) -> list[tuple[int, str]]:
     step = arranged.step
     if not arranged.is_date or step is None or step <= 0:
         return []
-    if step < DAY:
-        known = [(HOUR, "an hour"), (DAY, "a day"), (7 * DAY, WEEK)]
-        return [
-            (round(long / step), what)
-            for long, what in known
-            if long / step >= 4 and abs(long / step - round(long / step)) < 1e-6
-        ]
-    if step == DAY:
-        worked = arranged.steps.max(initial=0) in (3 * DAY, 4 * DAY) and arranged.is_even
-        return [(5 if worked else 7, WEEK)]
-    if step == 7 * DAY:
-        return [(52, "a year")]
-    if _MONTHS[0] <= step <= _MONTHS[1]:
-        return [(12, "a year")]
-    return [(4, "a year")] if _QUARTERS[0] <= step <= _QUARTERS[1] else []
+    weekends = arranged.steps.max(initial=0) in (3 * DAY, 4 * DAY)
+    if step == DAY and weekends and arranged.is_even:
+        return [(5, A_WEEK)]
+    return [
+        (round(steps), what)
+        for steps, what in data.seasons(step)
+        if steps >= _FEWEST and abs(steps - round(steps)) < _INEXACT
+    ]
 
 
 def cycle(parts: list[FloatArray], longest: int) -> int | None:
@@ -71,7 +62,7 @@ def cycle(parts: list[FloatArray], longest: int) -> int | None:
     """
     found = autocorrelation(parts, longest)
     peaks, _ = find_peaks(found)
-    strong = [peak for peak in peaks if peak >= 4 and found[peak] >= _STRONG]
+    strong = [peak for peak in peaks if peak >= _FEWEST and found[peak] >= _STRONG]
     return int(max(strong, key=lambda peak: found[peak])) if strong else None
 
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from transformertf.data import DAY, HOUR, length_text
 from transformertf.proposal.lengths import Lengths
 from transformertf.proposal.rhythm import (
-    DAY,
     autocorrelation,
     is_heavy,
     level_moves,
@@ -30,6 +30,8 @@ _EPOCH = 200
 # runs from which on whole ones validate
 _RUNS = 10
 _SHARES = (0.1, 0.2)
+# periods that validate, and how many windows behind one another each holds at least
+_BLOCKS, _BLOCK = 4, 5
 # of sequences: lanes, steps that a gradient reaches back in the mean, steps of a fit
 _LANES, _PIECE, _PIECES = 32, 100, 6000
 # validations of a fit, about
@@ -199,10 +201,16 @@ def split(arranged: Arranged, lengths: Lengths) -> Section:
         }
     least = lengths.horizon / arranged.rows * 1.05
     val, test = (max(share, math.ceil(least * 100) / 100) for share in (val, test))
-    return {
-        "val_fraction": Said(val, "behind the rows that train"),
-        "test_fraction": Said(test, "the last rows, opened once, at the end"),
-    }
+    last = Said(test, "the last rows, opened once, at the end")
+    window = lengths.context + lengths.horizon
+    if arranged.is_date and val * arranged.rows >= _BLOCKS * _BLOCK * window:
+        why = "so many periods validate, spread over the rows: one alone chooses by its weather"
+        return {
+            "val_fraction": Said(val),
+            "val_blocks": Said(_BLOCKS, why),
+            "test_fraction": last,
+        }
+    return {"val_fraction": Said(val, "behind the rows that train"), "test_fraction": last}
 
 
 def count_windows(arranged: Arranged, lengths: Lengths, shares: Section) -> int:
@@ -284,13 +292,7 @@ def _length(arranged: Arranged, steps: int) -> Any:
     long = steps * arranged.step
     if not arranged.is_date:
         return int(long) if float(long).is_integer() else float(f"{long:.12g}")
-    return _shown(arranged, long)
-
-
-def _shown(arranged: Arranged, long: float) -> Any:
-    if not arranged.is_date:
-        return f"{long:g}"
-    for unit, seconds in (("D", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+    for unit, seconds in (("D", DAY), ("h", HOUR), ("min", 60.0), ("s", 1.0)):
         if long % seconds == 0:
             return f"{int(long // seconds)}{unit}"
     return f"{round(long * 1000)}ms"
@@ -301,4 +303,4 @@ def spacing(arranged: Arranged) -> str:
     if arranged.step is None:
         return "a single row"
     how = "" if arranged.is_even else ", but for gaps" if arranged.has_gaps else ", unevenly"
-    return f"{_shown(arranged, arranged.step)} apart{how}"
+    return f"{length_text(arranged.step, arranged.is_date)} apart{how}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -33,7 +34,7 @@ def _lines(key: str, value: Any, depth: int) -> Iterator[str]:
     indent = "  " * depth
     if key.startswith("#"):
         for line in value:
-            yield from (f"{indent}# {part}" for part in wrapped(line, _WIDTH - len(indent) - 2))
+            yield from (f"{indent}# {part}" for part in _wrapped(line, _WIDTH - len(indent) - 2))
     elif isinstance(value, Mapping):
         yield f"{indent}{key}:"
         for name, item in value.items():
@@ -49,18 +50,14 @@ def _commented(line: str, why: str, indent: str) -> Iterator[str]:
     elif len(line) + len(why) + 3 <= _WIDTH:
         yield f"{line} # {why}"
     else:
-        yield from (f"{indent}# {part}" for part in wrapped(why, _WIDTH - len(indent) - 2))
+        yield from (f"{indent}# {part}" for part in _wrapped(why, _WIDTH - len(indent) - 2))
         yield line
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def _wrapped(text: str, width: int) -> list[str]:
     """Return a text in lines of so many characters, but for longer words."""
-    lines: list[str] = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
+    text = " ".join(text.split())
+    return wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def in_yaml(value: Any) -> str:

@@ -13,7 +13,7 @@ once in a stage.
 """
 
 from transformertf.data.reading.asked import date_of, first_row_at, row_at
-from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache, size_text
+from transformertf.data.reading.cache import cache_entries, cache_root, clear_cache
 from transformertf.data.reading.changing import Change, change_rows, check_changes
 from transformertf.data.reading.checks import all_finite
 from transformertf.data.reading.dialects import Dialect, open_text

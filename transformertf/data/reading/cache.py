@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from transformertf import wording
 from transformertf.data.columns import Columns
 from transformertf.data.reading.filling import fill_panel
 from transformertf.data.reading.kept import META, DamagedError, read_meta, read_whole, write_meta
@@ -199,20 +200,15 @@ def map_array(folder: Path, name: str) -> AnyArray:
     return keep_track(np.load(folder / f"{name}.npy", mmap_mode="r"))
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes for the user."""
-    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
-
-
 def _write(place: Path, what: str, size: int, build: Callable[[Path], dict[str, Any]]) -> None:
     free = shutil.disk_usage(place.parent).free
     if size > free:
         raise InputError(
-            f"{what}: wants {size_text(size)} of disk, and {place.parent} has {size_text(free)}; "
-            f"{_REMEDY}"
+            f"{what}: wants {wording.size(size)} of disk, and {place.parent} has "
+            f"{wording.size(free)}; {_REMEDY}"
         )
     level = logging.WARNING if size >= _WORTH_TELLING else logging.INFO
-    log.log(level, "%s: %s are written to %s, once", what, size_text(size), place)
+    log.log(level, "%s: %s are written to %s, once", what, wording.size(size), place)
     folder = _new(place)
     try:
         write_meta(folder, {"what": what, **build(folder)})

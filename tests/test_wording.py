@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from transformertf.cli.wording import duration, number, pace, table
+from transformertf.wording import duration, number, pace, table
 
 
 @pytest.mark.parametrize("exponent", range(-12, 12))
