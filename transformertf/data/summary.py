@@ -11,7 +11,7 @@ from transformertf.data.arguments import Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.rates import length_text, usual_step
 from transformertf.data.series import Series
-from transformertf.data.windows import FRACTIONS, OWN_PATHS, Part
+from transformertf.data.windows import OWN_PATHS, Part
 from transformertf.errors import TooShortError
 from transformertf.wording import counted
 
@@ -241,7 +241,7 @@ def _stages(data: WindowDataModule, trainer: lightning.Trainer | None) -> Iterat
         given = str(data.stages.files[OWN_PATHS["test"]])
         cut = given if len(given) <= _GIVEN else f"{given[:_GIVEN]}..."
         yield StageSummary("test", given=cut)
-    elif data.hparams[FRACTIONS["test"]]:
+    elif data.stages.split.keeps("test"):
         yield _stage(data, "test", trainer)
 
 
