@@ -1,5 +1,7 @@
 """Splits by dates, origins by the clock, lead and season: hourly local prices, as a market has."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,10 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "prices.yml").write_text(yaml.safe_dump(config))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main(["fit", "--config", "prices.yml"]) == 0
+        with contextlib.redirect_stderr(io.StringIO()) as told:
+            assert main(["fit", "--config", "prices.yml"]) == 0
+        # no best checkpoint is kept by three steps of an epoch
+        assert "next: transformertf evaluate -n prices --ckpt_path last" in told.getvalue()
     return folder
 
 

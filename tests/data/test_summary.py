@@ -159,6 +159,18 @@ def test_a_test_part_too_short_is_told_and_no_matter_of_a_fit(folder):
     assert lines["test"] == "1 series, 3 rows, 97 to 99, too short for a window"
 
 
+def test_parts_that_begin_at_a_row(folder):
+    make_rows(100).to_csv("rows.csv", index=False)
+    lengths: dict[str, Any] = {"ctxt_seq_len": 10, "tgt_seq_len": 5, "time_column": None}
+    data = fitted(train_df_paths="rows.csv", val_start=60, test_start=80, **lengths)
+    stages = told(data)[0].stages
+    found = [(one.stage, one.rows, one.first, one.last) for one in stages]
+    assert found == [("train", 60, 0, 59), ("validation", 20, 60, 79), ("test", 20, 80, 99)]
+    # which is no matter of a fit
+    data = fitted(train_df_paths="rows.csv", val_start=60, test_start=100, **lengths)
+    assert [one.stage for one in told(data)[0].stages] == ["train", "validation"]
+
+
 def test_dates_with_a_zone_beside_dates_without(folder):
     for name, zone in (("a", None), ("b", "Europe/Berlin")):
         dates = pd.date_range("2024-03-01 06:00", periods=60, freq="h", tz=zone)

@@ -64,3 +64,11 @@ def test_other_files_have_no_say(tmp_path):
     FRAME.to_parquet(tmp_path / "a.parquet")
     assert written(tmp_path / "a.parquet") == {}
     assert written(tmp_path) == {}
+
+
+def test_digits_that_commas_group_are_numbers(tmp_path):
+    grouped = FRAME.assign(price=[f"{value:,}" for value in FRAME["price"] + 1e4])
+    grouped.to_csv(tmp_path / "a.csv", index=False)
+    seen = look([str(tmp_path / "a.csv")])
+    assert seen.csv == {"thousands": ","}
+    assert np.array_equal(seen.numbers("price"), FRAME["price"].to_numpy() + 1e4)

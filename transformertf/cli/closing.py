@@ -42,7 +42,9 @@ def closing_lines(cli: ForecastCLI, seconds: float) -> list[str]:
 
 def next_command(cli: ForecastCLI, folder: Path) -> str:
     """Return the command that comes after a fit: of the test data, or else of what there is."""
-    own = f"-n {folder.parent.name} --ckpt_path best"
+    # a fit that ended before it could tell keeps no best one
+    word = "best" if (folder / "checkpoints" / "best.ckpt").exists() else "last"
+    own = f"-n {folder.parent.name} --ckpt_path {word}"
     for stage, words in EVALUATIONS.items():
         with contextlib.suppress(InputError):
             cli.datamodule.stages.argument(stage)

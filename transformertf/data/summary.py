@@ -1,5 +1,6 @@
 """What a data module has read and what it makes of it, in a few lines."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +12,8 @@ from transformertf.data.arguments import Stage
 from transformertf.data.base import WindowDataModule
 from transformertf.data.rates import length_text, usual_step
 from transformertf.data.series import Series
-from transformertf.data.windows import FRACTIONS, OWN_PATHS, Part
-from transformertf.errors import TooShortError
+from transformertf.data.windows import OWN_PATHS, Part
+from transformertf.errors import InputError, TooShortError
 from transformertf.wording import counted
 
 # letters of a line for names of columns, and for what was given as files
@@ -241,8 +242,10 @@ def _stages(data: WindowDataModule, trainer: lightning.Trainer | None) -> Iterat
         given = str(data.stages.files[OWN_PATHS["test"]])
         cut = given if len(given) <= _GIVEN else f"{given[:_GIVEN]}..."
         yield StageSummary("test", given=cut)
-    elif data.hparams[FRACTIONS["test"]]:
-        yield _stage(data, "test", trainer)
+    elif data.stages.split.keeps("test"):
+        # no row for test is no matter of a fit
+        with contextlib.suppress(InputError):
+            yield _stage(data, "test", trainer)
 
 
 def _stage(data: WindowDataModule, stage: Stage, trainer: lightning.Trainer | None) -> StageSummary:

@@ -15,6 +15,7 @@ _LINES = 200
 _SEPARATORS = (",", ";", "\t", "|")
 _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d+")
+_GROUPED_BY_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d+")
 _POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 Csv = dict[str, Any]
@@ -77,6 +78,8 @@ def _separator(lines: Sequence[str]) -> str | None:
 def _decimal(fields: Sequence[str]) -> Csv:
     """Return how fractions and groups of digits are written, where that is not as usual."""
     words = [field.strip() for field in fields]
+    if any(map(_GROUPED_BY_COMMA.fullmatch, words)):
+        return {"thousands": ","}
     if any(map(_POINT.fullmatch, words)):
         return {}
     if any(map(_GROUPED.fullmatch, words)):

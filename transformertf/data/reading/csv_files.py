@@ -220,7 +220,7 @@ class CsvFile:
     def _plain(self, place: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return a column as pandas would have it, numbers in groups of digits as numbers."""
         plain, dialect = _plain(column), self.dialect
-        if column.type == _TEXT and dialect.thousands is not None and place not in self._dates:
+        if column.type == _TEXT and dialect.thousands is not None:
             return _ungrouped(plain, dialect.decimal, dialect.thousands)
         return plain
 
