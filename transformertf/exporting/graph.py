@@ -43,7 +43,9 @@ class Graph(torch.nn.Module):
     - `past_time` (B, Tc) and `future_time` (B, Td) float64: seconds, or the column's unit, since
       any one moment.
     - `past_calendar` (B, Tc, 2 C) and `future_calendar` (B, Td, 2 C) float64: see `calendar_pairs`.
-    - `static` (B, S) float64.
+    - `past_categories` (B, Tc, C) and `future_categories` (B, Td, C) int64: see `Batch`, of the
+      future the known ones.
+    - `static` (B, S) float64 and `static_categories` (B, S) int64.
     - `statistics` (B,) int64: see `Batch`.
 
     Outputs, zero on padding: `prediction` (B, Td) and, of a model that has them, `quantiles`
@@ -81,8 +83,14 @@ class Graph(torch.nn.Module):
             names += [f"{side}_time" for side in SIDES]
         if columns.calendar:
             names += [f"{side}_calendar" for side in SIDES]
+        if columns.categories:
+            names.append("past_categories")
+        if columns.known_categories:
+            names.append("future_categories")
         if columns.static:
             names.append("static")
+        if columns.static_categories:
+            names.append("static_categories")
         if self.scaling.normalize in ("series", "window"):
             names.append("statistics")
         return names
@@ -142,7 +150,18 @@ class Graph(torch.nn.Module):
         batch["decoder_lengths"], batch["decoder_mask"] = future.lengths, future.mask
         if self.statics:
             batch["static_input"] = self._static(inputs["static"])
+        self._add_categories(batch, inputs)
         return batch
+
+    def _add_categories(self, batch: Batch, inputs: Tensors) -> None:
+        if "past_categories" in inputs:
+            mask = batch["encoder_mask"].unsqueeze(-1)
+            batch["encoder_categories"] = torch.where(mask, inputs["past_categories"], 0)
+        if "future_categories" in inputs:
+            mask = batch["decoder_mask"].unsqueeze(-1)
+            batch["decoder_categories"] = torch.where(mask, inputs["future_categories"], 0)
+        if "static_categories" in inputs:
+            batch["static_categories"] = inputs["static_categories"]
 
     def _known(self, inputs: Tensors, side: str) -> Known:
         lengths = inputs[f"{side}_lengths"]
