@@ -98,9 +98,7 @@ class Exported:
         mask = np.arange(horizons.max()) < horizons[:, None]
         return {name: values[mask] for name, values in outputs.items()}
 
-    def _places(
-        self, table: Table, found: Sequence[tuple[Series, Place]]
-    ) -> dict[str, Any]:
+    def _places(self, table: Table, found: Sequence[tuple[Series, Place]]) -> dict[str, Any]:
         """Return the columns that say what is forecast."""
         steps = np.concatenate([np.arange(1, place.horizon + 1) for _, place in found])
         names = np.repeat(

@@ -42,7 +42,11 @@ def go_on(series: Series, roles: Mapping[str, Any], horizon: int) -> Series:
         InputError: something has to be known of them, and is not given.
     """
     lacking = series.observed + horizon - len(series.values)
-    names = [*roles["known"], *roles["known_categories"], *([roles["time"]] if roles["time"] else [])]
+    names = [
+        *roles["known"],
+        *roles["known_categories"],
+        *([roles["time"]] if roles["time"] else []),
+    ]
     if names:
         if series.observed == len(series.values):
             raise InputError(

@@ -1,6 +1,7 @@
 """A whole forecaster as one function of tensors: raw columns in, the target's own units out.
 
-B batch, Tc context steps, Td horizon steps, V real columns, K known ones, S static ones, Q quantiles.
+B batch, Tc context steps, Td horizon steps, V real columns, K known ones, S static ones, Q
+quantiles.
 """
 
 from typing import NamedTuple
@@ -236,4 +237,3 @@ class Graph(torch.nn.Module):
         values = values.double() * scale + loc
         extra = self.chains[-1].extra
         return extra.inverse_transform(values) if extra.transforms else values
-

@@ -104,9 +104,7 @@ def draw(
         static = np.array([_uniform(rng, data, name, 1)[0] for name in columns.static])
         texts = data.vocabularies.texts
         codes = tuple(
-            Codes(
-                rng.integers(-1, len(texts[name]), size=rows).astype(np.int32), texts[name]
-            )
+            Codes(rng.integers(-1, len(texts[name]), size=rows).astype(np.int32), texts[name])
             for name in columns.categories
         )
         chosen = tuple(str(rng.choice(texts[name])) for name in columns.static_categories)
@@ -163,9 +161,7 @@ def _live(
     return found
 
 
-def exported_windows(
-    data: EncoderDecoderDataModule, windows: Iterable[Drawn]
-) -> Iterator[Window]:
+def exported_windows(data: EncoderDecoderDataModule, windows: Iterable[Drawn]) -> Iterator[Window]:
     """Yield the windows as the runner takes them."""
     for one in windows:
         series = one.series
