@@ -59,9 +59,7 @@ class Session:
         try:
             import onnxruntime
         except ImportError:
-            raise InputError(
-                f"{where}: wants onnxruntime: pip install 'transformertf[export]'"
-            ) from None
+            raise InputError(f"{where}: wants onnxruntime: pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:

@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.export._patches import (
+    register_gru_while_loop_decomposition,
+    register_lstm_while_loop_decomposition,
+)
+from torch.fx.experimental import _config as fx_config
 
 from transformertf.exporting.graph import Graph, Tensors
 
@@ -23,15 +28,23 @@ def trace(graph: Graph, inputs: Tensors) -> Any:
         graph: in evaluation mode.
         inputs: of `BATCH`, `CONTEXT` and `HORIZON`.
     """
-    sizes = {name: torch.export.Dim(name) for name in ("batch", "context", "horizon")}
+    # a batch or a horizon of one is no other graph, as the proof shows
+    sizes = {name: torch.export.Dim(name, min=2) for name in ("batch", "context", "horizon")}
     shapes = {
         name: {place: sizes[size] for place, size in enumerate(_axes(name))} for name in inputs
     }
     with torch.no_grad(), quietly():
+        # not by the exporter itself: what fails it tries again with sizes taken for constants
+        with (
+            register_lstm_while_loop_decomposition(),
+            register_gru_while_loop_decomposition(),
+            fx_config.patch(backed_size_oblivious=True),  # type: ignore[attr-defined]
+        ):
+            exported = torch.export.export(
+                graph, (), {"inputs": inputs}, dynamic_shapes={"inputs": shapes}, strict=False
+            )
         program = torch.onnx.export(
-            graph,
-            kwargs={"inputs": inputs},
-            dynamic_shapes={"inputs": shapes},
+            exported,
             input_names=list(inputs),
             output_names=graph.outputs,
             dynamo=True,
