@@ -33,16 +33,17 @@ def trace(graph: Graph, inputs: Tensors) -> Any:
     shapes = {
         name: {place: sizes[size] for place, size in enumerate(_axes(name))} for name in inputs
     }
-    with torch.no_grad(), quietly():
+    with (
+        torch.no_grad(),
+        quietly(),
+        register_lstm_while_loop_decomposition(),
+        register_gru_while_loop_decomposition(),
+        fx_config.patch(backed_size_oblivious=True),  # type: ignore[attr-defined]
+    ):
         # not by the exporter itself: what fails it tries again with sizes taken for constants
-        with (
-            register_lstm_while_loop_decomposition(),
-            register_gru_while_loop_decomposition(),
-            fx_config.patch(backed_size_oblivious=True),  # type: ignore[attr-defined]
-        ):
-            exported = torch.export.export(
-                graph, (), {"inputs": inputs}, dynamic_shapes={"inputs": shapes}, strict=False
-            )
+        exported = torch.export.export(
+            graph, (), {"inputs": inputs}, dynamic_shapes={"inputs": shapes}, strict=False
+        )
         program = torch.onnx.export(
             exported,
             input_names=list(inputs),
