@@ -170,7 +170,7 @@ class Table:
 
 
 def _elapsed(time: Array) -> Array:
-    since = time - time[0]
+    since: Array = time - time[0]
     return since / np.timedelta64(1, "s") if time.dtype.kind == "M" else since
 
 

@@ -7,4 +7,5 @@ brings it to ONNX, `proof` holds the result against the live model, and `writing
 `transformertf.exported` runs it.
 """
 
+from transformertf.exporting.proof import Proof, prove
 from transformertf.exporting.writing import check_target, export

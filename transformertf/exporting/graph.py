@@ -57,6 +57,10 @@ class Graph(torch.nn.Module):
         data: fitted.
     """
 
+    loc: torch.Tensor
+    scale: torch.Tensor
+    kept: torch.Tensor
+
     def __init__(self, model: ForecastModule, data: EncoderDecoderDataModule) -> None:
         super().__init__()
         self.model = model

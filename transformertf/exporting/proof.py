@@ -137,7 +137,7 @@ def _time(rng: np.random.Generator, data: EncoderDecoderDataModule, rows: int) -
     step = data.scaling.time_scale if data.fitted.ranges is None else data.fitted.ranges.step
     passed = ((step or 1.0) * rng.uniform(0.5, 1.5, rows)).cumsum()
     if data.scaling.time_kind == "date":
-        return pd.Timestamp("2024-01-01") + pd.to_timedelta(passed, unit="s")
+        return pd.DatetimeIndex(pd.to_timedelta(passed, unit="s") + pd.Timestamp("2024-01-01"))
     return pd.Index(passed)
 
 

@@ -22,8 +22,8 @@ _ROWS: dict[str, Any] = {
 }
 
 
-def refuse(model: ForecastModule, data: object, calibrated: bool) -> None:
-    """Refuse a forecaster that does something for which there is no place in a graph.
+def refuse(model: ForecastModule, data: object, calibrated: bool) -> EncoderDecoderDataModule:
+    """Return the data module of a forecaster for all of which there is a place in a graph.
 
     Args:
         model: the trained model.
@@ -45,6 +45,7 @@ def refuse(model: ForecastModule, data: object, calibrated: bool) -> None:
         raise InputError(
             f"export: no place in the file for {', '.join(found)}; give a checkpoint without"
         )
+    return data
 
 
 def _of_data(data: EncoderDecoderDataModule) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from transformertf.checkpoint import check_folder_of, refuse_link, whole_file
-from transformertf.data import EncoderDecoderDataModule
+from transformertf.data import EncoderDecoderDataModule, WindowDataModule
 from transformertf.errors import InputError
 from transformertf.exported import CARD, FORMAT, Session, feed
 from transformertf.exporting.graph import Graph
@@ -47,7 +47,7 @@ def check_target(path: Path, flag: str = "--output") -> None:
 
 def export(
     model: ForecastModule,
-    data: EncoderDecoderDataModule,
+    data: WindowDataModule,
     path: Path,
     *,
     checkpoint: dict[str, Any] | None = None,
@@ -67,13 +67,13 @@ def export(
             model is.
     """
     check_target(path)
-    refuse(model, data, calibrated)
+    windows = refuse(model, data, calibrated)
     model = model.cpu().eval()
-    graph = Graph(model, data).eval()
-    card = _card(graph, model, data, checkpoint or {})
-    onnx = trace(graph, _example(card, data))
+    graph = Graph(model, windows).eval()
+    card = _card(graph, model, windows, checkpoint or {})
+    onnx = trace(graph, _example(card, windows))
     _describe(onnx, card)
-    proof = prove(Session(onnx.SerializeToString(), str(path)), model, data)
+    proof = prove(Session(onnx.SerializeToString(), str(path)), model, windows)
     _describe(onnx, {**card, "proof": proof._asdict()})
     with whole_file(path) as file:
         file.write(onnx.SerializeToString())
