@@ -65,7 +65,7 @@ def imported(folder):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("transformertf", ["plot", "loggers", "hdf5"]),
+        ("transformertf", ["plot", "loggers", "hdf5", "export"]),
         ("scripts", ["dev", "plot", "bench"]),
         ("tests", ["dev", "plot", "loggers", "bench"]),
     ],

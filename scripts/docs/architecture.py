@@ -60,6 +60,8 @@ ROOMS = {
     "models.common": Room(2, 5, MODEL, "of the base"),
     "models": Room(2, 6, MODEL, "Outputs"),
     "forecasts": Room(1, 8, AFTER, "forecast table, parquet"),
+    "exported": Room(2, 3, GROUND, "runs without torch"),
+    "exporting": Room(1, 9, AFTER, "one ONNX file"),
     "plots": Room(0, 9, AFTER, "figures"),
     "streaming": Room(2, 9, AFTER, "row by row"),
     "evaluation": Room(0.5, 10, AFTER, "scores, the report"),

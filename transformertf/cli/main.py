@@ -56,6 +56,10 @@ COMMANDS: dict[str, tuple[Command, str]] = {
         _later("calibrate", "calibrate"),
         "fit intervals on validation data, and keep them in the checkpoint",
     ),
+    "export": (
+        _later("export", "export"),
+        "write a forecaster to an ONNX file that runs without torch, proven equal",
+    ),
     "runs": (_later("run_table", "runs"), "list runs: state, metrics, settings that differ"),
     "compare": (
         _later("compare", "compare"),

@@ -167,6 +167,21 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(config=[])
 
 
+def _add_export_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("--ckpt_path", metavar="CHECKPOINT",
+        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
+    add("-n", "--name", help="name of the experiment, for `last` and `best`")
+    add("-o", "--output", type=Path, metavar="FILE",
+        help="ONNX file to write (default: model.onnx in the run folder of the checkpoint; where "
+        "that lies in none, here)")  # fmt: skip
+    add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
+    add("--allow", action="append", default=[], metavar="PACKAGE",
+        help="take classes from this package, too; repeatable")  # fmt: skip
+    parser.set_defaults(config=[])
+
+
 def _add_compare_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-h", "--help", action="help", help="show this help and exit")
@@ -234,6 +249,7 @@ MORE: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "cache": _add_cache_options,
     "compare": _add_compare_options,
+    "export": _add_export_options,
     "init": _add_init_options,
     "runs": _add_runs_options,
     "schema": _add_schema_options,

@@ -117,7 +117,8 @@ def attend(
     Returns:
         (B, H, Tq, E), and the weights (B, H, Tq, Tk) before dropout, None if not needed.
     """
-    if not need_weights:
+    # in an exported graph a query whose keys are all masked would get NaN
+    if not need_weights and not torch.compiler.is_exporting():
         attended = torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout
         )

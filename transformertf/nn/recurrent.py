@@ -147,15 +147,16 @@ class _RaggedRNN(torch.nn.RNNBase):
         for part in state:
             self.check_hidden_size(part, (self.num_layers, batch, self.hidden_size))
         longest, padding = steps, 0
+        # a graph that is exported holds one route, for all lengths
+        device = "graph" if torch.compiler.is_exporting() else inputs.device.type
         if lengths is not None:
             padding = batch * steps
-            if lengths.device.type == "cpu":  # elsewhere the host would wait for them
+            # elsewhere the host would wait for them
+            if lengths.device.type == "cpu" and device != "graph":
                 longest = int(lengths.max())
                 padding = batch * longest - int(lengths.sum())
         inputs = inputs[:, :longest]
-        route = choose_route(
-            inputs.device.type, padding, self.hidden_size, need_state, self.packing
-        )
+        route = choose_route(device, padding, self.hidden_size, need_state, self.packing)
         if lengths is None or padding == 0:
             outputs, final = self._plain(inputs, state)
         elif route == "packed":

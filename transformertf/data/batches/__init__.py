@@ -8,4 +8,5 @@ them to a trainer. `fitted` is what all who make batches go through, from series
 
 from transformertf.data.batches.dataset import BatchDataset, Layout, SequenceDataset, WindowDataset
 from transformertf.data.batches.fitted import Fitted
+from transformertf.data.batches.gather import WindowScaling
 from transformertf.data.batches.loader import Delivery, require_agreement

@@ -2,7 +2,7 @@
 
 import warnings
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,18 @@ from transformertf.utils.sequence import Alignment, create_padding_mask
 HOST = torch.device("cpu")
 # the least spread of a window that its target is divided by, as a share of the series' spread
 _LEAST_SPREAD = 0.1
+
+
+class Steps(Protocol):
+    """Which steps of a side of a batch are data; see `Rows`."""
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """(B, T) True on data."""
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """(B,) int64 data steps."""
 
 
 class Rows:
@@ -172,7 +184,7 @@ class WindowScaling:
     def __call__(
         self,
         past: torch.Tensor,
-        rows: Rows,
+        rows: Steps,
         future: torch.Tensor,
         statistics: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

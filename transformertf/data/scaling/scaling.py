@@ -125,6 +125,19 @@ class Scaling:
         """What the time column held in training: "date" or "number"."""
         return self._time.kind
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the series that have statistics of their own, by their rows in the tables."""
+        return list(self._rows)
+
+    @property
+    def tables(self) -> tuple[FloatArray, FloatArray]:
+        """What is taken off the transformed columns, and what they are divided by then.
+
+        (1 + series, columns) each, in the order of `Columns.values`; row 0 is of all series.
+        """
+        return self._tables
+
     def fit(self, series: Sequence[Series], spans: Sequence[Spans], windows: Windows) -> None:
         """Fit to the `spans` of each series, its training rows, and to the time in `windows`.
 
