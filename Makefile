@@ -32,7 +32,7 @@ PEERS_STAMP := $(PEERS)/.installed
 # what compares runs with the peers beside it where they are
 COMPARE = $(if $(shell ls $(PEERS_STAMP) 2>/dev/null),$(PEERS),$(VENV))/bin/python
 # what takes long: processes, searches, training, commands but those of the kept checkpoints
-SLOW := callbacks cli distributed evaluation forecasts models plots properties reference robustness \
+SLOW := callbacks cli distributed evaluation exporting forecasts models plots properties reference robustness \
 	scripts streaming forecaster test_evaluation_guide.py test_imports.py \
 	test_readme.py
 DOCS := $(addprefix tests/test_,docs.py evaluation_guide.py readme.py)

@@ -79,7 +79,10 @@ def test_a_name_is_answered(key, known, told):
         (["--d_encoder", "1"], "; d_encoder is model.d_encoder here"),
         (["--data.known_covariates+", "a"], "are replaced as a whole; give all of --data.known"),
         (["--print_config"], "--print_config wants a value; leave it out: each run folder has"),
-        (["--data.known_covariates", "known,past"], "2 columns; give them as a list, [known,past]"),
+        (
+            ["--data.known_covariates", "known,past"],
+            "2 columns; give them as a list, ['known', 'past']",
+        ),
         (["--trainer.callbacks", "EarlyStoping"], "did you mean 'EarlyStopping'?"),
         (["--trainer.logger", "CsvLoger"], "did you mean 'CSVLogger'?"),
         (["--trainer.callbacks", "Qqqqq"], "known: "),

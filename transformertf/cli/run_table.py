@@ -20,6 +20,8 @@ from transformertf.errors import InputError, nearest
 from transformertf.places import try_lock
 from transformertf.wording import duration, number
 
+# settings that change what is seen of a run alone
+_ON_SCREEN = ("trainer.enable_progress_bar", "trainer.enable_model_summary")
 _NUMBER = (int, float)
 # of what is shown of a record: what is of another kind was not written by a fit
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -173,7 +175,7 @@ def _differing(found: Sequence[Run]) -> dict[str, str]:
     every = list(dict.fromkeys(path for run in found for path in run.settings))
     paths = [
         path for path in every
-        if len({repr(run.settings.get(path)) for run in found if run.settings}) > 1
+        if path not in _ON_SCREEN and len({repr(run.settings.get(path)) for run in found if run.settings}) > 1
     ]  # fmt: skip
     plain = {path: path.replace(".init_args", "").removesuffix(".class_path") for path in paths}
     return {path: _shortest(name, list(plain.values())) for path, name in plain.items()}

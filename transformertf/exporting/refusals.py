@@ -65,6 +65,8 @@ def _of_data(data: EncoderDecoderDataModule) -> Iterator[str]:
 def _of_model(model: ForecastModule, data: EncoderDecoderDataModule) -> Iterator[str]:
     """Yield what the outputs of the model mean that has no place."""
     levels = model.quantiles
+    if model.prediction_type == "ridge":
+        yield "model.prediction_type 'ridge'"
     if isinstance(model.criterion, DistributionLoss):
         yield f"criterion {model.outputs.name}"
     elif levels is not None and data.scaling.target_is_turned():

@@ -48,7 +48,7 @@ def test_one_file_by_any_name(make, caplog, way, argument):
     make(train_df_paths="[abc].csv", **{argument: linked(way, "c.csv")}).setup("fit")
     (line,) = told(caplog)
     assert line.startswith(f"{argument}: ")
-    assert "c.csv' trained on, too, among train_df_paths" in line
+    assert "c.csv' also trained on, among train_df_paths" in line
 
 
 def test_files_of_a_folder(make, caplog):

@@ -156,7 +156,8 @@ def _several(name: str, header: Sequence[str]) -> str | None:
     keys, parts = {column_key(column) for column in header}, name.split(",")
     if len(parts) == 1 or not keys.issuperset(map(column_key, parts)):
         return None
-    return f"these are {len(parts)} columns; give them as a list, [{name}]"
+    listed = ", ".join(repr(part.strip()) for part in parts)
+    return f"these are {len(parts)} columns; give them as a list, [{listed}]"
 
 
 def _layout(header: Sequence[str]) -> str | None:

@@ -216,7 +216,7 @@ def _files_in_training(stages: Stages, stage: Stage) -> str | None:
     shared = [] if stages.is_split(stage) else stages.shared_files(stage)
     names = first_names([str(path) for path in shared])
     argument = OWN_PATHS[stage]
-    return f"{argument}: {names} trained on, too, among train_df_paths: {_SEEN}" if names else None
+    return f"{argument}: {names} also trained on, among train_df_paths: {_SEEN}" if names else None
 
 
 def rows_in_training(stages: Stages, trained: TrainedRows | None, stage: Stage) -> str | None:
