@@ -175,7 +175,8 @@ def _differing(found: Sequence[Run]) -> dict[str, str]:
     every = list(dict.fromkeys(path for run in found for path in run.settings))
     paths = [
         path for path in every
-        if path not in _ON_SCREEN and len({repr(run.settings.get(path)) for run in found if run.settings}) > 1
+        if path not in _ON_SCREEN
+        and len({repr(run.settings.get(path)) for run in found if run.settings}) > 1
     ]  # fmt: skip
     plain = {path: path.replace(".init_args", "").removesuffix(".class_path") for path in paths}
     return {path: _shortest(name, list(plain.values())) for path, name in plain.items()}
