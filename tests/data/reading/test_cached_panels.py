@@ -71,9 +71,9 @@ def test_a_mapped_panel_is_the_panel(paths, root, reads, caplog):
     tables, names = open_all(paths, "x", COLUMNS, Rules())
     expected = fill_panel(tables, COLUMNS, names)
     assert_same(mapped(paths), expected)
-    (line,) = caplog.messages  # 0.0 MB is not worth the screen, it is a level below
+    (line,) = caplog.messages  # 480 B are not worth the screen, it is a level below
     assert caplog.records[0].levelno == logging.INFO
-    assert line.startswith(f"{paths[0]} and 1 more: 0.0 MB are written to {root / 'panel-'}")
+    assert line.startswith(f"{paths[0]} and 1 more: 480 B are written to {root / 'panel-'}")
     again = mapped(paths)
     assert_same(again, expected)
     assert len(reads) == len(caplog.messages) == 1
@@ -221,7 +221,7 @@ def test_a_full_disk_is_told_before_anything_is_written(paths, root, monkeypatch
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(cache.row_bytes(COLUMNS) * 12 - 1))
     message = (
-        rf"0\.parquet and 1 more: wants 0\.0 MB of disk, and {root} has 0\.0 MB; name another "
+        rf"0\.parquet and 1 more: wants 480 B of disk, and {root} has 479 B; name another "
         "folder in TRANSFORMERTF_CACHE, or set storage: memory"
     )
     with pytest.raises(InputError, match=message):

@@ -285,7 +285,7 @@ def read(groups):
 
 read(1)
 before = anonymous()
-read(8)
+read(16)
 print(anonymous() - before)
 """
 
@@ -295,5 +295,5 @@ def test_a_panel_in_files_takes_no_memory_of_its_own(tmp_path):
     command = [sys.executable, "-c", READER, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    # in megabytes, beyond what one piece takes; the values of all are 128
-    assert float(result.stdout) < 60
+    # in megabytes, beyond what one piece takes: some are read ahead; the values of all are 256
+    assert float(result.stdout) < 100
