@@ -70,6 +70,37 @@ MEANINGS = {
     "logger": "A logger of the trainer, beside metrics.csv.",
     "extra_transforms": "A transform of a column, before it is normalised.",
 }
+# arguments of other libraries' classes that most configurations have
+TOLD = {
+    "max_epochs": f"epochs of the fit; {EPOCHS} where neither this, max_steps nor max_time is "
+    "given, -1 for no end",
+    "max_steps": "optimizer steps of the fit; -1 for no end",
+    "max_time": "longest time of the fit, as days:hours:minutes:seconds",
+    "min_epochs": "epochs before anything may end the fit",
+    "accelerator": "where to compute: auto, cpu, gpu, ...",
+    "devices": "how many devices, or processes, of the accelerator; a list names them",
+    "num_nodes": "machines that train together",
+    "strategy": "how processes train together: auto, ddp, ...",
+    "precision": "32-true, bf16-mixed, 16-mixed or 64-true; by the data where it is not given",
+    "callbacks": "what hangs on the fit: a class, or a list of them",
+    "logger": "where metrics go beside metrics.csv: a class, or a list of them; false for none",
+    "gradient_clip_val": "largest norm of a gradient; larger ones are scaled down to it",
+    "accumulate_grad_batches": "batches of an optimizer step",
+    "limit_train_batches": "batches of an epoch, as a number or a share",
+    "limit_val_batches": "batches of a validation, as a number or a share",
+    "limit_test_batches": "batches of a test, as a number or a share",
+    "limit_predict_batches": "batches of a prediction, as a number or a share",
+    "val_check_interval": "batches, share of an epoch or time between validations",
+    "check_val_every_n_epoch": "epochs between validations",
+    "log_every_n_steps": "steps between rows of metrics.csv within an epoch",
+    "fast_dev_run": "try so many batches of everything, and keep nothing",
+    "enable_progress_bar": "show a bar on a terminal; lines without",
+    "deterministic": "the same bits on a GPU, too, where it can",
+    "lr": "learning rate",
+    "weight_decay": "how much weights are pulled to 0",
+    "monitor": "metric that is watched",
+    "patience": "times without gain before it acts",
+}
 # arguments that name a class, by the section that it is of; elsewhere any class may stand
 TAKES = {
     "criterion": "criterion",
@@ -110,11 +141,6 @@ def schema() -> Schema:
     defs["transforms"] = _one_or_list({"$ref": "#/$defs/extra_transforms"})
     defs["trainer"] = _arguments(lightning.Trainer, frozenset((*TAKES, *CLASSES_OF_TRAINER)))
     defs["trainer"]["properties"] |= _classes_of_trainer()
-    # Lightning's own text tells of what it would take
-    defs["trainer"]["properties"]["max_epochs"]["description"] = (
-        f"Epochs of the fit; {EPOCHS} where neither max_epochs, max_steps nor max_time is given, "
-        "-1 for no end."
-    )
     defs["trainer"]["description"] = "Lightning's trainer: epochs, devices, callbacks, loggers."
     sources = [f"{name} {version(name).partition('+')[0]}" for name in SOURCES]
     return {
@@ -284,8 +310,9 @@ def _arguments(kind: type, without: frozenset[str] = frozenset()) -> Schema:
         }
     # what a forecaster is, its network says
     told = getattr(transformertf.models, f"{kind.__name__}Model", kind)
+    text = _plain((inspect.getdoc(told) or "").partition("\n\n")[0]) if _is_ours(told) else ""
     return {
-        "description": _plain((inspect.getdoc(told) or "").partition("\n\n")[0]),
+        **({"description": text} if text else {}),
         "type": "object",
         "properties": found,
         "additionalProperties": False,
@@ -304,13 +331,20 @@ def _property(name: str, drawn: Schema, kind: type, required: bool) -> Schema:
     if not required:
         forms.append({"type": "null"})
     found: Schema = {}
-    if "description" in drawn:
+    if _is_ours(kind) and "description" in drawn:
         found["description"] = _plain(drawn["description"])
+    elif name in TOLD and not _is_ours(kind):
+        found["description"] = TOLD[name]
     found |= _joined([*forms, _ref("interpolation")])
     if "default" in drawn:
         found["default"] = drawn["default"]
     found |= _extras(name, kind)
     return found
+
+
+def _is_ours(kind: type) -> bool:
+    """Whether a class is of this package: what the words of other libraries say, they say."""
+    return kind.__module__.partition(".")[0] == "transformertf"
 
 
 def _plain(text: str) -> str:
@@ -405,20 +439,16 @@ def _class_of_any() -> Schema:
 
 def _classes_of_trainer() -> Schema:
     """Return the trainer's arguments that are classes."""
-    texts = _drawn_texts()
     several = [_one_or_list(_ref("callbacks")), {"type": "null"}, _ref("interpolation")]
     loggers = [_one_or_list(_ref("logger")), {"type": ["boolean", "null"]}]
     found = {"callbacks": {"anyOf": several}, "logger": {"anyOf": loggers}}
     for name in CLASSES_OF_TRAINER:
         form = _one_or_list(_ref("class")) if name == "plugins" else _ref("class")
         found[name] = _or_null(form)
-    return {name: {"description": texts[name], **form} for name, form in found.items()}
-
-
-def _drawn_texts() -> dict[str, str]:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(lightning.Trainer, None, fail_untyped=False)
-    return {action.dest: _plain(str(action.help)) for action in parser._actions}
+    return {
+        name: {**({"description": TOLD[name]} if name in TOLD else {}), **form}
+        for name, form in found.items()
+    }
 
 
 def _top_level() -> Schema:
@@ -432,7 +462,7 @@ def _top_level() -> Schema:
         "type": ["boolean", "integer"],
         "default": 42,
     }
-    found = {name: _property(name, value, object, False) for name, value in drawn.items()}
+    found = {name: _property(name, value, ForecastCLI, False) for name, value in drawn.items()}
     sections = {name: _ref(name) for name in (*LOOSE, "trainer")}
     sections["trainer"] = _or_null(sections["trainer"])
     return {**found, **sections}

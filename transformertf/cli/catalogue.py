@@ -167,7 +167,7 @@ def class_named(section: str, word: str) -> str:
 
 def summary(name: str) -> str:
     """Return what a class is, in a line."""
-    text: str = whole()["$defs"][name.rpartition(".")[2]]["description"]
+    text: str = whole()["$defs"][name.rpartition(".")[2]].get("description", "")
     return text
 
 
