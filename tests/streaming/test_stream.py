@@ -513,6 +513,14 @@ def test_rows_and_future_may_be_of_any_types_of_columns(everything, given):
         same(found.update(given(rows), given(future)), expected.update(rows, future))
 
 
+def test_a_row_may_be_a_mapping(everything):
+    expected, found = (Stream(*everything) for _ in range(2))
+    for stream in (expected, found):
+        stream.update(GOOD[:12], GOOD[12:17])
+    row = {str(name): value for name, value in GOOD.iloc[12].items()}
+    same(found.update(row, GOOD[13:18]), expected.update(GOOD[12:13], GOOD[13:18]))
+
+
 @pytest.fixture(scope="module")
 def everything():
     data = make_data(**EVERYTHING)

@@ -1,7 +1,7 @@
 """A session that takes the rows of one series as they come, and forecasts after each."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -140,12 +140,14 @@ class Stream:
         """Number of rows since the session's start."""
         return 0 if self._history is None else self._history.end
 
-    def update(self, rows: pd.DataFrame, future: pd.DataFrame | None = None) -> pd.DataFrame:
+    def update(
+        self, rows: pd.DataFrame | Mapping[str, Any], future: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
         """Take new rows and forecast what follows the newest one.
 
         Args:
-            rows: new rows, columns as in the training data; none to forecast again. Id columns
-                may be left out. Of sequence models, the target may be missing.
+            rows: new rows, columns as in the training data; none to forecast again; a mapping
+                for one row, by column. Id columns may be left out. Of sequence models, the target may be missing.
             future: rows after the newest one, the first `tgt_seq_len` of which are the horizon:
                 known covariates, and the time column where there is one. Without known covariates
                 it may be left out: the horizon then is `tgt_seq_len` steps, which go on as the
@@ -223,10 +225,10 @@ class Stream:
         self._history = history
         self._state = parts[0] if len(parts) == 1 else parts or None
 
-    def _grown(self, rows: pd.DataFrame) -> History:
+    def _grown(self, rows: pd.DataFrame | Mapping[str, Any]) -> History:
         """Return the history with new rows, untrimmed."""
         history = self._history
-        rows = as_frame(rows, "rows")
+        rows = pd.DataFrame([rows]) if isinstance(rows, Mapping) else as_frame(rows, "rows")
         if len(rows) == 0:
             if history is None:
                 raise InputError("rows: no rows, and the session has none yet; give its first ones")
