@@ -147,7 +147,8 @@ class Stream:
 
         Args:
             rows: new rows, columns as in the training data; none to forecast again; a mapping
-                for one row, by column. Id columns may be left out. Of sequence models, the target may be missing.
+                for one row, by column. Id columns may be left out. Of sequence models, the target
+                may be missing.
             future: rows after the newest one, the first `tgt_seq_len` of which are the horizon:
                 known covariates, and the time column where there is one. Without known covariates
                 it may be left out: the horizon then is `tgt_seq_len` steps, which go on as the
