@@ -200,3 +200,13 @@ def test_splits_that_cannot_be_are_told(
     assert main([*command, *words]) == 2
     assert message in capsys.readouterr().err
     assert not Path("runs/other").exists()
+
+
+def test_files_take_the_place_of_rows_from_a_date(
+    market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(market)
+    pd.read_parquet("prices.parquet")[-96:].to_parquet("new.parquet")
+    for stage, paths in (("test", "test_df_paths"), ("validation", "val_df_paths")):
+        _, table = scored(market, "--stage", stage, f"--data.{paths}", "new.parquet")
+        assert set(table["series"]) == {"new"}

@@ -180,3 +180,26 @@ def test_the_package_is_imported_without_torch() -> None:
 def test_a_model_takes_what_it_takes() -> None:
     with pytest.raises(InputError, match="no argument 'd_hidden_continuous'"):
         tree_of({"model": EncoderDecoderLSTM, "d_hidden_continuous": 3}, "here", Composer())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {"val_fraction", "val_blocks", "test_fraction"}),
+        ({"val_start": "2025-06-01"}, {"val_start", "test_fraction"}),
+        ({"test_start": "2025-06-01"}, {"val_fraction", "val_blocks", "test_start"}),
+        ({"val_df_paths": "v.csv"}, {"test_fraction"}),
+        ({"val_fraction": 0.0}, {"val_fraction", "test_fraction"}),
+    ],
+)
+def test_a_proposal_keeps_no_part_that_is_given_otherwise(
+    given: dict[str, Any], kept: set[str]
+) -> None:
+    hours = pd.date_range("2024-01-01", periods=16000, freq="h")
+    frame = pd.DataFrame({"t": hours, "y": np.sin(np.arange(16000) * np.pi / 12)})
+    call = Call("here", {"train_df_paths": frame, "target": "y", "context": 48, **given}, True)
+    composer = Composer()
+    call.add_to(composer)
+    data = composer.compose()["data"]["init_args"]
+    names = {name for name in data if name.startswith(("val_", "test_")) and "paths" not in name}
+    assert names == kept

@@ -7,6 +7,7 @@ from typing import Any
 import lightning
 
 from transformertf.callbacks import BestCheckpoint
+from transformertf.cli import runs
 from transformertf.cli.lightning_cli import ForecastCLI
 from transformertf.cli.progress import validation_errors
 from transformertf.data import Stage
@@ -43,7 +44,7 @@ def closing_lines(cli: ForecastCLI, seconds: float) -> list[str]:
 def next_command(cli: ForecastCLI, folder: Path) -> str:
     """Return the command that comes after a fit: of the test data, or else of what there is."""
     # a fit that ended before it could tell keeps no best one
-    word = "best" if (folder / "checkpoints" / "best.ckpt").exists() else "last"
+    word = "best" if (folder / "checkpoints" / runs.KEPT["best"]).exists() else "last"
     own = f"-n {folder.parent.name} --ckpt_path {word}"
     for stage, words in EVALUATIONS.items():
         with contextlib.suppress(InputError):

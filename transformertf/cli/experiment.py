@@ -25,7 +25,7 @@ from transformertf.cli.refusals import REFUSALS, users_mistakes
 from transformertf.cli.screen import say
 from transformertf.data import Stage, WindowDataModule
 from transformertf.data.reading import expand_paths
-from transformertf.data.windows import FRACTIONS, OWN_PATHS
+from transformertf.data.windows import OWN_PATHS, SHARES
 from transformertf.errors import InputError, NonFiniteLossError
 from transformertf.evaluation import usual_season
 from transformertf.forecasts import ForecastFile
@@ -136,12 +136,11 @@ def make_composer(
     composer = Composer()
     if checkpoint is not None:
         tree = {"model": checkpoint.model, "data": checkpoint.data}
-        for stage, share in FRACTIONS.items():
-            # files that are given now take the place of a share of those trained on
+        for stage, names in SHARES.items():
+            # files that are given now take the place of a part of those trained on
             if any(flag.split("=")[0].endswith(f".{OWN_PATHS[stage]}") for flag in flags):
-                tree["data"]["init_args"][share] = None
-                if stage == "validation":
-                    tree["data"]["init_args"].pop("val_blocks", None)
+                for name in names:
+                    tree["data"]["init_args"].pop(name, None)
         composer.add_checkpoint(checkpoint.path, tree)
     for file in options.config:
         composer.add_file(file)

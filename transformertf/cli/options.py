@@ -14,6 +14,9 @@ from transformertf.version import __version__
 
 # of a fit that neither epochs, steps nor time bound
 EPOCHS = 100
+# what names a checkpoint, and whose `last` and `best` are meant
+_CHECKPOINT = "file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K"
+_WHOSE = "name of the experiment, for `last` and `best`"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,7 +63,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML; repeatable, later files win")  # fmt: skip
     add("--ckpt_path", metavar="CHECKPOINT",
-        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
+        help=_CHECKPOINT)  # fmt: skip
     add("-n", "--name", help="name of the experiment; default: the config's stem")
     add("-v", "--verbose", action="store_true", help="show log lines and tracebacks")
     add("--allow", action="append", default=[], metavar="PACKAGE",
@@ -161,8 +164,8 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-h", "--help", action="help", help="show this help and exit")
     add("ckpt_path", metavar="CHECKPOINT",
-        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
-    add("-n", "--name", help="name of the experiment, for `last` and `best`")
+        help=_CHECKPOINT)  # fmt: skip
+    add("-n", "--name", help=_WHOSE)
     add("--json", action="store_true", help="the same for programs")
     parser.set_defaults(config=[])
 
@@ -171,8 +174,8 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-h", "--help", action="help", help="show this help and exit")
     add("--ckpt_path", metavar="CHECKPOINT",
-        help="file; `last` or `best` of NAME; a run: folder, NAME or NAME/version_K")  # fmt: skip
-    add("-n", "--name", help="name of the experiment, for `last` and `best`")
+        help=_CHECKPOINT)  # fmt: skip
+    add("-n", "--name", help=_WHOSE)
     add("-o", "--output", type=Path, metavar="FILE",
         help="ONNX file to write (default: model.onnx in the run folder of the checkpoint; where "
         "that lies in none, here)")  # fmt: skip
@@ -190,7 +193,7 @@ def _add_compare_options(parser: argparse.ArgumentParser) -> None:
         "origin, step, time, prediction, actual, q0.1 ...")  # fmt: skip
     add("-c", "--config", action="append", type=Path, default=[], metavar="FILE",
         help="YAML, over what each checkpoint says of its data; repeatable")  # fmt: skip
-    add("-n", "--name", help="name of the experiment, for `last` and `best`")
+    add("-n", "--name", help=_WHOSE)
     add("--output", type=Path, metavar="DIR", help="folder for a report and the table")
     _add_stage_options(parser, "test", "auto")
     _add_season_option(parser)

@@ -13,6 +13,7 @@ from transformertf.cli.keywords import FRAME, ROLES, check_frames, tree_of
 from transformertf.cli.screen import say
 from transformertf.cli.yaml_file import YamlFile
 from transformertf.data.reading import as_frame, column_key, is_frame
+from transformertf.data.windows import OWN_PATHS, SHARES
 from transformertf.errors import InputError
 from transformertf.proposal import (
     LOOKED_AT,
@@ -119,15 +120,18 @@ def _seen(frame: pd.DataFrame) -> Seen:
 def _without(tree: Tree, given: Mapping[str, Any]) -> Tree:
     """Return a proposal without what is of no use beside what is given."""
     data, trainer = tree["data"]["init_args"], tree["trainer"]
-    for files, share in (("val_df_paths", "val_fraction"), ("test_df_paths", "test_fraction")):
-        if files in given:
-            data.pop(share, None)
+    for stage, names in SHARES.items():
+        _, start, *_ = names
+        if OWN_PATHS[stage] in given or start in given:
+            for name in names:
+                data.pop(name, None)
     own = given.get("trainer")
     asked = {*given, *(own if isinstance(own, Mapping) else ())}
     if "max_steps" in asked and not {"max_epochs", "epochs"} & asked:
         trainer["max_epochs"] = -1
     if given.get("val_fraction") == 0:  # nothing to look at
         trainer.pop("callbacks", None)
+        data.pop("val_blocks", None)
     return tree
 
 

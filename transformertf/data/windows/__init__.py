@@ -19,10 +19,10 @@ from transformertf.data.windows.sampler import (
     SeriesSampler,
 )
 from transformertf.data.windows.stages import (
-    FRACTIONS,
     FUTURE_PATHS,
     OWN_PATHS,
     PREDICT_PATHS,
+    SHARES,
     Split,
     Stages,
 )

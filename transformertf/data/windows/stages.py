@@ -26,7 +26,11 @@ OWN_PATHS: dict[Stage, str] = {
     "validation": "val_df_paths",
     "test": "test_df_paths",
 }
-FRACTIONS: dict[Stage, str] = {"validation": "val_fraction", "test": "test_fraction"}
+# what keeps a part of the training files for a stage: a share, or a time; and what is said of it
+SHARES: dict[Stage, tuple[str, ...]] = {
+    "validation": ("val_fraction", "val_start", "val_blocks"),
+    "test": ("test_fraction", "test_start"),
+}
 PREDICT_PATHS = "predict_df_paths"
 # rows that follow those to forecast; not every data module has it
 FUTURE_PATHS = "future_df_paths"
@@ -246,8 +250,7 @@ class Stages:
         if not self.is_split(stage):
             return OWN_PATHS[stage]
         if stage != "train" and not self.split.keeps(stage):
-            share = FRACTIONS[stage]
-            start = share.replace("fraction", "start")
+            share, start, *_ = SHARES[stage]
             raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}, {share} or {start}")
         if self.files[OWN_PATHS["train"]] is None:
             raise InputError(f"no {stage} data: give {OWN_PATHS[stage]}")
